@@ -1,0 +1,24 @@
+"""Errors a user can cause. Each message is complete sentences that name the place, the value and what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class QKDRMPError(Exception):
+    """Base of every error the package raises on purpose."""
+
+
+class TopologyError(QKDRMPError):
+    """A topology, or a file that describes one, cannot be used."""
+
+
+class ScenarioError(QKDRMPError):
+    """A scenario, or a file that describes one, cannot be used."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `` (did you mean 'x'?)`` for the known word nearest to `word`, or an empty string."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean '{close[0]}'?)" if close else ""

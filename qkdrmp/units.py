@@ -1,0 +1,18 @@
+"""Units: simulated time is an integer count of picoseconds ("ticks"); seconds appear at the border only."""
+
+TICKS_PER_SECOND = 10**12
+
+
+def to_ticks(seconds: float) -> int:
+    """Return `seconds` as a whole number of ticks (picoseconds), rounded to the nearest."""
+    return round(seconds * TICKS_PER_SECOND)
+
+
+def to_seconds(ticks: int) -> float:
+    """Return `ticks` (picoseconds) in seconds."""
+    return ticks / TICKS_PER_SECOND
+
+
+def delay_ticks(length_km: float, speed_m_per_s: float) -> int:
+    """Return the time a signal takes along `length_km` kilometres at `speed_m_per_s`, in ticks."""
+    return to_ticks(length_km * 1e3 / speed_m_per_s)
