@@ -1,7 +1,7 @@
 """What a key-rate model is: how fast two neighbours on one fibre make keys.
 
-A model is a frozen dataclass with two methods (see `KeyRate`). It opens a `Session` on a fibre; the session hands
-out `Block` after `Block` of keys. Stopping is forgetting the session: whatever it had begun is lost.
+A model is a frozen dataclass with two methods (see `KeyRate`). It opens a `Session` on a fibre; the session
+hands out `Block` after `Block` of keys. Stopping is forgetting the session: whatever it had begun is lost.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Block:
     Parameters
     ----------
     ticks : int
-        Time until the receiving end can use them, counted from when the block before it was ready (or from the
-        start of the session). The sending end can use them one classical delay later.
+        Time until the receiving end can use them, counted from when the block before it was ready (or from
+        the start of the session). The sending end can use them one classical delay later.
     keys : int
         How many keys the block holds (>= 1).
     """
@@ -61,5 +61,5 @@ class KeyRate(Protocol):
     def session(self, fibre: Fibre, key_bits: int, random: np.random.Generator) -> Session:
         """Open a session on `fibre` that makes keys of `key_bits` bits and draws from `random`."""
 
-    def rate_bps(self, fibre: Fibre) -> float:
-        """Return the long-run mean rate on `fibre`, in key bits per second."""
+    def mean_rate_bps(self, fibre: Fibre, key_bits: int) -> float:
+        """Return the long-run mean rate on `fibre` with keys of `key_bits` bits, in key bits per second."""

@@ -1,0 +1,48 @@
+"""A gauge: a number that changes in time, with its time-weighted mean and its extremes."""
+
+from __future__ import annotations
+
+
+class Gauge:
+    """A quantity observed from one reset to the next.
+
+    Parameters
+    ----------
+    value : int
+        What it shows at first.
+
+    Attributes
+    ----------
+    value, low, high : int
+        The present value, the smallest and the largest since the last reset.
+    """
+
+    __slots__ = ("_area", "_since", "_start", "high", "low", "value")
+
+    def __init__(self, value: int = 0) -> None:
+        self.value = value
+        self.reset(0)
+
+    def reset(self, now: int) -> None:
+        """Forget the past: what is asked from now on is about the time after `now`."""
+        self._area = 0
+        self._since = self._start = now
+        self.low = self.high = self.value
+
+    def set(self, value: int, now: int) -> None:
+        """Show `value` from tick `now` on."""
+        self._area += self.value * (now - self._since)
+        self._since = now
+        self.value = value
+        if value < self.low:
+            self.low = value
+        elif value > self.high:
+            self.high = value
+
+    def integral(self, now: int) -> int:
+        """Return the integral over time up to `now`; for a gauge of 0 and 1, the ticks spent at 1."""
+        return self._area + self.value * (now - self._since)
+
+    def mean(self, now: int) -> float:
+        """Return the time-weighted mean up to `now` (the present value if no time has passed)."""
+        return self.integral(now) / (now - self._start) if now > self._start else float(self.value)

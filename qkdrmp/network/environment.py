@@ -1,0 +1,38 @@
+"""The clock: SimPy's environment, started at tick 0, that can say how many events it has processed."""
+
+from __future__ import annotations
+
+import simpy
+
+
+class Environment(simpy.Environment):
+    """SimPy's environment with integer time in ticks and a count of events.
+
+    Attributes
+    ----------
+    now : int
+        Ticks (picoseconds) since the start.
+    """
+
+    now: int  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        super().__init__(initial_time=0)
+        self._stops = 0
+        self._looks = 0
+
+    def advance(self, until: int) -> None:
+        """Process all events before tick `until`; do nothing if that time has come already."""
+        if until > self.now:
+            self.run(until=until)
+            self._stops += 1
+
+    @property
+    def events(self) -> int:
+        """Events processed so far; the events by which `advance` stops do not count."""
+        scheduled = next(self._eid) - self._looks
+        self._looks += 1
+        # A stop is scheduled twice: once to stop the loop, once more by SimPy to end its own event; the second of
+        # the latest stop is still in the queue.
+        own = 2 * self._stops - (1 if self._stops else 0)
+        return scheduled - own - len(self._queue)

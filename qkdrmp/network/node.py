@@ -1,0 +1,53 @@
+"""Nodes: an inbox, a stack of protocols, and the process that hands each message to its handler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import simpy
+from simpy.events import ProcessGenerator
+
+from qkdrmp.network.channel import Inbox
+from qkdrmp.network.protocol import Message, Protocol, merge_handlers
+
+
+class Node:
+    """A node of the network.
+
+    Parameters
+    ----------
+    env : simpy.Environment
+    name : str
+
+    Attributes
+    ----------
+    inbox : Inbox
+        Where all of the node's channels deliver.
+    """
+
+    def __init__(self, env: simpy.Environment, name: str) -> None:
+        self.env = env
+        self.name = name
+        self.inbox = Inbox(env)
+
+    def install(self, protocols: Iterable[Protocol], vocabulary: Iterable[type[Message]]) -> None:
+        """Build the dispatch table of a protocol stack and start the process that reads the inbox.
+
+        Raises
+        ------
+        StackError
+            If a message of the `vocabulary` has no handler or two.
+        """
+        self._handlers = merge_handlers(protocols, vocabulary)
+        self.env.process(self._dispatch())
+
+    def _dispatch(self) -> ProcessGenerator:
+        inbox, handlers = self.inbox, self._handlers
+        waiting: list[Any] = inbox.items
+        while True:
+            message = yield inbox.get()
+            handlers[message.__class__](message)
+            while waiting:
+                message = waiting.pop(0)
+                handlers[message.__class__](message)

@@ -1,0 +1,66 @@
+"""Protocols: the layers of a node's stack, and how each says which messages it handles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from qkdrmp.errors import QKDRMPError
+
+Handler = Callable[[Any], None]
+HandlerT = TypeVar("HandlerT", bound=Callable[..., None])
+
+
+class Message:
+    """Base of everything that crosses a wire: frozen, slotted dataclasses, one class a message."""
+
+    __slots__ = ()
+
+
+class StackError(QKDRMPError):
+    """A protocol stack handles a message twice or not at all (a programming error)."""
+
+
+def on(message: type[Message]) -> Callable[[HandlerT], HandlerT]:
+    """Mark a method of a `Protocol` as the handler of one class of message."""
+
+    def mark(method: HandlerT) -> HandlerT:
+        method.handles = message  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
+class Protocol:
+    """One layer of a node. Layers of one node call each other's methods; messages come from other nodes."""
+
+    def handlers(self) -> dict[type[Message], Handler]:
+        """Return the methods marked with `on`, bound, by the class of message they handle."""
+        found: dict[type[Message], Handler] = {}
+        for name in dir(type(self)):
+            message = getattr(getattr(type(self), name), "handles", None)
+            if message is not None:
+                found[message] = getattr(self, name)
+        return found
+
+
+def merge_handlers(
+    protocols: Iterable[Protocol], vocabulary: Iterable[type[Message]]
+) -> dict[type[Message], Handler]:
+    """Return the one table by which a node dispatches what it receives.
+
+    Raises
+    ------
+    StackError
+        If two protocols handle the same message, or nobody handles one of the `vocabulary`.
+    """
+    table: dict[type[Message], Handler] = {}
+    for protocol in protocols:
+        for message, handler in protocol.handlers().items():
+            if message in table:
+                raise StackError(f"{message.__name__} is handled twice, last by {type(protocol).__name__}")
+            table[message] = handler
+    missing = [message.__name__ for message in vocabulary if message not in table]
+    if missing:
+        raise StackError(f"no protocol of the stack handles {', '.join(missing)}")
+    return table

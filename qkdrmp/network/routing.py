@@ -1,0 +1,109 @@
+"""Routes between users, made once for a topology."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import permutations
+from typing import Any, TypeAlias
+
+import networkx as nx
+
+from qkdrmp.network.topology import NodeKind, Topology
+
+Route: TypeAlias = tuple[str, ...]
+"""Names of the nodes a request passes, from its source on."""
+
+Routes: TypeAlias = dict[tuple[str, str], Route | None]
+"""A route, or None, for every ordered pair (source, destination) of distinct end nodes."""
+
+_MM_PER_KM = 10**6
+
+
+def repeater_routes(topology: Topology) -> Routes:
+    """Return the shortest routes that have nothing but repeaters between the two users.
+
+    Length is that of the quantum channels in whole millimetres. Of equally short routes the one with the
+    fewest links is taken, then the one found first in the order of the file. A direct link between two users
+    is used where it is the shortest way.
+
+    Parameters
+    ----------
+    topology
+        The network.
+
+    Returns
+    -------
+    Routes
+        Each route runs from source to destination; None where there is none.
+    """
+    repeaters = set(topology.repeaters)
+    paths = {source: _shortest_paths(topology, source, repeaters) for source in topology.ends}
+    return {(a, b): paths[a].get(b) for a, b in permutations(topology.ends, 2)}
+
+
+def end_node_routes(topology: Topology) -> Routes:
+    """Return the routes of the rule that lets a shortest way run through users, who then refuse to relay.
+
+    A user sends straight to a destination it is linked to, and everything else to its gateway, the repeater
+    whose link is listed last. From there on the way is the shortest in the whole graph, as in
+    `repeater_routes`. Where it meets another user, possibly the source again, the route ends.
+
+    Parameters
+    ----------
+    topology
+        The network.
+
+    Returns
+    -------
+    Routes
+        A route that ends elsewhere than at its destination is refused there. None where the source has no
+        gateway, the two are not connected, or the way runs through a node that is neither repeater nor user.
+    """
+    gateways = {name: _gateway(topology, name) for name in topology.ends}
+    paths = {
+        gateway: _shortest_paths(topology, gateway, topology.nodes)
+        for gateway in dict.fromkeys(gateways.values())
+        if gateway is not None
+    }
+    routes: Routes = {}
+    for source, destination in permutations(topology.ends, 2):
+        gateway = gateways[source]
+        if destination in topology.neighbours(source):
+            routes[source, destination] = (source, destination)
+        elif gateway is None or destination not in paths[gateway]:
+            routes[source, destination] = None
+        else:
+            onward = _until_refused(topology, paths[gateway][destination])
+            routes[source, destination] = onward and (source, *onward)
+    return routes
+
+
+def _shortest_paths(topology: Topology, source: str, relays: Collection[str]) -> dict[str, Route]:
+    """Return the shortest path from `source` to every node that can be reached through `relays` alone."""
+    more_than_links = len(topology.nodes)
+
+    def weight(a: str, b: str, edge: dict[str, Any]) -> int | None:
+        if a != source and a not in relays:
+            return None  # no way on from here
+        # The 1 counts links, and their number never amounts to a millimetre.
+        length_km: float = edge["length_km"]
+        return round(length_km * _MM_PER_KM) * more_than_links + 1
+
+    paths = nx.single_source_dijkstra_path(topology.graph, source, weight=weight)
+    return {name: tuple(path) for name, path in paths.items()}
+
+
+def _gateway(topology: Topology, end: str) -> str | None:
+    repeaters = [n for n in topology.neighbours(end) if topology.nodes[n].kind is NodeKind.REPEATER]
+    return repeaters[-1] if repeaters else None
+
+
+def _until_refused(topology: Topology, path: Route) -> Route | None:
+    """Return `path` up to the first user on it, or None if a node before that takes no part."""
+    for position, name in enumerate(path):
+        kind = topology.nodes[name].kind
+        if kind is NodeKind.END:
+            return path[: position + 1]
+        if kind is not NodeKind.REPEATER:
+            return None
+    return path

@@ -1,0 +1,249 @@
+"""Topology: who is connected to whom, by links of which length and loss."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+import networkx as nx
+
+from qkdrmp.errors import TopologyError, did_you_mean
+
+
+class NodeKind(StrEnum):
+    """What a node does in the network.
+
+    An ``end`` node is a user and never relays for others; a ``repeater`` only relays, and in key distribution
+    it is trusted; a ``router`` joins lines of an entanglement network; a ``passive`` node is drawn, no more.
+    """
+
+    END = "end"
+    REPEATER = "repeater"
+    ROUTER = "router"
+    PASSIVE = "passive"
+
+
+_KINDS = {kind.value: kind for kind in NodeKind}
+_EDGE_ATTRIBUTES = ("length_km", "classical_length_km", "attenuation_db_per_km")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One place of the network.
+
+    Parameters
+    ----------
+    name
+        Unique within the topology, not empty.
+    kind
+        What the node does; the plain text, such as ``"end"``, will do.
+    latitude, longitude
+        Degrees, within [-90, 90] and [-180, 180]; both or none.
+    extra
+        Anything else the file says about the node; nothing here reads it.
+    """
+
+    name: str
+    kind: NodeKind
+    latitude: float | None = None
+    longitude: float | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        # An unknown kind stays as it is, for the topology to report along with everything else.
+        object.__setattr__(self, "kind", _KINDS.get(self.kind, self.kind))
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A fibre between two nodes; it carries a quantum and a classical channel, in both directions.
+
+    Parameters
+    ----------
+    ends
+        The names of the two nodes, in either order.
+    length_km
+        Length of the quantum channel in km, greater than 0.
+    attenuation_db_per_km
+        Loss of the quantum channel per length in dB/km, 0 or more.
+    classical_length_km
+        Length of the classical channel in km, greater than 0; left out, it is `length_km`.
+    extra
+        Anything else the file says about the link; nothing here reads it.
+    """
+
+    ends: tuple[str, str]
+    length_km: float
+    attenuation_db_per_km: float = 0.2
+    classical_length_km: float = None  # type: ignore[assignment]  # a float once the link is made
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ends", tuple(self.ends))
+        if self.classical_length_km is None:
+            object.__setattr__(self, "classical_length_km", self.length_km)
+
+    @property
+    def loss_db(self) -> float:
+        """Loss of the quantum channel over the whole length, in dB."""
+        return self.attenuation_db_per_km * self.length_km
+
+    def __str__(self) -> str:
+        return "-".join(self.ends)
+
+
+class Topology:
+    """A checked network that does not change.
+
+    Parameters
+    ----------
+    name, source
+        What the network is called, not empty; where its facts come from, free text.
+    nodes, links
+        At least one node, any number of links; their order is kept, and some routing rules depend on it.
+    where
+        What error messages call the input, such as its file; `name` by default.
+
+    Attributes
+    ----------
+    nodes, links : Mapping[str, Node], tuple[Link, ...]
+        Every node by its name; every link.
+    graph : networkx.Graph
+        The same, frozen. Nodes carry `kind`, and `latitude` and `longitude` where known; edges carry
+        `length_km`, `classical_length_km` and `attenuation_db_per_km`.
+
+    Raises
+    ------
+    TopologyError
+        If anything is wrong, with one line for each problem.
+    """
+
+    def __init__(
+        self, name: str, nodes: Iterable[Node], links: Iterable[Link], source: str = "", *, where: str = ""
+    ) -> None:
+        node_list = tuple(nodes)
+        self.name, self.source = name, source
+        self.links = tuple(links)
+        self.nodes: Mapping[str, Node] = MappingProxyType({node.name: node for node in node_list})
+        if problems := [*_name_problems(name, node_list), *_node_problems(node_list), *self._link_problems()]:
+            raise TopologyError("\n".join(f"{where or name or 'topology'}: {line}" for line in problems))
+        self._link_between = {ends: link for link in self.links for ends in (link.ends, link.ends[::-1])}
+        self.graph: nx.Graph[str] = nx.freeze(_graph(node_list, self.links))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A pickle carries the facts only; the graph is made again on arrival.
+        return Topology, (self.name, tuple(self.nodes.values()), self.links, self.source)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Topology) and self.__reduce__() == other.__reduce__()
+
+    def __hash__(self) -> int:
+        return hash(self.__reduce__())
+
+    def __repr__(self) -> str:
+        return f"<Topology {self.name}: {len(self.nodes)} nodes, {len(self.links)} links>"
+
+    @property
+    def ends(self) -> list[str]:
+        """Names of the end nodes, in the order of the file."""
+        return self._named(NodeKind.END)
+
+    @property
+    def repeaters(self) -> list[str]:
+        """Names of the repeaters, in the order of the file."""
+        return self._named(NodeKind.REPEATER)
+
+    def neighbours(self, name: str) -> tuple[str, ...]:
+        """Return the nodes linked to node `name`, in the order of the links; TopologyError if unknown."""
+        if name not in self.nodes:
+            raise TopologyError(f"{self.name}: there is no node '{name}'{did_you_mean(name, self.nodes)}")
+        return tuple(self.graph[name])
+
+    def link(self, a: str, b: str) -> Link:
+        """Return the link between nodes `a` and `b`, in either order; TopologyError if there is none."""
+        if b not in self.neighbours(a):
+            self.neighbours(b)  # says so if there is no such node
+            raise TopologyError(f"{self.name}: there is no link between '{a}' and '{b}'")
+        return self._link_between[a, b]
+
+    def summary(self) -> str:
+        """Return a few lines that describe the network to a person."""
+        kinds = ", ".join(f"{len(names)} {kind}" for kind in NodeKind if (names := self._named(kind)))
+        lines = [f"{self.name}: {len(self.nodes)} nodes ({kinds})"]
+        if lengths := [link.length_km for link in self.links]:
+            span = f"{sum(lengths):.3f} km in all, from {min(lengths):.3f} to {max(lengths):.3f} km each"
+            lines.append(f"links: {len(lengths)}, {span}")
+        lines.append(f"connected pieces: {nx.number_connected_components(self.graph)}")
+        if lonely := [name for name in self.ends if set(self.repeaters).isdisjoint(self.graph[name])]:
+            lines.append(f"end nodes that touch no repeater: {', '.join(lonely)}")
+        if self.source:
+            lines.append(f"source: {self.source}")
+        return "\n".join(lines)
+
+    def _named(self, kind: NodeKind) -> list[str]:
+        return [node.name for node in self.nodes.values() if node.kind is kind]
+
+    def _link_problems(self) -> Iterator[str]:
+        seen: set[frozenset[str]] = set()
+        for link in self.links:
+            for end in link.ends:
+                if end not in self.nodes:
+                    yield f"link {link}: there is no node '{end}'{did_you_mean(end, self.nodes)}"
+            pair = frozenset(link.ends)
+            if len(pair) == 1:
+                yield f"link {link}: a link must join two different nodes"
+            elif pair in seen:
+                yield f"link {link}: these two nodes are linked already"
+            seen.add(pair)
+            yield from (f"link {link}: {problem}" for problem in _quantity_problems(link))
+
+
+def _name_problems(name: str, nodes: tuple[Node, ...]) -> Iterator[str]:
+    if not name.strip():
+        yield "the name of the topology must not be empty"
+    if not nodes:
+        yield "there must be at least one node"
+    for node, times in Counter(node.name for node in nodes).items():
+        if times > 1:
+            yield f"node {node}: {times} nodes have this name, which must be unique"
+
+
+def _node_problems(nodes: tuple[Node, ...]) -> Iterator[str]:
+    for number, node in enumerate(nodes, start=1):
+        if not node.name.strip():
+            yield f"node number {number}: the name must not be empty"
+        if node.kind not in _KINDS:
+            allowed = f"{', '.join(_KINDS)}{did_you_mean(node.kind, _KINDS)}"
+            yield f"node {node.name}: kind = '{node.kind}' must be one of {allowed}"
+        if (node.latitude is None) != (node.longitude is None):
+            yield f"node {node.name}: latitude and longitude must be given together"
+        for what, degrees, limit in (("latitude", node.latitude, 90), ("longitude", node.longitude, 180)):
+            if degrees is not None and not -limit <= degrees <= limit:
+                yield f"node {node.name}: {what} = {degrees} must be between -{limit} and {limit} degrees"
+
+
+def _quantity_problems(link: Link) -> Iterator[str]:
+    quantities = {"length_km": link.length_km, "attenuation_db_per_km": link.attenuation_db_per_km}
+    if link.classical_length_km != link.length_km:  # one wrong value is one problem
+        quantities["classical_length_km"] = link.classical_length_km
+    for what, value in quantities.items():
+        zero_will_do = what == "attenuation_db_per_km"
+        if not (value > 0 or (value == 0 and zero_will_do)):
+            yield f"{what} = {value} must be {'0 or more' if zero_will_do else 'greater than 0'}"
+        elif not math.isfinite(value):
+            yield f"{what} = {value} must be finite"
+
+
+def _graph(nodes: Iterable[Node], links: Iterable[Link]) -> nx.Graph[str]:
+    graph: nx.Graph[str] = nx.Graph()
+    for node in nodes:
+        place = {} if node.latitude is None else {"latitude": node.latitude, "longitude": node.longitude}
+        graph.add_node(node.name, kind=node.kind, **place)
+    for link in links:
+        graph.add_edge(*link.ends, **{name: getattr(link, name) for name in _EDGE_ATTRIBUTES})
+    return graph

@@ -1,0 +1,89 @@
+"""Key streams: the keys of one direction of a link, indexed, held in two mirrored copies.
+
+Every key has an index, as both ends name a key by its identifier in ETSI GS QKD 004 and 014. The downstream end
+chooses which indices a request gets and tells the upstream end, so the copies cannot disagree.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import simpy
+
+from qkdrmp.qkd.key_pool import KeyPool, Replenish, Thresholds
+
+
+class KeyStream:
+    """One direction of one link.
+
+    Parameters
+    ----------
+    env : simpy.Environment
+    ends : tuple of str
+        The upstream and the downstream node; requests that travel this way use these keys.
+    thresholds : Thresholds
+    key_bits : int
+        Length of one key.
+    replenish : Replenish
+    refill_lead_delays : float or None
+        None: the downstream end asks for a refill by REFILL. A number: no message, and a refill starts that many
+        one-way delays after it is due (QNET: 5).
+    random : numpy.random.Generator
+        Where the key bits come from.
+
+    Attributes
+    ----------
+    upstream, downstream : KeyPool
+        The two copies.
+    overflow : int
+        Keys that were generated without room for them, and dropped.
+    excess_bits : int
+        Bits of keys that a request had to take and did not need, at the downstream end.
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        ends: tuple[str, str],
+        thresholds: Thresholds,
+        key_bits: int,
+        replenish: Replenish,
+        refill_lead_delays: float | None,
+        random: np.random.Generator,
+    ) -> None:
+        self.ends = ends
+        self.name = f"{ends[0]}>{ends[1]}"
+        self.thresholds = thresholds
+        self.key_bits = key_bits
+        self.replenish = replenish
+        self.refill_lead_delays = refill_lead_delays
+        self.upstream = KeyPool(env, thresholds, key_bits, replenish)
+        self.downstream = KeyPool(env, thresholds, key_bits, replenish)
+        self.overflow = 0
+        self.excess_bits = 0
+        self._random = random
+        if thresholds.initial:
+            keys = self.draw(thresholds.initial)
+            self.upstream.store(keys)
+            self.downstream.store(keys)
+
+    def keys_for(self, bits: int) -> int:
+        """Return how many keys of this stream a request for `bits` bits takes."""
+        return -(-bits // self.key_bits)
+
+    @property
+    def room(self) -> int:
+        """How many keys fit in at both ends, with those on their way to the upstream end."""
+        coming = self.downstream.stored - self.upstream.stored
+        return min(self.upstream.room - coming, self.downstream.room)
+
+    def draw(self, count: int) -> list[int]:
+        """Return the bits of the next `count` keys, the same for both ends."""
+        return random_keys(self._random, count, self.key_bits)
+
+
+def random_keys(random: np.random.Generator, count: int, key_bits: int) -> list[int]:
+    """Return `count` uniformly random keys of `key_bits` bits each."""
+    size = -(-key_bits // 8)
+    drawn = random.bytes(count * size)
+    excess = 8 * size - key_bits
+    return [int.from_bytes(drawn[i : i + size], "big") >> excess for i in range(0, count * size, size)]

@@ -1,0 +1,135 @@
+"""Requests for end-to-end keys: what is asked, how it ended, and the ledger of all of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import simpy
+
+
+class State(StrEnum):
+    """How a request stands; each ends at most once."""
+
+    UNFINISHED = "unfinished"
+    DELIVERED = "delivered"
+    REJECTED = "rejected"
+
+
+class Reason(StrEnum):
+    """Why a request was rejected."""
+
+    NO_ROUTE = "no_route"
+    """No path leads to the peer."""
+    REFUSED = "refused"
+    """A node on the way could never serve it."""
+    PEER_BUSY = "peer_busy"
+    """The receiver has as many requests as he may have."""
+    USER_BUSY = "user_busy"
+    """The sender has as many requests as he may have."""
+    QUEUE_FULL = "queue_full"
+    """A node had to queue it and had no slot left."""
+    EXPIRED = "expired"
+    """It still waited when its patience or its deadline ran out."""
+    CANCELLED = "cancelled"
+    """What the nodes downstream of a rejecting node are told; never the reason of a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRequest:
+    """What a user asks for.
+
+    Parameters
+    ----------
+    id : int
+        Number of the request in its run, from 1.
+    src, dst : str
+        The two users.
+    route : tuple of str
+        Nodes from `src` to `dst`, both included, as the source chose them (empty if there is no route).
+    keys, key_bits : int
+        Number of keys and the length of each.
+    priority : int
+        Higher is more urgent; used by the policy "priority".
+    start : int
+        Tick at which it was asked.
+    deadline : int or None
+        Tick by which every repeater must have served it.
+    expires : int or None
+        The earlier of the deadline and the end of the user's patience, as a tick.
+    """
+
+    id: int
+    src: str
+    dst: str
+    route: tuple[str, ...]
+    keys: int
+    key_bits: int
+    priority: int
+    start: int
+    deadline: int | None
+    expires: int | None
+
+    @property
+    def bits(self) -> int:
+        """Key bits the request takes in all."""
+        return self.keys * self.key_bits
+
+
+class Entry:
+    """One request in the ledger, with what became of it."""
+
+    __slots__ = ("alice_key", "bob_key", "end", "ended", "reason", "rejected_by", "request", "state")
+
+    def __init__(self, request: KeyRequest, ended: simpy.Event) -> None:
+        self.request = request
+        self.ended = ended
+        self.end: int | None = None
+        self.state = State.UNFINISHED
+        self.reason: Reason | None = None
+        self.rejected_by: str | None = None
+        self.alice_key: int | None = None
+        self.bob_key: int | None = None
+
+    @property
+    def mismatched_bits(self) -> int:
+        """In how many bits the two users' keys differ, once both are known."""
+        if self.alice_key is None or self.bob_key is None:
+            return 0
+        return (self.alice_key ^ self.bob_key).bit_count()
+
+
+class Ledger:
+    """All requests of a run, in the order they were asked. It only observes: no protocol reads it."""
+
+    def __init__(self, env: simpy.Environment) -> None:
+        self.env = env
+        self.entries: list[Entry] = []
+
+    def open(self, request: KeyRequest) -> Entry:
+        """Note a request that starts now."""
+        entry = Entry(request, self.env.event())
+        self.entries.append(entry)
+        return entry
+
+    def receiver_has(self, request: KeyRequest, key: int) -> None:
+        """Note the receiver's key bits."""
+        self.entries[request.id - 1].bob_key = key
+
+    def deliver(self, request: KeyRequest, key: int) -> None:
+        """Note that the sender has his key bits and the request is done."""
+        entry = self.entries[request.id - 1]
+        entry.alice_key = key
+        self._close(entry, State.DELIVERED)
+
+    def reject(self, request: KeyRequest, reason: Reason, by: str) -> None:
+        """Note that the sender has learned of a rejection."""
+        entry = self.entries[request.id - 1]
+        entry.reason, entry.rejected_by = reason, by
+        self._close(entry, State.REJECTED)
+
+    def _close(self, entry: Entry, state: State) -> None:
+        assert entry.state is State.UNFINISHED, f"request {entry.request.id} ended twice"
+        entry.state = state
+        entry.end = int(self.env.now)
+        entry.ended.succeed()

@@ -1,0 +1,60 @@
+"""A run of QKD resource management, from tick 0 on."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from qkdrmp.qkd import tables
+from qkdrmp.qkd.invariants import check_network
+from qkdrmp.qkd.settings import QKDSettings
+from qkdrmp.qkd.stack import QKDNetwork
+from qkdrmp.units import to_ticks
+
+
+class QKDRun:
+    """One network under simulation.
+
+    Parameters
+    ----------
+    settings : QKDSettings
+        The scenario.
+    seed : int
+    messages, levels : bool
+        Whether to record every message, and every change of every pool's level.
+    """
+
+    def __init__(
+        self, settings: QKDSettings, seed: int, messages: bool = False, levels: bool = False
+    ) -> None:
+        self.network = QKDNetwork(settings, seed, trace=messages, histories=levels)
+        self.warmup = to_ticks(settings.warmup_s)
+
+    def advance(self, until: int) -> None:
+        """Simulate up to tick `until`, warm-up included."""
+        env = self.network.env
+        if env.now < self.warmup < until:
+            env.advance(self.warmup)
+            self.network.reset_statistics()
+        env.advance(until)
+
+    def summary(self) -> dict[str, float]:
+        """Return the figures up to now (see `tables.SUMMARY_COLUMNS`)."""
+        return tables.summary(self.network, self.warmup)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return the tables requests, nodes and pools, and those that were recorded."""
+        return tables.tables(self.network)
+
+    def findings(self) -> list[str]:
+        """Name the stuck pools."""
+        stuck = tables.stuck_streams(self.network)
+        if not stuck:
+            return []
+        return [
+            f"{len(stuck)} of {len(self.network.streams)} key pools are stuck at the end, with too few keys for a "
+            f"waiting request and too many to be refilled: {', '.join(stuck)}"
+        ]
+
+    def check(self) -> None:
+        """Raise `InvariantError` if something that must always hold does not."""
+        check_network(self.network)

@@ -1,0 +1,230 @@
+"""The settings of QKD resource management, and its presets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from qkdrmp.errors import ScenarioError, did_you_mean
+from qkdrmp.key_rates import KEY_RATES
+from qkdrmp.network.settings import NetworkSettings
+from qkdrmp.qkd.demand import DEMANDS
+from qkdrmp.qkd.key_pool import Replenish, Thresholds
+from qkdrmp.qkd.scheduling import POLICIES, Policy
+from qkdrmp.settings import ModelSection, Section
+
+Count = Annotated[int, Field(strict=True, ge=0)]
+Positive = Annotated[int, Field(strict=True, ge=1)]
+
+
+class PoolSettings(Section):
+    """Key pools: one at each end of each direction of a link.
+
+    Attributes
+    ----------
+    capacity : int
+        V_m, in keys.
+    interrupt, interrupt_share
+        V_i, in keys, or as a share of the capacity (rounded down) if `interrupt` is not given.
+    recover, recover_share
+        V_r, likewise.
+    reserve : int
+        Keys that must remain after a delivery.
+    initial : int
+        Level at time 0.
+    key_length_bits : int
+        Length of a pool key.
+    replenish : {"demand", "threshold", "continuous"}
+        When keys are made; see `Replenish`.
+    block_keys : int
+        Keys made at a time under continuous replenishment.
+    mirrors : {"claimed", "head"}
+        How the two copies agree on which keys a request gets: one end claims them by index, or (QNET) they do not.
+    refill_lead_delays : float, optional
+        Instead of a REFILL message, a refill starts that many one-way delays after it is due.
+    """
+
+    capacity: Positive = 40
+    interrupt: Count | None = None
+    interrupt_share: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    recover: Positive | None = None
+    recover_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    reserve: Count = 0
+    initial: Count = 0
+    key_length_bits: Positive = 32
+    replenish: Replenish = Replenish.DEMAND
+    block_keys: Positive = 1
+    mirrors: Literal["claimed", "head"] = "claimed"
+    refill_lead_delays: Annotated[float, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        sizes = self.thresholds()
+        if not sizes.interrupt < sizes.recover:
+            raise ValueError(
+                f"interrupt = {sizes.interrupt} must be less than recover = {sizes.recover} "
+                f"(both in keys, of a capacity of {sizes.capacity})"
+            )
+        if sizes.recover > sizes.capacity:
+            raise ValueError(f"recover = {sizes.recover} must be at most the capacity = {sizes.capacity}")
+        if sizes.initial > sizes.capacity:
+            raise ValueError(f"initial = {sizes.initial} must be at most the capacity = {sizes.capacity}")
+        if self.mirrors == "head" and self.replenish is not Replenish.THRESHOLD:
+            raise ValueError('mirrors = "head" needs replenish = "threshold", the only rule it was made for')
+        return self
+
+    def thresholds(self) -> Thresholds:
+        """Return the sizes in keys."""
+        capacity = self.capacity
+        return Thresholds(
+            capacity=capacity,
+            interrupt=int(capacity * self.interrupt_share) if self.interrupt is None else self.interrupt,
+            recover=int(capacity * self.recover_share) if self.recover is None else self.recover,
+            reserve=self.reserve,
+            initial=self.initial,
+        )
+
+
+class AccessSettings(Section):
+    """The links of users: keys made for each request, or pools like those of other links."""
+
+    mode: Literal["per-request", "pool"] = "per-request"
+
+
+class QueueSettings(Section):
+    """The request queue of a node: `capacity` slots, looked through in the order of `policy` (a name or a function)."""
+
+    capacity: Count = 10
+    policy: Any = "fcfs"
+
+    @field_validator("policy")
+    @classmethod
+    def _check_policy(cls, value: Any) -> Any:
+        if not callable(value) and value not in POLICIES:
+            hint = did_you_mean(str(value), POLICIES)
+            raise ValueError(f"{value!r} must be one of {', '.join(POLICIES)}{hint}, or a function")
+        return value
+
+    def function(self) -> Policy:
+        """Return the policy as a function."""
+        chosen: Policy | str = self.policy
+        return POLICIES[chosen] if isinstance(chosen, str) else chosen
+
+
+class KeyRateSettings(ModelSection):
+    """How fast neighbours make keys: a model of `key_rates` by name with its parameters, or an object.
+
+    Attributes
+    ----------
+    per_direction : bool
+        Whether each direction of a link has its own devices, at full rate (QNET); otherwise both share one pair.
+    """
+
+    registry: ClassVar[Mapping[str, type]] = KEY_RATES
+    noun: ClassVar[str] = "key-rate model"
+
+    model: Any = "bb84-sifted"
+    per_direction: bool = False
+
+
+class DemandSettings(ModelSection):
+    """Who asks for keys when: a model of `demand` by name with its parameters, or an object.
+
+    Attributes
+    ----------
+    concurrent : int, optional
+        How many requests a user may have at once, as sender or receiver; by default what the model says.
+    """
+
+    registry: ClassVar[Mapping[str, type]] = DEMANDS
+    noun: ClassVar[str] = "demand"
+
+    model: Any = "closed-loop"
+    concurrent: Positive | None = None
+
+    @model_validator(mode="after")
+    def _check_places(self) -> Self:
+        if any("link" in exception for exception in self.at):
+            raise ValueError("at: exceptions of demand are by node, the user who asks")
+        return self
+
+
+class RoutingSettings(Section):
+    """Which way requests go.
+
+    Attributes
+    ----------
+    through_end_nodes : bool
+        False: the shortest path through repeaters. True: QNET's rule, by which a path may lead into a user, who
+        refuses.
+    """
+
+    through_end_nodes: bool = False
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """What holds for one key stream, of which each end has a copy."""
+
+    thresholds: Thresholds
+    key_bits: int
+    replenish: Replenish
+    block_keys: int
+    refill_lead_delays: float | None
+
+
+class QKDSettings(NetworkSettings):
+    """A network with the sections that belong to QKD resource management."""
+
+    pools: PoolSettings = PoolSettings()
+    access: AccessSettings = AccessSettings()
+    queue: QueueSettings = QueueSettings()
+    key_rate: KeyRateSettings = KeyRateSettings()
+    demand: DemandSettings = DemandSettings()
+    routing: RoutingSettings = RoutingSettings()
+
+    def stream(self, upstream: str, downstream: str) -> StreamSettings:
+        """Return what holds for the stream from node `upstream` to node `downstream`.
+
+        Its sizes are the smaller of its two ends' (the reserve is the larger).
+
+        Raises
+        ------
+        ScenarioError
+            If the ends differ in what must be equal at both.
+        """
+        ends = (upstream, downstream)
+        first, second = (self.pools.here(node=end, link=ends) for end in ends)
+        for name in ("key_length_bits", "replenish", "block_keys", "refill_lead_delays"):
+            if getattr(first, name) != getattr(second, name):
+                raise ScenarioError(
+                    f"pools.at: {name} is {getattr(first, name)} at {upstream} and {getattr(second, name)} at "
+                    f"{downstream}, but must be the same at both ends of their link"
+                )
+        sizes = first.thresholds(), second.thresholds()
+        thresholds = Thresholds(
+            capacity=min(size.capacity for size in sizes),
+            interrupt=min(size.interrupt for size in sizes),
+            recover=min(size.recover for size in sizes),
+            reserve=max(size.reserve for size in sizes),
+            initial=min(size.initial for size in sizes),
+        )
+        return StreamSettings(
+            thresholds, first.key_length_bits, first.replenish, first.block_keys, first.refill_lead_delays
+        )
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # What the public implementation (QNET 1.3.0) does, so that its published figure can be reproduced.
+    "qnet": {
+        "routing": {"through_end_nodes": True},
+        "channels": {"signal_speed_m_per_s": 3e8},
+        "pools": {"reserve": 1, "replenish": "threshold", "refill_lead_delays": 5},
+        "queue": {"capacity": 10},
+        "key_rate": {"model": "bb84-sifted", "per_direction": True},
+        "demand": {"model": "closed-loop", "peers": "all"},
+    },
+}

@@ -1,0 +1,231 @@
+"""Scenarios: everything a run depends on except its seed, checked when it is made and never changed afterwards."""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from qkdrmp.bundled import resolve
+from qkdrmp.errors import ScenarioError, TopologyError, did_you_mean
+from qkdrmp.network.settings import NetworkSettings
+from qkdrmp.qkd.settings import PRESETS as QKD_PRESETS
+from qkdrmp.qkd.settings import QKDSettings
+from qkdrmp.settings import Section, sentences
+
+
+class SweepSettings(BaseModel):
+    """What `sweep` does if it is told nothing else.
+
+    Attributes
+    ----------
+    over : dict of str to list
+        Values for each swept field, by its path in the scenario; all combinations are run.
+    replications : int
+        How often each combination is run, with other random numbers each time.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    over: dict[str, list[Any]] = {}
+    replications: Annotated[int, Field(strict=True, ge=1)] = 1
+
+    @field_validator("over")
+    @classmethod
+    def _check_values(cls, over: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        for path, values in over.items():
+            if not values:
+                raise ValueError(f"{path} needs at least one value")
+        return over
+
+
+class Scenario(NetworkSettings):
+    """What all scenarios have; each protocol family adds its own sections.
+
+    Attributes
+    ----------
+    kind : str
+        The protocol family.
+    name : str
+        What the scenario is called in tables and figures.
+    preset : str or None
+        A named set of defaults, underneath what the scenario says itself.
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    kind: str
+    name: str = "scenario"
+    preset: str | None = None
+    sweep: SweepSettings = SweepSettings()
+
+    _raw: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check_whole(self) -> Self:
+        if self.warmup_s >= self.duration_s:
+            raise ValueError(f"warmup_s = {self.warmup_s} must be less than duration_s = {self.duration_s}")
+        problems = [problem for name in self.sections() for problem in self._unknown_places(name)]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @classmethod
+    def sections(cls) -> list[str]:
+        """Return the names of the sections."""
+        return [
+            name
+            for name, field in cls.model_fields.items()
+            if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+        ]
+
+    def _unknown_places(self, section: str) -> list[str]:
+        nodes = self.topology.nodes
+        return [
+            f"{section}.at, entry {number}: {self.topology.name} has no node '{name}'{did_you_mean(name, nodes)}"
+            for number, name in getattr(self, section).places()
+            if name not in nodes
+        ]
+
+    def replace(self, changes: Mapping[str, Any]) -> Self:
+        """Return a copy with other values for some fields.
+
+        Parameters
+        ----------
+        changes : mapping of str to object
+            New values by path, such as ``{"pools.capacity": 60}``.
+
+        Raises
+        ------
+        ScenarioError
+            If there is no such field, or a value is not allowed.
+        """
+        raw = copy_of(self._raw)
+        for path, value in changes.items():
+            _set(raw, path.split("."), value.item() if isinstance(value, np.generic) else value)
+        return type(self).from_mapping(raw, where=self.name)  # type: ignore[return-value]
+
+    @staticmethod
+    def from_mapping(raw: Mapping[str, Any], where: str = "scenario", folder: Path | None = None) -> Scenario:
+        """Return the scenario that `raw`, with the structure of a scenario file, describes.
+
+        Parameters
+        ----------
+        where : str
+            What error messages call the input.
+        folder : Path, optional
+            Where to look first for files that it names.
+
+        Raises
+        ------
+        ScenarioError
+            With one sentence for each thing that is wrong.
+        """
+        raw = copy_of(raw)
+        kind = raw.setdefault("kind", "qkd")
+        if kind not in SCENARIOS:
+            hint = did_you_mean(str(kind), SCENARIOS)
+            raise ScenarioError(f"{where}: kind = {kind!r} must be one of {', '.join(SCENARIOS)}{hint}")
+        family = SCENARIOS[kind]
+        _find_files(raw, folder)
+        try:
+            scenario = family.model_validate(_with_preset(raw, family, where))
+        except ValidationError as error:
+            raise ScenarioError("\n".join(f"{where}: {line}" for line in sentences(error, family))) from None
+        except TopologyError as error:
+            raise ScenarioError(f"{where}: topology: {error}") from None
+        scenario._raw = raw
+        return scenario
+
+
+class QKDScenario(Scenario, QKDSettings):
+    """A scenario of QKD resource management."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = QKD_PRESETS
+
+    kind: Literal["qkd"] = "qkd"
+
+    @model_validator(mode="after")
+    def _check_users(self) -> Self:
+        users = self.topology.ends
+        named = getattr(self.demand.build(), "users_named", tuple)()
+        for name in named:
+            if name not in users:
+                raise ValueError(
+                    f"demand: {self.topology.name} has no end node '{name}'{did_you_mean(name, users)}"
+                )
+        return self
+
+
+SCENARIOS: dict[str, type[Scenario]] = {"qkd": QKDScenario}
+
+
+def load_scenario(name_or_path: str | Path) -> Scenario:
+    """Return a bundled scenario, or the one a TOML file describes.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such scenario, or with one sentence for each thing that is wrong in it.
+    """
+    path = resolve("scenarios", name_or_path, ScenarioError)
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"{path}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"{path}: is not valid TOML: {error}") from None
+    raw.setdefault("name", path.stem)
+    return Scenario.from_mapping(raw, where=str(path), folder=path.parent)
+
+
+def copy_of(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of nested mappings; the values themselves, which may be functions, are shared."""
+    return {
+        key: copy_of(value) if isinstance(value, Mapping) else copy.copy(value) for key, value in raw.items()
+    }
+
+
+def _set(raw: dict[str, Any], path: list[str], value: Any) -> None:
+    for part in path[:-1]:
+        inner = raw.get(part)
+        raw[part] = inner if isinstance(inner, dict) else {}
+        raw = raw[part]
+    raw[path[-1]] = value
+
+
+def _find_files(raw: dict[str, Any], folder: Path | None) -> None:
+    """Let the files that a scenario names be found beside it."""
+    demand = raw.get("demand")
+    for section, field in ((raw, "topology"), (demand, "file")):
+        if folder and isinstance(section, dict) and isinstance(section.get(field), str):
+            beside = folder / section[field]
+            if beside.is_file():
+                section[field] = str(beside)
+
+
+def _with_preset(raw: dict[str, Any], family: type[Scenario], where: str) -> dict[str, Any]:
+    name = raw.get("preset")
+    if name is None:
+        return raw
+    if name not in family.presets:
+        hint = did_you_mean(str(name), family.presets)
+        raise ScenarioError(f"{where}: preset = {name!r} must be one of {', '.join(family.presets)}{hint}")
+    merged = copy_of(family.presets[name])
+    for key, value in raw.items():
+        below = merged.get(key)
+        merged[key] = {**below, **value} if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged

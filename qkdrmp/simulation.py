@@ -1,0 +1,112 @@
+"""One run: a scenario and a seed in, tables out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pandas as pd
+
+from qkdrmp.errors import QKDRMPError
+from qkdrmp.qkd.run import QKDRun
+from qkdrmp.scenario import Scenario
+from qkdrmp.units import to_ticks
+
+
+class StuckPoolWarning(UserWarning):
+    """Key pools ended a run with too few keys to serve and too many to be refilled."""
+
+
+class Run(Protocol):
+    """A run under way, of any protocol family."""
+
+    def advance(self, until: int) -> None:
+        """Simulate up to tick `until`, warm-up included."""
+
+    def summary(self) -> dict[str, float]:
+        """Return the figures up to now, as a row of a sweep."""
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return the tables up to now, by name."""
+
+    def findings(self) -> list[str]:
+        """Return what a user should be told, in sentences."""
+
+    def check(self) -> None:
+        """Raise `InvariantError` if something that must always hold does not."""
+
+
+# What makes a run of each kind of scenario: scenario, seed, whether to note messages and levels.
+FAMILIES: Mapping[str, Callable[[Any, int, bool, bool], Run]] = {"qkd": QKDRun}
+
+
+@dataclass(frozen=True)
+class Results:
+    """What came out of one run.
+
+    Attributes
+    ----------
+    scenario : Scenario
+    seed : int
+    summary : pandas.Series
+        The figures that a sweep has in one row.
+    tables : dict of str to pandas.DataFrame
+        All tables by name; each is an attribute as well, such as ``results.requests``.
+    findings : list of str
+        What deserves attention, in sentences.
+    """
+
+    scenario: Scenario
+    seed: int
+    summary: pd.Series[float]
+    tables: dict[str, pd.DataFrame] = field(repr=False)
+    findings: list[str] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> pd.DataFrame:
+        tables: dict[str, pd.DataFrame] = self.__dict__.get("tables", {})
+        if name in tables:
+            return tables[name]
+        if name in ("messages", "levels"):
+            raise QKDRMPError(f"{name} were not recorded: call simulate(..., {name}=True)")
+        raise AttributeError(f"results have no '{name}'; the tables are {', '.join(tables)}")
+
+
+def start(scenario: Scenario, seed: int, messages: bool = False, levels: bool = False) -> Run:
+    """Return a run of `scenario` at time 0."""
+    return FAMILIES[scenario.kind](scenario, seed, messages, levels)
+
+
+def simulate(
+    scenario: Scenario, seed: int = 1, *, messages: bool = False, levels: bool = False, check: bool = False
+) -> Results:
+    """Run a scenario once.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    seed : int
+        Same scenario and seed: same tables, on any machine.
+    messages, levels : bool
+        Whether to record every message, and every change of every pool's level.
+    check : bool
+        Whether to check the invariants at the end (see `invariants`).
+
+    Returns
+    -------
+    Results
+
+    Warns
+    -----
+    StuckPoolWarning
+        If key pools were stuck at the end.
+    """
+    run = start(scenario, seed, messages, levels)
+    run.advance(to_ticks(scenario.duration_s))
+    if check:
+        run.check()
+    findings = run.findings()
+    for finding in findings:
+        warnings.warn(finding, StuckPoolWarning, stacklevel=2)
+    return Results(scenario, seed, pd.Series(run.summary(), name=scenario.name), run.tables(), findings)
