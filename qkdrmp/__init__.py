@@ -1,10 +1,15 @@
 """qkdrmp: a process simulator for the resource management of quantum networks."""
 
+import importlib
+from types import ModuleType
+
 from qkdrmp.errors import QKDRMPError, ScenarioError, TopologyError
 from qkdrmp.network.formats import load_topology, save_topology
 from qkdrmp.network.topology import Link, Node, NodeKind, Topology
 from qkdrmp.scenario import Scenario, load_scenario
-from qkdrmp.simulation import Results, StuckPoolWarning, simulate
+from qkdrmp.simulation import Results, StuckPoolWarning, check, simulate
+from qkdrmp.statistics import summarise
+from qkdrmp.sweep import SweepInterrupted, sweep
 
 __all__ = [
     "Link",
@@ -15,10 +20,22 @@ __all__ = [
     "Scenario",
     "ScenarioError",
     "StuckPoolWarning",
+    "SweepInterrupted",
     "Topology",
     "TopologyError",
+    "check",
     "load_scenario",
     "load_topology",
+    "plots",
     "save_topology",
     "simulate",
+    "summarise",
+    "sweep",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    # Charts take a second to import; most runs draw none.
+    if name == "plots":
+        return importlib.import_module("qkdrmp.plots")
+    raise AttributeError(f"module 'qkdrmp' has no attribute '{name}'")

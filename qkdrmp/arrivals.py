@@ -13,6 +13,7 @@ import numpy as np
 import simpy
 from simpy.events import ProcessGenerator
 
+from qkdrmp.network.environment import Environment
 from qkdrmp.units import TICKS_PER_SECOND
 
 Ask: TypeAlias = Callable[[str, str], simpy.Event]
@@ -24,13 +25,13 @@ class ClosedLoopUsers:
 
     Parameters
     ----------
-    env : simpy.Environment
+    env : Environment
     peers : mapping of str to sequence of str
         Whom each user may choose.
     ask : callable
     """
 
-    def __init__(self, env: simpy.Environment, peers: Mapping[str, Sequence[str]], ask: Ask) -> None:
+    def __init__(self, env: Environment, peers: Mapping[str, Sequence[str]], ask: Ask) -> None:
         self.env = env
         self.peers = peers
         self.ask = ask
@@ -61,7 +62,7 @@ class ClosedLoopUsers:
 
 
 def poisson(
-    env: simpy.Environment, pair: tuple[str, str], rate_per_s: float, random: np.random.Generator, ask: Ask
+    env: Environment, pair: tuple[str, str], rate_per_s: float, random: np.random.Generator, ask: Ask
 ) -> ProcessGenerator:
     """Ask for ever for one pair, as a Poisson process of `rate_per_s`."""
     mean = TICKS_PER_SECOND / rate_per_s
@@ -70,9 +71,7 @@ def poisson(
         ask(*pair)
 
 
-def periodic(
-    env: simpy.Environment, pair: tuple[str, str], interval: int, offset: int, ask: Ask
-) -> ProcessGenerator:
+def periodic(env: Environment, pair: tuple[str, str], interval: int, offset: int, ask: Ask) -> ProcessGenerator:
     """Ask for ever for one pair, every `interval` ticks from tick `offset` on."""
     yield env.timeout(offset)
     while True:
@@ -80,7 +79,7 @@ def periodic(
         yield env.timeout(interval)
 
 
-def at_times(env: simpy.Environment, planned: Iterable[tuple[int, Callable[[], object]]]) -> ProcessGenerator:
+def at_times(env: Environment, planned: Iterable[tuple[int, Callable[[], object]]]) -> ProcessGenerator:
     """Carry out planned actions, each at its tick; the plan is in the order of time."""
     for tick, action in planned:
         if tick > env.now:

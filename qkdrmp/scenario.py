@@ -61,6 +61,8 @@ class Scenario(NetworkSettings):
         The protocol family.
     name : str
         What the scenario is called in tables and figures.
+    description : str
+        One line for people.
     preset : str or None
         A named set of defaults, underneath what the scenario says itself.
     """
@@ -69,6 +71,7 @@ class Scenario(NetworkSettings):
 
     kind: str
     name: str = "scenario"
+    description: str = ""
     preset: str | None = None
     sweep: SweepSettings = SweepSettings()
 
@@ -161,12 +164,9 @@ class QKDScenario(Scenario, QKDSettings):
     @model_validator(mode="after")
     def _check_users(self) -> Self:
         users = self.topology.ends
-        named = getattr(self.demand.build(), "users_named", tuple)()
-        for name in named:
+        for name in getattr(self.demand.build(), "users_named", tuple[str, ...])():
             if name not in users:
-                raise ValueError(
-                    f"demand: {self.topology.name} has no end node '{name}'{did_you_mean(name, users)}"
-                )
+                raise ValueError(f"demand: {self.topology.name} has no end node '{name}'{did_you_mean(name, users)}")
         return self
 
 
@@ -194,9 +194,7 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
 
 def copy_of(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of nested mappings; the values themselves, which may be functions, are shared."""
-    return {
-        key: copy_of(value) if isinstance(value, Mapping) else copy.copy(value) for key, value in raw.items()
-    }
+    return {key: copy_of(value) if isinstance(value, Mapping) else copy.copy(value) for key, value in raw.items()}
 
 
 def _set(raw: dict[str, Any], path: list[str], value: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from qkdrmp.errors import QKDRMPError
+from qkdrmp.qkd.prediction import foresee
 from qkdrmp.qkd.run import QKDRun
 from qkdrmp.scenario import Scenario
 from qkdrmp.units import to_ticks
@@ -38,8 +39,23 @@ class Run(Protocol):
         """Raise `InvariantError` if something that must always hold does not."""
 
 
-# What makes a run of each kind of scenario: scenario, seed, whether to note messages and levels.
-FAMILIES: Mapping[str, Callable[[Any, int, bool, bool], Run]] = {"qkd": QKDRun}
+@dataclass(frozen=True)
+class Family:
+    """What the rest of the package needs of a protocol family.
+
+    Parameters
+    ----------
+    start : callable
+        Makes a run at time 0 of a scenario, a seed, and whether to record messages and levels.
+    foresee : callable
+        Says, in sentences, what is wrong with a scenario before it runs.
+    """
+
+    start: Callable[[Any, int, bool, bool], Run]
+    foresee: Callable[[Any], list[str]]
+
+
+FAMILIES: Mapping[str, Family] = {"qkd": Family(QKDRun, foresee)}
 
 
 @dataclass(frozen=True)
@@ -60,7 +76,7 @@ class Results:
 
     scenario: Scenario
     seed: int
-    summary: pd.Series[float]
+    summary: pd.Series[Any]
     tables: dict[str, pd.DataFrame] = field(repr=False)
     findings: list[str] = field(default_factory=list)
 
@@ -75,7 +91,15 @@ class Results:
 
 def start(scenario: Scenario, seed: int, messages: bool = False, levels: bool = False) -> Run:
     """Return a run of `scenario` at time 0."""
-    return FAMILIES[scenario.kind](scenario, seed, messages, levels)
+    return FAMILIES[scenario.kind].start(scenario, seed, messages, levels)
+
+
+def check(scenario: Scenario) -> list[str]:
+    """Return what can be foreseen to go wrong in runs of a scenario, in sentences; an empty list if nothing.
+
+    For the QKD family: which key pools will get stuck, with too few keys to serve and too many to be refilled.
+    """
+    return FAMILIES[scenario.kind].foresee(scenario)
 
 
 def simulate(
@@ -106,7 +130,13 @@ def simulate(
     run.advance(to_ticks(scenario.duration_s))
     if check:
         run.check()
-    findings = run.findings()
-    for finding in findings:
+    results = collect(scenario, seed, run)
+    for finding in results.findings:
         warnings.warn(finding, StuckPoolWarning, stacklevel=2)
-    return Results(scenario, seed, pd.Series(run.summary(), name=scenario.name), run.tables(), findings)
+    return results
+
+
+def collect(scenario: Scenario, seed: int, run: Run) -> Results:
+    """Return what a run has given so far."""
+    summary = pd.Series(run.summary(), name=scenario.name, dtype=object)
+    return Results(scenario, seed, summary, run.tables(), run.findings())

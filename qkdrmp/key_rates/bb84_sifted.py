@@ -166,9 +166,7 @@ class BB84SiftedSession:
 
     __slots__ = ("_bits", "_key_bits", "_position", "_random", "_ready", "_scale", "_shape", "_timing")
 
-    def __init__(
-        self, moments: RoundMoments, timing: RoundTiming, key_bits: int, random: np.random.Generator
-    ) -> None:
+    def __init__(self, moments: RoundMoments, timing: RoundTiming, key_bits: int, random: np.random.Generator) -> None:
         mean, variance = moments.mean, moments.variance
         overshoot = (moments.mean_square - mean) / (2 * mean)
         self._position = (overshoot - moments.head_start) / mean

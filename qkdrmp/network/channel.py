@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import simpy
 from simpy.events import Timeout
 
+from qkdrmp.network.environment import Environment
 from qkdrmp.network.protocol import Message
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Channel:
 
     Parameters
     ----------
-    env : simpy.Environment
+    env : Environment
     source, target : str
         Names of the two nodes.
     delay : int
@@ -65,7 +66,7 @@ class Channel:
 
     def __init__(
         self,
-        env: simpy.Environment,
+        env: Environment,
         source: str,
         target: str,
         delay: int,
@@ -90,7 +91,7 @@ class Channel:
         arrival = Timeout(self.env, delay, message)
         arrival.callbacks.append(self._arrive)
         if self.trace is not None:
-            now: Any = self.env.now
+            now = self.env.now
             self.trace.append(Hop(message, self.source, self.target, now, now + delay))
 
 

@@ -6,20 +6,17 @@ import simpy
 
 
 class Environment(simpy.Environment):
-    """SimPy's environment with integer time in ticks and a count of events.
-
-    Attributes
-    ----------
-    now : int
-        Ticks (picoseconds) since the start.
-    """
-
-    now: int  # type: ignore[assignment]
+    """SimPy's environment with integer time in ticks and a count of events."""
 
     def __init__(self) -> None:
         super().__init__(initial_time=0)
         self._stops = 0
         self._looks = 0
+
+    @property
+    def now(self) -> int:
+        """Ticks (picoseconds) since the start."""
+        return self._now  # type: ignore[return-value]  # a whole number plus whole numbers of ticks
 
     def advance(self, until: int) -> None:
         """Process all events before tick `until`; do nothing if that time has come already."""

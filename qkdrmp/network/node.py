@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import simpy
 from simpy.events import ProcessGenerator
 
 from qkdrmp.network.channel import Inbox
+from qkdrmp.network.environment import Environment
 from qkdrmp.network.protocol import Message, Protocol, merge_handlers
 
 
@@ -17,7 +17,7 @@ class Node:
 
     Parameters
     ----------
-    env : simpy.Environment
+    env : Environment
     name : str
 
     Attributes
@@ -26,7 +26,7 @@ class Node:
         Where all of the node's channels deliver.
     """
 
-    def __init__(self, env: simpy.Environment, name: str) -> None:
+    def __init__(self, env: Environment, name: str) -> None:
         self.env = env
         self.name = name
         self.inbox = Inbox(env)

@@ -44,9 +44,7 @@ class Protocol:
         return found
 
 
-def merge_handlers(
-    protocols: Iterable[Protocol], vocabulary: Iterable[type[Message]]
-) -> dict[type[Message], Handler]:
+def merge_handlers(protocols: Iterable[Protocol], vocabulary: Iterable[type[Message]]) -> dict[type[Message], Handler]:
     """Return the one table by which a node dispatches what it receives.
 
     Raises

@@ -66,11 +66,9 @@ class QKDApp(Protocol):
         patience : int, optional
             Ticks from now within which every repeater must have served it.
         """
-        now = int(self.node.env.now)
+        now = self.node.env.now
         src = self.node.name
-        limits = [
-            limit for limit in (deadline, None if patience is None else now + patience) if limit is not None
-        ]
+        limits = [limit for limit in (deadline, None if patience is None else now + patience) if limit is not None]
         request = KeyRequest(
             id=len(self.ledger.entries) + 1,
             src=src,

@@ -21,6 +21,7 @@ from simpy.events import ProcessGenerator
 
 from qkdrmp import arrivals
 from qkdrmp.errors import ScenarioError, did_you_mean
+from qkdrmp.network.environment import Environment
 from qkdrmp.settings import sentences
 from qkdrmp.units import to_ticks
 
@@ -35,7 +36,7 @@ QNET_QUANTUM_TICKS = 2000
 class Workload(Protocol):
     """What a demand can see and do."""
 
-    env: simpy.Environment
+    env: Environment
     users: Sequence[str]
 
     def reachable(self, user: str) -> Sequence[str]:
@@ -125,11 +126,7 @@ class ClosedLoop(_EqualRequests):
         """Return one loop for each user that has somebody to ask."""
         peers = {user: self._peers(workload, user) for user in sources}
         loops = arrivals.ClosedLoopUsers(workload.env, peers, self._ask(workload))
-        return [
-            loops.loop(user, self._first, self._later, workload.random(user))
-            for user in sources
-            if peers[user]
-        ]
+        return [loops.loop(user, self._first, self._later, workload.random(user)) for user in sources if peers[user]]
 
     def _peers(self, workload: Workload, user: str) -> Sequence[str]:
         if self.peers == "all":
@@ -272,9 +269,7 @@ class FixedList:
     def processes(self, workload: Workload, sources: Sequence[str]) -> Iterable[ProcessGenerator]:
         """Return the one process that goes through the list."""
         plan = [
-            (to_ticks(row.start_s), partial(_ask_for, workload, row))
-            for row in self.planned()
-            if row.src in sources
+            (to_ticks(row.start_s), partial(_ask_for, workload, row)) for row in self.planned() if row.src in sources
         ]
         return [arrivals.at_times(workload.env, plan)]
 
@@ -284,9 +279,7 @@ class FixedList:
 
 
 def _ask_for(workload: Workload, row: PlannedRequest) -> simpy.Event:
-    return workload.ask(
-        row.src, row.dst, row.keys, row.key_bits, row.priority, row.deadline_s, row.patience_s
-    )
+    return workload.ask(row.src, row.dst, row.keys, row.key_bits, row.priority, row.deadline_s, row.patience_s)
 
 
 @lru_cache(maxsize=32)

@@ -21,13 +21,14 @@ class HeadOfCopyRMP(QKDRMP):
     def connect(self, neighbours: Iterable[Neighbour]) -> None:
         """Look through the queue whenever any copy here can serve again; refill when both copies want it."""
         for neighbour in neighbours:
-            for stream, pool in (
-                (neighbour.incoming, neighbour.incoming and neighbour.incoming.downstream),
-                (neighbour.outgoing, neighbour.outgoing and neighbour.outgoing.upstream),
-            ):
-                if stream is not None and pool is not None:
-                    self._watch(pool)
-                    pool.on_interrupt = partial(self._refill_if_both_wait, neighbour, stream)
+            if neighbour.incoming is not None:
+                self._watch_copy(neighbour, neighbour.incoming, neighbour.incoming.downstream)
+            if neighbour.outgoing is not None:
+                self._watch_copy(neighbour, neighbour.outgoing, neighbour.outgoing.upstream)
+
+    def _watch_copy(self, neighbour: Neighbour, stream: KeyStream, pool: KeyPool) -> None:
+        self._watch(pool)
+        pool.on_interrupt = partial(self._refill_if_both_wait, neighbour, stream)
 
     def _refill_if_both_wait(self, neighbour: Neighbour, stream: KeyStream) -> None:
         if not stream.upstream.serving and not stream.downstream.serving:

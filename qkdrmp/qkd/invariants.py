@@ -33,22 +33,14 @@ def check_ledger(ledger: Ledger, equal_keys: bool = True) -> None:
     """Every request has one state, and the two users of a delivered one have equal keys of the length asked for."""
     states = [entry.state for entry in ledger.entries]
     ended = states.count(State.DELIVERED) + states.count(State.REJECTED)
-    require(
-        len(states) == ended + states.count(State.UNFINISHED), "started = delivered + rejected + unfinished"
-    )
+    require(len(states) == ended + states.count(State.UNFINISHED), "started = delivered + rejected + unfinished")
     for entry in ledger.entries:
         name = f"request {entry.request.id}"
-        require(
-            (entry.state is State.REJECTED) == (entry.reason is not None), f"{name}: reason only if rejected"
-        )
-        require(
-            (entry.end is None) == (entry.state is State.UNFINISHED), f"{name}: an end only if it has ended"
-        )
+        require((entry.state is State.REJECTED) == (entry.reason is not None), f"{name}: reason only if rejected")
+        require((entry.end is None) == (entry.state is State.UNFINISHED), f"{name}: an end only if it has ended")
         if entry.state is State.DELIVERED:
             require(entry.alice_key is not None and entry.bob_key is not None, f"{name}: both have keys")
-            require(
-                (entry.alice_key or 0).bit_length() <= entry.request.bits, f"{name}: no more bits than asked"
-            )
+            require((entry.alice_key or 0).bit_length() <= entry.request.bits, f"{name}: no more bits than asked")
             require(not equal_keys or entry.mismatched_bits == 0, f"{name}: both have the same keys")
 
 
@@ -85,9 +77,7 @@ def check_quiescent(network: QKDNetwork) -> None:
         require(not stack.routing.reservations, f"{stack.node.name}: knows no request any more")
     for stream in network.streams:
         require(stream.upstream.claimed == stream.downstream.claimed == 0, f"{stream.name}: no claim is left")
-        require(
-            _account(stream, "upstream") == _account(stream, "downstream"), f"{stream.name}: both ends alike"
-        )
+        require(_account(stream, "upstream") == _account(stream, "downstream"), f"{stream.name}: both ends alike")
 
 
 def _account(stream: KeyStream, end: str) -> tuple[int, int, int]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
 
 import simpy
 
 from qkdrmp.gauge import Gauge
+from qkdrmp.network.environment import Environment
 
 
 class Replenish(StrEnum):
@@ -72,11 +72,15 @@ class Thresholds:
         return sorted(stuck)
 
 
-class KeyRange(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class KeyRange:
     """Keys of a stream that belong to one request: `count` keys from index `first` on."""
 
     first: int
     count: int
+
+    def __str__(self) -> str:
+        return f"keys {self.first}-{self.first + self.count - 1}"
 
 
 class KeyPool(simpy.Container):
@@ -87,7 +91,7 @@ class KeyPool(simpy.Container):
 
     Parameters
     ----------
-    env : simpy.Environment
+    env : Environment
     thresholds : Thresholds
     key_bits : int
         Length of one key.
@@ -111,10 +115,9 @@ class KeyPool(simpy.Container):
         requests, and discarded. ``stored == level + claimed + used + voided`` at all times.
     """
 
-    def __init__(
-        self, env: simpy.Environment, thresholds: Thresholds, key_bits: int, replenish: Replenish
-    ) -> None:
+    def __init__(self, env: Environment, thresholds: Thresholds, key_bits: int, replenish: Replenish) -> None:
         super().__init__(env, capacity=thresholds.capacity)
+        self.env = env
         self.thresholds = thresholds
         self.key_bits = key_bits
         self.replenish = replenish
@@ -135,11 +138,6 @@ class KeyPool(simpy.Container):
         self._deferred: list[Callable[[], None]] = []
 
     # Level and state
-
-    @property
-    def now(self) -> int:
-        """The current tick."""
-        return int(self._env.now)
 
     @property
     def room(self) -> int:
@@ -170,11 +168,11 @@ class KeyPool(simpy.Container):
         if self.serving and due:
             self.serving = False
             self.interrupts += 1
-            self.interrupted.set(1, self.now)
+            self.interrupted.set(1, self.env.now)
             self.on_interrupt()
         stuck = self.serving and blocks and self.replenish is not Replenish.CONTINUOUS
         if stuck != self.stuck.value:
-            self.stuck.set(int(stuck), self.now)
+            self.stuck.set(int(stuck), self.env.now)
 
     def reset_statistics(self, now: int) -> None:
         """Forget what was observed before tick `now`; the counts of keys go on."""
@@ -185,9 +183,9 @@ class KeyPool(simpy.Container):
     def _set_level(self, level: int) -> None:
         assert 0 <= level <= self.thresholds.capacity, f"level {level} outside 0..{self.thresholds.capacity}"
         self._level = level
-        self.gauge.set(level, self.now)
+        self.gauge.set(level, self.env.now)
         if self.history is not None:
-            self.history.append((self.now, level))
+            self.history.append((self.env.now, level))
 
     # Keys in and out
 
@@ -200,7 +198,7 @@ class KeyPool(simpy.Container):
         self._set_level(int(self._level) + self.stored - before)
         if not self.serving and (filled or self._level >= self.thresholds.recover):
             self.serving = True
-            self.interrupted.set(0, self.now)
+            self.interrupted.set(0, self.env.now)
         deferred, self._deferred = self._deferred, []
         for action in deferred:
             action()

@@ -7,8 +7,8 @@ chooses which indices a request gets and tells the upstream end, so the copies c
 from __future__ import annotations
 
 import numpy as np
-import simpy
 
+from qkdrmp.network.environment import Environment
 from qkdrmp.qkd.key_pool import KeyPool, Replenish, Thresholds
 
 
@@ -17,7 +17,7 @@ class KeyStream:
 
     Parameters
     ----------
-    env : simpy.Environment
+    env : Environment
     ends : tuple of str
         The upstream and the downstream node; requests that travel this way use these keys.
     thresholds : Thresholds
@@ -42,7 +42,7 @@ class KeyStream:
 
     def __init__(
         self,
-        env: simpy.Environment,
+        env: Environment,
         ends: tuple[str, str],
         thresholds: Thresholds,
         key_bits: int,

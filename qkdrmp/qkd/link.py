@@ -15,6 +15,7 @@ import simpy
 from simpy.events import ProcessGenerator, Timeout
 
 from qkdrmp.key_rates.model import Block, Fibre, KeyRate, Session
+from qkdrmp.network.environment import Environment
 from qkdrmp.qkd.key_pool import Replenish
 from qkdrmp.qkd.key_stream import KeyStream, random_keys
 from qkdrmp.qkd.request import KeyRequest
@@ -33,7 +34,7 @@ class Order(Protocol):
 class KeyGenerator:
     """One pair of devices: makes one block at a time, for the orders in turn."""
 
-    def __init__(self, env: simpy.Environment) -> None:
+    def __init__(self, env: Environment) -> None:
         self.env = env
         self.busy = False
         self._orders: deque[Order] = deque()
@@ -91,9 +92,7 @@ class Supply:
         Keys asked for at a time under continuous replenishment; a refill asks for all it needs at once.
     """
 
-    def __init__(
-        self, stream: KeyStream, link: QuantumLink, generator: KeyGenerator, block_keys: int
-    ) -> None:
+    def __init__(self, stream: KeyStream, link: QuantumLink, generator: KeyGenerator, block_keys: int) -> None:
         self.stream = stream
         self.link = link
         self.generator = generator
@@ -178,7 +177,7 @@ class QuantumLink:
 
     Parameters
     ----------
-    env : simpy.Environment
+    env : Environment
     fibre : Fibre
     model : KeyRate
     rate_random, key_random : numpy.random.Generator
@@ -189,7 +188,7 @@ class QuantumLink:
 
     def __init__(
         self,
-        env: simpy.Environment,
+        env: Environment,
         fibre: Fibre,
         model: KeyRate,
         rate_random: np.random.Generator,

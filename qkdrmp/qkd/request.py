@@ -7,6 +7,8 @@ from enum import StrEnum
 
 import simpy
 
+from qkdrmp.network.environment import Environment
+
 
 class State(StrEnum):
     """How a request stands; each ends at most once."""
@@ -102,7 +104,7 @@ class Entry:
 class Ledger:
     """All requests of a run, in the order they were asked. It only observes: no protocol reads it."""
 
-    def __init__(self, env: simpy.Environment) -> None:
+    def __init__(self, env: Environment) -> None:
         self.env = env
         self.entries: list[Entry] = []
 
@@ -131,5 +133,5 @@ class Ledger:
     def _close(self, entry: Entry, state: State) -> None:
         assert entry.state is State.UNFINISHED, f"request {entry.request.id} ended twice"
         entry.state = state
-        entry.end = int(self.env.now)
+        entry.end = self.env.now
         entry.ended.succeed()

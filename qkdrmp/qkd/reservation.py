@@ -94,9 +94,7 @@ class Reservation:
     @property
     def has_keys(self) -> bool:
         """Whether the node has all the link keys it needs."""
-        return (self.up is None or self.up_key is not None) and (
-            self.down is None or self.down_key is not None
-        )
+        return (self.up is None or self.up_key is not None) and (self.down is None or self.down_key is not None)
 
     @property
     def pools(self) -> tuple[KeyPool | None, KeyPool | None]:

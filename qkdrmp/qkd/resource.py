@@ -257,7 +257,7 @@ class QKDRMP(Protocol):
             return
         if self.app is not None:
             self.app.progress(reservation)
-        elif reservation.up_key is not None and reservation.down_key is not None:
+        elif reservation.down is not None and reservation.up_key is not None and reservation.down_key is not None:
             ciphertext = reservation.up_key ^ reservation.down_key
             reservation.down.channel.send(Ciphertext(reservation.request.id, self.node.name, ciphertext))
             reservation.served = True

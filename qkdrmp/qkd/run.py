@@ -23,9 +23,7 @@ class QKDRun:
         Whether to record every message, and every change of every pool's level.
     """
 
-    def __init__(
-        self, settings: QKDSettings, seed: int, messages: bool = False, levels: bool = False
-    ) -> None:
+    def __init__(self, settings: QKDSettings, seed: int, messages: bool = False, levels: bool = False) -> None:
         self.network = QKDNetwork(settings, seed, trace=messages, histories=levels)
         self.warmup = to_ticks(settings.warmup_s)
 

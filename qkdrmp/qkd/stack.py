@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import simpy
@@ -91,9 +92,7 @@ class QKDNetwork:
         self._demand = settings.demand.build()
         self._rate = settings.key_rate.build()
         self.routes = routes_of(settings)
-        self.stacks = {
-            name: self._stack(name) for name, node in self.topology.nodes.items() if node.kind in TAKES_PART
-        }
+        self.stacks = {name: self._stack(name) for name, node in self.topology.nodes.items() if node.kind in TAKES_PART}
         self._connect()
         self._start(histories)
 
@@ -131,9 +130,7 @@ class QKDNetwork:
                 layer.connect(neighbours[name])
 
     def _delay(self, link: Link) -> int:
-        return delay_ticks(
-            link.classical_length_km, self.settings.channels.here(link=link.ends).signal_speed_m_per_s
-        )
+        return delay_ticks(link.classical_length_km, self.settings.channels.here(link=link.ends).signal_speed_m_per_s)
 
     def _channel(self, link: Link, source: str, target: str) -> Channel:
         kind = Channel if self._impairment is None else ImpairedChannel
@@ -188,14 +185,14 @@ class QKDNetwork:
                 self._supplies[stream].start()
         workload = DemandWorkload(self)
         for model, sources in self._sources().items():
-            make = getattr(model, "processes", model)
-            for process in make(workload, sources):
+            made = model.processes(workload, sources) if hasattr(model, "processes") else [model(workload, sources)]
+            for process in made:
                 self.env.process(process)
 
-    def _sources(self) -> dict[object, list[str]]:
+    def _sources(self) -> dict[Any, list[str]]:
         """Return the demand models, each with the users it acts for."""
         section = self.settings.demand
-        groups: dict[object, list[str]] = {}
+        groups: dict[Any, list[str]] = {}
         for user in self.topology.ends:
             local = section.here(node=user)
             groups.setdefault(self._demand if local is section else local.build(), []).append(user)
@@ -222,7 +219,7 @@ class DemandWorkload:
     """What a demand can see and do of a network (see `demand.Workload`)."""
 
     def __init__(self, network: QKDNetwork) -> None:
-        self.env: simpy.Environment = network.env
+        self.env: Environment = network.env
         self.users: Sequence[str] = network.topology.ends
         self._network = network
 

@@ -204,8 +204,8 @@ def _nodes(network: QKDNetwork) -> pd.DataFrame:
 
 def _node_row(network: QKDNetwork, stack: Stack) -> tuple[Any, ...]:
     now, resource = network.env.now, stack.resource
-    no_route = [
-        entry.reason
+    at_once = [
+        str(entry.reason)
         for entry in network.ledger.entries
         if entry.rejected_by == stack.node.name and entry.reason in (Reason.NO_ROUTE, Reason.USER_BUSY)
     ]
@@ -214,7 +214,7 @@ def _node_row(network: QKDNetwork, stack: Stack) -> tuple[Any, ...]:
         stack.node.name,
         str(kind),
         stack.routing.relayed,
-        *(resource.rejections[reason] + no_route.count(reason) for reason in REASONS),
+        *(resource.rejections[reason] + at_once.count(reason) for reason in REASONS),
         resource.queue.length.mean(now),
         resource.queue.length.high,
         to_seconds(resource.busy.integral(now)),
@@ -253,17 +253,14 @@ def _pool_row(stream: KeyStream, now: int) -> tuple[Any, ...]:
     )
 
 
+_DETAILS = ("reason", "claim", "keys")
+
+
 def _messages(network: QKDNetwork) -> pd.DataFrame:
     rows = []
     for hop in network.hops or ():
         message: Any = hop.message
-        detail = (
-            getattr(message, "reason", None)
-            or getattr(message, "claim", None)
-            or getattr(message, "keys", "")
-        )
-        if isinstance(detail, tuple):
-            detail = f"keys {detail[0]}-{detail[0] + detail[1] - 1}"
+        detail = next((getattr(message, name) for name in _DETAILS if getattr(message, name, None)), "")
         rows.append(
             (
                 message.request_id,
@@ -272,7 +269,7 @@ def _messages(network: QKDNetwork) -> pd.DataFrame:
                 hop.target,
                 to_seconds(hop.sent),
                 to_seconds(hop.received),
-                str(detail or ""),
+                str(detail),
             )
         )
     return _frame(rows, MESSAGE_COLUMNS)
@@ -284,9 +281,7 @@ def _levels(network: QKDNetwork) -> pd.DataFrame:
         for stream in network.streams
         for end, pool in (("upstream", stream.upstream), ("downstream", stream.downstream))
     ]
-    rows = [
-        (name, end, to_seconds(tick), level) for name, end, pool in copies for tick, level in _history(pool)
-    ]
+    rows = [(name, end, to_seconds(tick), level) for name, end, pool in copies for tick, level in _history(pool)]
     return _frame(rows, LEVEL_COLUMNS)
 
 

@@ -1,0 +1,207 @@
+"""Figures: each function draws into an axes and returns it, so that a paper can arrange and restyle them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import networkx as nx
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+
+from qkdrmp.network.topology import NodeKind, Topology
+from qkdrmp.statistics import half_width
+
+LABELS = {
+    "pools.capacity": "key pool capacity $V_m$ (keys)",
+    "duration_s": "simulated time (s)",
+    "requests_delivered": "requests processed",
+    "wait_mean_s": "mean waiting time (s)",
+    "key_rate_bps": "delivered key rate (bit/s)",
+    "queue.capacity": "queue capacity (requests)",
+    "pools.initial": "initial level (keys)",
+}
+NOT_SWEPT = ("replication", "seed", "requests_started")
+MARKERS = "osD^vPX<>h"
+MAP_SIZE = (9.0, 7.0)
+LOAD_COLOURS = "YlOrRd"
+
+
+def swept(runs: pd.DataFrame) -> list[str]:
+    """Return the swept columns of a table of runs: those before ``replication`` that take several values."""
+    before = list(runs.columns[: runs.columns.get_loc("replication")])
+    several = [name for name in before if runs[name].nunique(dropna=False) > 1]
+    return several or before[:1]
+
+
+def figure(width: float = 6.4, height: float = 4.2) -> Axes:
+    """Return the axes of a new figure, `width` by `height` inches, in the style of this package."""
+    sns.set_theme(context="paper", style="ticks", font_scale=1.15)
+    return plt.subplots(figsize=(width, height), layout="constrained")[1]
+
+
+def curve(runs: pd.DataFrame, figure_of: str, ax: Axes | None = None, scale: float = 1.0) -> Axes:
+    """Draw the mean of one column over the swept fields, with 95 % confidence bands.
+
+    Parameters
+    ----------
+    runs : pandas.DataFrame
+        As `sweep` returns it.
+    figure_of : str
+        The column.
+    scale : float
+        Factor on the column, such as 1e3 for milliseconds.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The first swept field along x; one line for each value of the others.
+    """
+    ax = ax or figure()
+    fields = swept(runs)
+    x, others = fields[0], fields[1:]
+    lines = list(runs.groupby(others, sort=True)) if others else [((), runs)]
+    colours = sns.color_palette("viridis", len(lines) + 1) if len(lines) > 1 else sns.color_palette("colorblind", 1)
+    for number, (values, group) in enumerate(lines):
+        cells = group.groupby(x, sort=False)[figure_of]
+        mean, half = scale * cells.mean(), scale * cells.apply(half_width)
+        marker, colour = MARKERS[number % len(MARKERS)], colours[number]
+        ax.plot(mean.index, mean, marker=marker, color=colour, markersize=4.5, label=_name(others, values))
+        ax.fill_between(mean.index, mean - half, mean + half, color=colour, alpha=0.25, linewidth=0)
+    ax.set_xlabel(LABELS.get(x, x))
+    ax.set_ylabel(LABELS.get(figure_of, figure_of))
+    if ax.dataLim.y0 < ax.dataLim.y1 / 2:
+        ax.set_ylim(bottom=0)
+    if others:
+        handles, labels = ax.get_legend_handles_labels()
+        ax.legend(
+            handles[::-1],
+            labels[::-1],
+            title=_legend_title(others),
+            frameon=False,
+            loc="center left",
+            bbox_to_anchor=(1.0, 0.5),
+        )
+    sns.despine(ax=ax)
+    return ax
+
+
+def _name(fields: Sequence[str], values: Sequence[object]) -> str:
+    return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values) if fields else ""
+
+
+def _legend_title(fields: Sequence[str]) -> str:
+    return "\n".join(LABELS.get(name, name) for name in fields)
+
+
+def throughput(runs: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw requests processed over the swept fields (figure 3(a) when these are capacity and duration)."""
+    return curve(runs, "requests_delivered", ax)
+
+
+def wait(runs: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw the mean waiting time of delivered requests over the swept fields, in milliseconds."""
+    ax = curve(runs, "wait_mean_s", ax, scale=1e3)
+    ax.set_ylabel("mean waiting time (ms)")
+    return ax
+
+
+def load(nodes: pd.DataFrame, topology: Topology, ax: Axes | None = None) -> Axes:
+    """Draw the network with its repeaters coloured by the requests they have served (figure 3(b)).
+
+    Parameters
+    ----------
+    nodes : pandas.DataFrame
+        The table of nodes of a run, or of the mean of several.
+    topology : Topology
+    """
+    ax = ax or figure(*MAP_SIZE)
+    served = nodes.set_index("node")["served"]
+    values = [float(served[name]) for name in topology.repeaters]
+    _draw_network(topology, ax, values)
+    if values:
+        shades = ScalarMappable(Normalize(0, max(*values, 1)), cmap=LOAD_COLOURS)
+        plt.colorbar(shades, ax=ax, label="requests served as relay", shrink=0.7)
+    return ax
+
+
+def network(topology: Topology, ax: Axes | None = None) -> Axes:
+    """Draw a topology at its coordinates."""
+    ax = ax or figure(*MAP_SIZE)
+    _draw_network(topology, ax, None)
+    return ax
+
+
+def _draw_network(topology: Topology, ax: Axes, loads: Sequence[float] | None) -> None:
+    places = positions(topology)
+    nx.draw_networkx_edges(topology.graph, places, ax=ax, edge_color="0.6", width=1.0)
+    blue, orange = sns.color_palette("colorblind", 2).as_hex()
+    styles = {
+        NodeKind.REPEATER: ("s", orange, 150, "repeater"),
+        NodeKind.END: ("o", blue, 60, "user"),
+        NodeKind.ROUTER: ("h", "0.7", 150, "router"),
+        NodeKind.PASSIVE: ("D", "0.85", 80, "takes no part"),
+    }
+    for kind, (shape, colour, size, label) in styles.items():
+        at = np.array([places[node.name] for node in topology.nodes.values() if node.kind is kind])
+        if len(at):
+            shaded = kind is NodeKind.REPEATER and loads is not None
+            colours = {"c": loads, "cmap": LOAD_COLOURS, "vmin": 0} if shaded else {"color": colour}
+            ax.scatter(*at.T, marker=shape, s=size, edgecolors="0.25", linewidths=0.7, zorder=2, label=label, **colours)
+    _finish_map(topology, ax)
+    _name_nodes(ax, places)
+
+
+def _name_nodes(ax: Axes, places: dict[str, tuple[float, float]]) -> None:
+    """Write each name beside its node, on the side where it covers least."""
+    ax.figure.canvas.draw()
+    points = ax.figure.dpi / 72
+    centres = {name: ax.transData.transform(place) for name, place in places.items()}
+    taken = [_box(x, y, 12 * points, 12 * points) for x, y in centres.values()]
+    for name, (x, y) in centres.items():
+        width, height = 5.2 * points * len(name), 9 * points
+        sides = [(dx, dy) for dy in (1, -1, 0) for dx in (0, 1, -1) if dx or dy]
+        spots = [(x + dx * (width / 2 + 7 * points), y + dy * 12 * points) for dx, dy in sides]
+        boxes = [_box(*spot, width, height) for spot in spots]
+        best = min(range(len(spots)), key=lambda number: sum(_overlap(boxes[number], other) for other in taken))
+        taken.append(boxes[best])
+        ax.text(*ax.transData.inverted().transform(spots[best]), name, ha="center", va="center", fontsize=7)
+
+
+def _box(x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
+    return x - width / 2, x + width / 2, y - height / 2, y + height / 2
+
+
+def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
+    return max(0.0, min(a[1], b[1]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[2], b[2]))
+
+
+def _finish_map(topology: Topology, ax: Axes) -> None:
+    ax.margins(0.08)
+    ax.legend(frameon=False, loc="lower right", fontsize=8)
+    if not _has_places(topology):
+        ax.set_axis_off()
+        return
+    latitude = float(np.mean([node.latitude for node in topology.nodes.values() if node.latitude is not None]))
+    ax.set_aspect(1 / math.cos(math.radians(latitude)))
+    ax.tick_params(left=True, bottom=True, labelleft=True, labelbottom=True)
+    ax.set_xlabel("longitude (degrees east)")
+    ax.set_ylabel("latitude (degrees north)")
+    sns.despine(ax=ax)
+
+
+def _has_places(topology: Topology) -> bool:
+    return all(node.latitude is not None for node in topology.nodes.values())
+
+
+def positions(topology: Topology) -> dict[str, tuple[float, float]]:
+    """Return where to draw each node: longitude and latitude, or a layout where some are unknown."""
+    if _has_places(topology):
+        return {name: (float(node.longitude or 0), float(node.latitude or 0)) for name, node in topology.nodes.items()}
+    laid_out = nx.kamada_kawai_layout(topology.graph, weight="length_km")
+    return {name: (float(x), float(y)) for name, (x, y) in laid_out.items()}

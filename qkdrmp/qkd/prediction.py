@@ -1,0 +1,115 @@
+"""What can be said about a scenario before it is run: which pools will get stuck, and how busy each link will be."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import pairwise
+
+from qkdrmp.key_rates.model import Fibre
+from qkdrmp.network.topology import Link
+from qkdrmp.qkd.demand import Poisson, Rekey
+from qkdrmp.qkd.key_pool import Replenish
+from qkdrmp.qkd.settings import QKDSettings
+from qkdrmp.qkd.stack import has_pools, leads_to, routes_of
+from qkdrmp.units import delay_ticks
+
+
+@dataclass(frozen=True)
+class StuckPool:
+    """A key stream whose pool can get stuck, and the levels, in keys, at which it does."""
+
+    stream: str
+    levels: tuple[int, ...]
+
+
+def predict_stuck(settings: QKDSettings) -> list[StuckPool]:
+    """Return the pools in use that can get stuck: too few keys for the next request, too many to be refilled.
+
+    With requests of one size such a pool is stuck for ever, and sooner or later it will be. With several sizes it
+    may be set free again by a smaller request. A demand of one's own has to say the `request_sizes` it asks for (a
+    set of bits); if it does not, nothing can be predicted.
+    """
+    sizes: set[int] = getattr(settings.demand.build(), "request_sizes", set)()
+    predicted = []
+    for upstream, downstream in _streams_in_use(settings):
+        chosen = settings.stream(upstream, downstream)
+        if chosen.replenish is Replenish.THRESHOLD:
+            levels = chosen.thresholds.stuck_levels({-(-bits // chosen.key_bits) for bits in sizes})
+            if levels:
+                predicted.append(StuckPool(f"{upstream}>{downstream}", tuple(levels)))
+    return predicted
+
+
+def foresee(settings: QKDSettings) -> list[str]:
+    """Say which pools will get stuck, in one sentence for all that do so at the same levels."""
+    by_levels: dict[tuple[int, ...], list[str]] = defaultdict(list)
+    for pool in predict_stuck(settings):
+        by_levels[pool.levels].append(pool.stream)
+    return [
+        f"{len(streams)} key pools can get stuck with {' or '.join(map(str, levels))} keys, too few for a request "
+        f"and too many to be refilled: {', '.join(streams)}"
+        for levels, streams in by_levels.items()
+    ]
+
+
+def _streams_in_use(settings: QKDSettings) -> list[tuple[str, str]]:
+    """Return the ends of the key streams on the route of some pair of users, in the order of the file."""
+    used = {
+        hop for (_, dst), route in routes_of(settings).items() if leads_to(route, dst) for hop in pairwise(route or ())
+    }
+    both_ways = [
+        ends
+        for link in settings.topology.links
+        if set(link.ends) <= _participants(settings) and has_pools(settings, link)
+        for ends in (link.ends, link.ends[::-1])
+    ]
+    return [(upstream, downstream) for upstream, downstream in both_ways if (upstream, downstream) in used]
+
+
+def _participants(settings: QKDSettings) -> set[str]:
+    return {*settings.topology.ends, *settings.topology.repeaters}
+
+
+def link_loads(settings: QKDSettings) -> dict[tuple[str, str], float]:
+    """Return the offered load of every link under open demand: key bits asked for over key bits it can make.
+
+    Only for `Poisson` and `Rekey` demand, whose rates do not depend on what happens. Both directions of a link share
+    its devices unless the scenario says `per_direction`; then the busier direction counts.
+    """
+    asked: dict[tuple[str, str], float] = defaultdict(float)
+    for pair, bits_per_s in _offered(settings).items():
+        for hop in pairwise(routes_of(settings)[pair] or ()):
+            asked[hop] += bits_per_s
+    loads = {}
+    for link in settings.topology.links:
+        forth, back = asked[link.ends], asked[link.ends[::-1]]
+        if forth or back:
+            per_direction = settings.key_rate.here(link=link.ends).per_direction
+            loads[link.ends] = (max(forth, back) if per_direction else forth + back) / _rate_bps(settings, link)
+    return loads
+
+
+def _rate_bps(settings: QKDSettings, link: Link) -> float:
+    speed = settings.channels.here(link=link.ends).signal_speed_m_per_s
+    fibre = Fibre(link.length_km, link.loss_db, delay_ticks(link.classical_length_km, speed))
+    rate: float = settings.key_rate.here(link=link.ends).build().mean_rate_bps(fibre, settings.pools.key_length_bits)
+    return rate
+
+
+def _offered(settings: QKDSettings) -> dict[tuple[str, str], float]:
+    offered: dict[tuple[str, str], float] = defaultdict(float)
+    reachable = [pair for pair, route in routes_of(settings).items() if leads_to(route, pair[1])]
+    for source in settings.topology.ends:
+        demand = settings.demand.here(node=source).build()
+        mine = [pair for pair in reachable if pair[0] == source]
+        if isinstance(demand, Poisson):
+            rates = dict.fromkeys(mine, demand.rate_per_s)
+            rates |= {(pair.src, pair.dst): pair.rate_per_s for pair in demand.matrix if pair.src == source}
+        elif isinstance(demand, Rekey):
+            rates = {pair: 1 / demand.interval_s for pair in mine if not demand.pairs or pair in demand.pairs}
+        else:
+            return {}
+        for pair, rate in rates.items():
+            offered[pair] += rate * demand.key_num * demand.key_length_bits
+    return offered

@@ -1,0 +1,174 @@
+"""Queue policies: the order they give, and what it changes in a run."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from qkdrmp.errors import QKDRMPError, ScenarioError
+from qkdrmp.qkd.messages import Claim
+from qkdrmp.qkd.request import KeyRequest
+from qkdrmp.qkd.scheduling import POLICIES
+from tests.qkd.helpers import ask, line, run, scenario
+
+
+def waiting(number: int, **more: Any) -> KeyRequest:
+    facts: dict[str, Any] = {"keys": 1, "key_bits": 8, "priority": 0, "start": 0, "deadline": None, "expires": None}
+    return KeyRequest(id=number, src="Alice", dst="Bob", route=("Alice", "R", "Bob"), **{**facts, **more})
+
+
+def order(policy: str, *requests: KeyRequest) -> list[int]:
+    return [request.id for request in POLICIES[policy](list(requests), 0)]
+
+
+def test_there_are_four_policies() -> None:
+    assert set(POLICIES) == {"fcfs", "smallest-first", "priority", "earliest-deadline"}
+
+
+def test_fcfs_keeps_the_order_of_arrival_in_the_queue() -> None:
+    assert order("fcfs", waiting(3), waiting(1, priority=9), waiting(2, keys=5, start=7)) == [3, 1, 2]
+
+
+def test_smallest_first_goes_by_bits_not_by_keys() -> None:
+    assert order("smallest-first", waiting(1, keys=3), waiting(2, key_bits=16), waiting(3, keys=1)) == [3, 2, 1]
+
+
+def test_the_higher_priority_comes_first() -> None:
+    assert order("priority", waiting(1, priority=-1), waiting(2), waiting(3, priority=5)) == [3, 2, 1]
+
+
+def test_the_earliest_deadline_comes_first_and_none_comes_last() -> None:
+    requests = waiting(1), waiting(2, deadline=70), waiting(3, deadline=0), waiting(4, deadline=50, expires=1)
+    assert order("earliest-deadline", *requests) == [3, 4, 2, 1]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_equal_requests_keep_their_order(policy: str) -> None:
+    assert order(policy, *(waiting(number) for number in (4, 2, 9, 1))) == [4, 2, 9, 1]
+
+
+# In a run: four requests queue at R2 and are served when the pool recovers at 90 us
+
+FOUR = [
+    ask(keys=12, priority=1, deadline_us=5000),
+    ask(keys=8, at_us=1),
+    ask(keys=10, at_us=2, priority=7, deadline_us=9000),
+    ask(keys=14, at_us=3, priority=7, deadline_us=4000),
+]
+
+
+def claimed_order(policy: Any, capacity: int = 80) -> list[int]:
+    network = run(scenario(line(1, 2, 3), FOUR, pools={"capacity": capacity}, queue={"policy": policy}))
+    return [hop.message.request_id for hop in network.hops or () if isinstance(hop.message, Claim)]
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ("fcfs", [1, 2, 3, 4]),
+        ("smallest-first", [2, 3, 1, 4]),
+        ("priority", [3, 4, 1, 2]),
+        ("earliest-deadline", [4, 1, 3, 2]),
+    ],
+)
+def test_requests_are_served_in_the_order_of_the_policy(policy: str, expected: list[int]) -> None:
+    assert claimed_order(policy) == expected
+
+
+def test_a_blocked_request_is_passed_over_and_keeps_its_place() -> None:
+    # V_m 40, V_i 10: 12 + 8 leave 20, 10 more leave 10 and interrupt; the last is served after the refill.
+    # With 30 keys, V_i 7: 12 + 8 leave 10, 10 more leave 0.
+    assert claimed_order("fcfs", 40) == [1, 2, 3, 4]
+    assert claimed_order(last_first, 40) == [4, 3, 2, 1]
+    # V_m 20, V_i 5: 12 leave 8; 8 leave 0 and interrupt; then 10 leave 10; 14 must wait for the next refill.
+    assert claimed_order("fcfs", 20) == [1, 2, 3, 4]
+    # V_m 16, V_i 4: 14 leave 2; 10 leave 6; 8 leave 8, 12 too many.
+    assert claimed_order(last_first, 16) == [4, 3, 2, 1]
+
+
+def test_a_request_that_still_fits_is_served_behind_one_that_does_not() -> None:
+    # V_m 20, V_i 5: 12 leave 8, which is too few for 10 but enough for 8.
+    asked = [ask(keys=12), ask(keys=10, at_us=1), ask(keys=8, at_us=2)]
+    network = run(scenario(line(1, 2, 3), asked, pools={"capacity": 20, "interrupt": 0, "replenish": "threshold"}))
+    claims = [hop.message.request_id for hop in network.hops or () if isinstance(hop.message, Claim)]
+    assert claims == [1, 3, 2]
+
+
+def test_a_policy_at_one_node_leaves_the_others_as_they_are() -> None:
+    at_r2 = {"policy": "fcfs", "at": [{"node": "R2", "policy": "smallest-first"}]}
+    at_r1 = {"policy": "fcfs", "at": [{"node": "R1", "policy": "smallest-first"}]}
+    for queue, expected in ((at_r2, [2, 3, 1, 4]), (at_r1, [1, 2, 3, 4])):
+        network = run(scenario(line(1, 2, 3), FOUR, pools={"capacity": 80}, queue=queue))
+        claims = [hop.message.request_id for hop in network.hops or () if isinstance(hop.message, Claim)]
+        assert claims == expected
+
+
+# Policies of one's own
+
+
+def last_first(requests: Sequence[KeyRequest], now: int) -> Sequence[KeyRequest]:
+    return list(reversed(requests))
+
+
+def drops_one(requests: Sequence[KeyRequest], now: int) -> Sequence[KeyRequest]:
+    return requests[1:]
+
+
+def repeats_one(requests: Sequence[KeyRequest], now: int) -> Sequence[KeyRequest]:
+    return [*requests, requests[0]]
+
+
+def replaces_one(requests: Sequence[KeyRequest], now: int) -> Sequence[KeyRequest]:
+    return [waiting(77), *requests[1:]]
+
+
+def forgets_to_return(requests: Sequence[KeyRequest], now: int) -> Any:
+    sorted(requests, key=lambda request: request.keys)
+
+
+def test_a_function_may_be_the_policy() -> None:
+    assert claimed_order(last_first) == [4, 3, 2, 1]
+
+
+def test_a_policy_is_told_the_tick_and_the_requests_in_the_order_they_queued() -> None:
+    seen = []
+
+    def spy(requests: Sequence[KeyRequest], now: int) -> Sequence[KeyRequest]:
+        seen.append(([request.id for request in requests], now))
+        return requests
+
+    assert claimed_order(spy) == [1, 2, 3, 4]
+    assert seen == [([1, 2, 3, 4], 90 * 10**6)]
+
+
+def test_a_policy_that_changes_its_list_does_not_change_the_queue() -> None:
+    def empties(requests: list[KeyRequest], now: int) -> Sequence[KeyRequest]:
+        kept = list(requests)
+        requests.clear()
+        return kept
+
+    assert claimed_order(empties) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        drops_one,
+        repeats_one,
+        replaces_one,
+        pytest.param(
+            forgets_to_return,
+            marks=pytest.mark.xfail(
+                strict=True, reason="a policy that returns None gives a bare TypeError (RequestQueue.ordered)"
+            ),
+        ),
+    ],
+)
+def test_a_policy_that_drops_or_invents_requests_is_named_in_the_error(policy: Any) -> None:
+    with pytest.raises(QKDRMPError, match=f"queue policy {policy.__name__} must return every waiting request exactly"):
+        claimed_order(policy)
+
+
+def test_an_unknown_policy_is_refused_with_a_hint() -> None:
+    with pytest.raises(ScenarioError, match="did you mean 'priority'"):
+        claimed_order("prority")
