@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import simpy
-from simpy.events import Timeout
+from simpy.events import Event, Timeout
 
 from qkdrmp.network.environment import Environment
 from qkdrmp.network.protocol import Message
@@ -29,16 +29,31 @@ class Hop(NamedTuple):
 class Inbox(simpy.Store):
     """The receiving end of a node's channels: a Store filled by arrivals.
 
-    An arrival hands its message to the waiting reader, or leaves it in `items`. It does so without the put event of
-    a plain Store, which nobody waits for: a message then costs two events, its delay and its reader's wake-up.
+    An arrival hands its message to the node that waits for it, or leaves it in `items`. It does so without the put and
+    get events of a plain Store: a message costs two events, its delay and the wake-up of its reader.
     """
 
+    def __init__(self, env: Environment) -> None:
+        super().__init__(env)
+        self._reader: Event | None = None
+
+    def wait(self) -> Event:
+        """Return the event of the next message, for the one process that reads an inbox without messages."""
+        self._reader = reader = Event(self._env)
+        return reader
+
+    def arrive(self, arrival: Event) -> None:
+        """Take in the message that an event carries (the callback of its delay)."""
+        self.deliver(arrival._value)
+
     def deliver(self, message: Message) -> None:
-        """Take in a message that has arrived."""
-        if self.get_queue:
-            self.get_queue.pop(0).succeed(message)
-        else:
+        """Take in a message."""
+        reader = self._reader
+        if reader is None:
             self.items.append(message)
+        else:
+            self._reader = None
+            reader.succeed(message)
 
 
 class Channel:
@@ -80,19 +95,19 @@ class Channel:
         self.inbox = inbox
         self.trace = trace
         self.sent = 0
-        self._arrive = lambda event: inbox.deliver(event._value)
+        self._arrive = inbox.arrive
 
     def send(self, message: Message) -> None:
         """Put a message on the wire; it arrives after the channel's delay."""
         self.sent += 1
-        self._carry(message, self.delay)
-
-    def _carry(self, message: Message, delay: int) -> None:
-        arrival = Timeout(self.env, delay, message)
-        arrival.callbacks.append(self._arrive)
+        Timeout(self.env, self.delay, message).callbacks.append(self._arrive)
         if self.trace is not None:
-            now = self.env.now
-            self.trace.append(Hop(message, self.source, self.target, now, now + delay))
+            self._note(message, self.delay)
+
+    def _note(self, message: Message, delay: int) -> None:
+        now = self.env.now
+        assert self.trace is not None
+        self.trace.append(Hop(message, self.source, self.target, now, now + delay))
 
 
 class ImpairedChannel(Channel):
@@ -107,4 +122,6 @@ class ImpairedChannel(Channel):
         """Put a message on the wire; the impairment decides how many copies arrive, and when."""
         self.sent += 1
         for extra in self.impairment.copies(self.random):
-            self._carry(message, self.delay + extra)
+            Timeout(self.env, self.delay + extra, message).callbacks.append(self._arrive)
+            if self.trace is not None:
+                self._note(message, self.delay + extra)

@@ -46,8 +46,5 @@ class Node:
         inbox, handlers = self.inbox, self._handlers
         waiting: list[Any] = inbox.items
         while True:
-            message = yield inbox.get()
+            message = waiting.pop(0) if waiting else (yield inbox.wait())
             handlers[message.__class__](message)
-            while waiting:
-                message = waiting.pop(0)
-                handlers[message.__class__](message)

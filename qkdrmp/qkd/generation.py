@@ -64,16 +64,18 @@ class KeyGeneration(Protocol):
     def generate(self, reservation: Reservation, ready: Callable[[Reservation], None]) -> None:
         """Make the request's keys on its access links here (GENERATE); `ready` is called with each that is there."""
         request, name = reservation.request, self.node.name
+        up, down = reservation.up, reservation.down
+        if up is not None and reservation.up_pool is None:
+            up.link.join(request, up.name, name, partial(_take_up_key, reservation, ready))
+        if down is not None and reservation.down_pool is None:
+            down.link.join(request, name, name, partial(_take_down_key, reservation, ready))
 
-        def got_up_key(key: int) -> None:
-            reservation.up_key = key
-            ready(reservation)
 
-        def got_down_key(key: int) -> None:
-            reservation.down_key = key
-            ready(reservation)
+def _take_up_key(reservation: Reservation, ready: Callable[[Reservation], None], key: int) -> None:
+    reservation.up_key = key
+    ready(reservation)
 
-        if reservation.up is not None and reservation.up_pool is None:
-            reservation.up.link.join(request, reservation.up.name, name, got_up_key)
-        if reservation.down is not None and reservation.down_pool is None:
-            reservation.down.link.join(request, name, name, got_down_key)
+
+def _take_down_key(reservation: Reservation, ready: Callable[[Reservation], None], key: int) -> None:
+    reservation.down_key = key
+    ready(reservation)

@@ -38,9 +38,9 @@ class HeadOfCopyRMP(QKDRMP):
         """Return True: there are no claims to wait for."""
         return True
 
-    def chosen_here(self, reservation: Reservation) -> list[tuple[KeyPool, int]]:
+    def chosen_here(self, reservation: Reservation) -> tuple[tuple[KeyPool, int], ...]:
         """Return both pools, with the number of keys the request takes of each."""
-        below = [] if reservation.down_pool is None else [(reservation.down_pool, reservation.down_count)]
+        below = () if reservation.down_pool is None else ((reservation.down_pool, reservation.down_count),)
         return super().chosen_here(reservation) + below
 
     def _serve(self, reservation: Reservation) -> None:

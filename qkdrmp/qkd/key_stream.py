@@ -6,9 +6,8 @@ chooses which indices a request gets and tells the upstream end, so the copies c
 
 from __future__ import annotations
 
-import numpy as np
-
 from qkdrmp.network.environment import Environment
+from qkdrmp.qkd.key_bits import KeyBits
 from qkdrmp.qkd.key_pool import KeyPool, Replenish, Thresholds
 
 
@@ -27,8 +26,8 @@ class KeyStream:
     refill_lead_delays : float or None
         None: the downstream end asks for a refill by REFILL. A number: no message, and a refill starts that many
         one-way delays after it is due (QNET: 5).
-    random : numpy.random.Generator
-        Where the key bits come from.
+    bits : KeyBits
+        Where the key bits come from, the same for both ends.
 
     Attributes
     ----------
@@ -48,7 +47,7 @@ class KeyStream:
         key_bits: int,
         replenish: Replenish,
         refill_lead_delays: float | None,
-        random: np.random.Generator,
+        bits: KeyBits,
     ) -> None:
         self.ends = ends
         self.name = f"{ends[0]}>{ends[1]}"
@@ -60,7 +59,7 @@ class KeyStream:
         self.downstream = KeyPool(env, thresholds, key_bits, replenish)
         self.overflow = 0
         self.excess_bits = 0
-        self._random = random
+        self._bits = bits
         if thresholds.initial:
             keys = self.draw(thresholds.initial)
             self.upstream.store(keys)
@@ -77,13 +76,5 @@ class KeyStream:
         return min(self.upstream.room - coming, self.downstream.room)
 
     def draw(self, count: int) -> list[int]:
-        """Return the bits of the next `count` keys, the same for both ends."""
-        return random_keys(self._random, count, self.key_bits)
-
-
-def random_keys(random: np.random.Generator, count: int, key_bits: int) -> list[int]:
-    """Return `count` uniformly random keys of `key_bits` bits each."""
-    size = -(-key_bits // 8)
-    drawn = random.bytes(count * size)
-    excess = 8 * size - key_bits
-    return [int.from_bytes(drawn[i : i + size], "big") >> excess for i in range(0, count * size, size)]
+        """Return the bits of the next `count` keys."""
+        return [self._bits.take(self.key_bits) for _ in range(count)]

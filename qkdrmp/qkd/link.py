@@ -16,8 +16,9 @@ from simpy.events import ProcessGenerator, Timeout
 
 from qkdrmp.key_rates.model import Block, Fibre, KeyRate, Session
 from qkdrmp.network.environment import Environment
+from qkdrmp.qkd.key_bits import KeyBits
 from qkdrmp.qkd.key_pool import Replenish
-from qkdrmp.qkd.key_stream import KeyStream, random_keys
+from qkdrmp.qkd.key_stream import KeyStream
 from qkdrmp.qkd.request import KeyRequest
 
 
@@ -180,8 +181,10 @@ class QuantumLink:
     env : Environment
     fibre : Fibre
     model : KeyRate
-    rate_random, key_random : numpy.random.Generator
-        Where durations come from, and where the key bits of sessions come from.
+    rate_random : numpy.random.Generator
+        Where durations come from.
+    bits : KeyBits
+        Where the key bits of sessions come from.
     per_direction : bool
         Whether each direction has devices of its own; otherwise both share one pair and take turns.
     """
@@ -192,14 +195,14 @@ class QuantumLink:
         fibre: Fibre,
         model: KeyRate,
         rate_random: np.random.Generator,
-        key_random: np.random.Generator,
+        bits: KeyBits,
         per_direction: bool,
     ) -> None:
         self.env = env
         self.fibre = fibre
         self.model = model
         self._rate_random = rate_random
-        self._key_random = key_random
+        self._bits = bits
         self._shared = None if per_direction else KeyGenerator(env)
         self._generators: dict[str, KeyGenerator] = {}
         self._sessions: dict[int, KeySession] = {}
@@ -218,7 +221,7 @@ class QuantumLink:
 
     def draw(self, bits: int) -> int:
         """Return fresh key bits as one number."""
-        return random_keys(self._key_random, 1, bits)[0]
+        return self._bits.take(bits)
 
     def after_delay(self, action: Callable[[], None]) -> None:
         """Call `action` one classical delay from now."""

@@ -48,6 +48,8 @@ class Reservation:
         This node's copies of the two streams it takes keys of.
     up_count, down_count : int
         How many keys it takes of each.
+    chosen : tuple of (KeyPool, int)
+        The pools whose keys this node chooses for the request, with their number; see `QKDRMP.chosen_here`.
     up_keys, down_keys : KeyRange or None
         Which keys it got: claimed here for the upstream link, claimed by the neighbour for the downstream link.
     up_key, down_key : int or None
@@ -58,6 +60,7 @@ class Reservation:
 
     __slots__ = (
         "accepted",
+        "chosen",
         "done",
         "down",
         "down_count",
@@ -83,6 +86,7 @@ class Reservation:
         self.down_pool: KeyPool | None = outgoing.upstream if outgoing else None
         self.up_count = incoming.keys_for(request.bits) if incoming else 0
         self.down_count = outgoing.keys_for(request.bits) if outgoing else 0
+        self.chosen: tuple[tuple[KeyPool, int], ...] = ()
         self.up_keys: KeyRange | None = None
         self.down_keys: KeyRange | None = None
         self.up_key: int | None = None
@@ -95,11 +99,6 @@ class Reservation:
     def has_keys(self) -> bool:
         """Whether the node has all the link keys it needs."""
         return (self.up is None or self.up_key is not None) and (self.down is None or self.down_key is not None)
-
-    @property
-    def pools(self) -> tuple[KeyPool | None, KeyPool | None]:
-        """The two pools it takes keys of."""
-        return self.up_pool, self.down_pool
 
     def use_keys(self) -> None:
         """Turn the keys it got into key bits."""

@@ -85,6 +85,7 @@ class QKDRMP(Protocol):
 
     def admissible(self, reservation: Reservation) -> bool:
         """Check a request on its way out (PATH); True if it is to travel on."""
+        reservation.chosen = self.chosen_here(reservation)
         if reservation.down is None:
             self._arrive(reservation)
             return False
@@ -190,9 +191,9 @@ class QKDRMP(Protocol):
 
     # Serving from the pools
 
-    def chosen_here(self, reservation: Reservation) -> list[tuple[KeyPool, int]]:
+    def chosen_here(self, reservation: Reservation) -> tuple[tuple[KeyPool, int], ...]:
         """Return the pools whose keys this node chooses, each with the number of keys the request takes."""
-        return [] if reservation.up_pool is None else [(reservation.up_pool, reservation.up_count)]
+        return () if reservation.up_pool is None else ((reservation.up_pool, reservation.up_count),)
 
     def is_eligible(self, reservation: Reservation) -> bool:
         """Return whether a request holds the claim of its downstream link, or needs none."""
@@ -200,9 +201,7 @@ class QKDRMP(Protocol):
 
     def can_serve(self, reservation: Reservation) -> bool:
         """Return whether a request can have its pool keys now."""
-        return self.is_eligible(reservation) and all(
-            pool.can_serve(count) for pool, count in self.chosen_here(reservation)
-        )
+        return self.is_eligible(reservation) and all(pool.can_serve(count) for pool, count in reservation.chosen)
 
     def _serve(self, reservation: Reservation) -> None:
         if reservation.up_pool is not None:
@@ -229,24 +228,26 @@ class QKDRMP(Protocol):
         enough.
         """
         if len(self.queue):
-            for reservation in self.queue.ordered(lambda one: pool in one.pools, self.node.env.now):
+            for reservation in self.queue.ordered(
+                lambda one: any(pool is chosen for chosen, _ in one.chosen), self.node.env.now
+            ):
                 if self.can_serve(reservation):
                     self._serve_waiting(reservation)
         pool.review()
 
     def _wait(self, reservation: Reservation) -> None:
-        for pool, count in self.chosen_here(reservation):
+        for pool, count in reservation.chosen:
             pool.want(reservation.request.id, count)
         if self.is_eligible(reservation):
             self.queue.push(reservation, self.node.env.now)
 
     def _stop_waiting(self, reservation: Reservation) -> None:
-        for pool, _ in self.chosen_here(reservation):
+        for pool, _ in reservation.chosen:
             pool.unwant(reservation.request.id)
         self.queue.remove(reservation, self.node.env.now)
 
     def _review_pools(self, reservation: Reservation) -> None:
-        for pool, _ in self.chosen_here(reservation):
+        for pool, _ in reservation.chosen:
             pool.review()
 
     # Once the keys are there

@@ -118,7 +118,7 @@ class QKDRouting(Protocol):
     def acknowledge(self, message: Acknowledge) -> None:
         """Pass an ACKNOWLEDGE on to the repeater it is for."""
         reservation = self.find(message.request_id)
-        if reservation is not None and message.to != self.node.name and reservation.up is not None:
+        if reservation is not None and reservation.up is not None and message.to != self.node.name:
             reservation.up.channel.send(message)
 
     @on(Done)

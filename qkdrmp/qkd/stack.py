@@ -20,6 +20,7 @@ from qkdrmp.network.topology import Link, NodeKind
 from qkdrmp.qkd.application import QKDApp
 from qkdrmp.qkd.generation import KeyGeneration
 from qkdrmp.qkd.head import HeadOfCopyRMP
+from qkdrmp.qkd.key_bits import KeyBits
 from qkdrmp.qkd.key_stream import KeyStream
 from qkdrmp.qkd.link import QuantumLink, Supply
 from qkdrmp.qkd.messages import VOCABULARY
@@ -148,7 +149,7 @@ class QKDNetwork:
             Fibre(link.length_km, link.loss_db, self._delay(link)),
             self._rate if section is self.settings.key_rate else section.build(),
             self.random.stream(f"key rate {link}"),
-            self.random.stream(f"access keys {link}"),
+            KeyBits(self.random.stream(f"access keys {link}")),
             section.per_direction,
         )
         self.links[link.ends] = quantum
@@ -165,7 +166,7 @@ class QKDNetwork:
             chosen.key_bits,
             chosen.replenish,
             chosen.refill_lead_delays,
-            self.random.stream(f"keys {upstream}>{downstream}"),
+            KeyBits(self.random.stream(f"keys {upstream}>{downstream}")),
         )
         self.streams.append(stream)
         self._supplies[stream] = Supply(stream, quantum, quantum.generator(upstream), chosen.block_keys)

@@ -47,7 +47,7 @@ def test_equal_requests_keep_their_order(policy: str) -> None:
     assert order(policy, *(waiting(number) for number in (4, 2, 9, 1))) == [4, 2, 9, 1]
 
 
-# In a run: four requests queue at R2 and are served when the pool recovers at 90 us
+# In a run: four requests queue at R2 and are served when the pool recovers at 410 us
 
 FOUR = [
     ask(keys=12, priority=1, deadline_us=5000),
@@ -57,8 +57,11 @@ FOUR = [
 ]
 
 
-def claimed_order(policy: Any, capacity: int = 80) -> list[int]:
-    network = run(scenario(line(1, 2, 3), FOUR, pools={"capacity": capacity}, queue={"policy": policy}))
+def claimed_order(policy: Any, capacity: int = 80, asked: list[Any] = FOUR, replenish: str = "demand") -> list[int]:
+    """Return the requests in the order in which R2 serves them; with 5 us a key all have queued before."""
+    rate = {"model": "constant", "rate_bps": 1.6e6}
+    pools = {"capacity": capacity, "replenish": replenish}
+    network = run(scenario(line(1, 2, 3), asked, pools=pools, key_rate=rate, queue={"policy": policy}))
     return [hop.message.request_id for hop in network.hops or () if isinstance(hop.message, Claim)]
 
 
@@ -75,23 +78,22 @@ def test_requests_are_served_in_the_order_of_the_policy(policy: str, expected: l
     assert claimed_order(policy) == expected
 
 
-def test_a_blocked_request_is_passed_over_and_keeps_its_place() -> None:
-    # V_m 40, V_i 10: 12 + 8 leave 20, 10 more leave 10 and interrupt; the last is served after the refill.
-    # With 30 keys, V_i 7: 12 + 8 leave 10, 10 more leave 0.
-    assert claimed_order("fcfs", 40) == [1, 2, 3, 4]
-    assert claimed_order(last_first, 40) == [4, 3, 2, 1]
-    # V_m 20, V_i 5: 12 leave 8; 8 leave 0 and interrupt; then 10 leave 10; 14 must wait for the next refill.
+def test_requests_that_must_wait_for_another_refill_keep_their_order() -> None:
+    # V_m 20, V_i 5: 12 leave 8, 8 leave 0; refilled, 10 leave 10, too few for 14.
     assert claimed_order("fcfs", 20) == [1, 2, 3, 4]
-    # V_m 16, V_i 4: 14 leave 2; 10 leave 6; 8 leave 8, 12 too many.
+    # V_m 16, V_i 4: 14 leave 2; 10 leave 6; 8 leave 8, too few for 12.
     assert claimed_order(last_first, 16) == [4, 3, 2, 1]
 
 
-def test_a_request_that_still_fits_is_served_behind_one_that_does_not() -> None:
-    # V_m 20, V_i 5: 12 leave 8, which is too few for 10 but enough for 8.
-    asked = [ask(keys=12), ask(keys=10, at_us=1), ask(keys=8, at_us=2)]
-    network = run(scenario(line(1, 2, 3), asked, pools={"capacity": 20, "interrupt": 0, "replenish": "threshold"}))
-    claims = [hop.message.request_id for hop in network.hops or () if isinstance(hop.message, Claim)]
-    assert claims == [1, 3, 2]
+def test_a_blocked_request_is_passed_over_but_stays_ahead_of_later_ones() -> None:
+    # V_m 20, V_i 5: 12 leave 8, too few for 10 but enough for 8. Refilled: 10 before 9.
+    asked = [ask(keys=12), ask(keys=10, at_us=1), ask(keys=8, at_us=2), ask(keys=9, at_us=3)]
+    assert claimed_order("fcfs", 20, asked, "threshold") == [1, 3, 2, 4]
+
+
+def test_with_demand_a_blocked_request_stops_service_after_the_claim_that_blocks_it() -> None:
+    asked = [ask(keys=12), ask(keys=10, at_us=1), ask(keys=8, at_us=2), ask(keys=9, at_us=3)]
+    assert claimed_order("fcfs", 20, asked, "demand") == [1, 2, 3, 4]
 
 
 def test_a_policy_at_one_node_leaves_the_others_as_they_are() -> None:
@@ -99,8 +101,7 @@ def test_a_policy_at_one_node_leaves_the_others_as_they_are() -> None:
     at_r1 = {"policy": "fcfs", "at": [{"node": "R1", "policy": "smallest-first"}]}
     for queue, expected in ((at_r2, [2, 3, 1, 4]), (at_r1, [1, 2, 3, 4])):
         network = run(scenario(line(1, 2, 3), FOUR, pools={"capacity": 80}, queue=queue))
-        claims = [hop.message.request_id for hop in network.hops or () if isinstance(hop.message, Claim)]
-        assert claims == expected
+        assert [hop.message.request_id for hop in network.hops or () if isinstance(hop.message, Claim)] == expected
 
 
 # Policies of one's own
@@ -138,7 +139,7 @@ def test_a_policy_is_told_the_tick_and_the_requests_in_the_order_they_queued() -
         return requests
 
     assert claimed_order(spy) == [1, 2, 3, 4]
-    assert seen == [([1, 2, 3, 4], 90 * 10**6)]
+    assert seen == [([1, 2, 3, 4], 410 * 10**6)]
 
 
 def test_a_policy_that_changes_its_list_does_not_change_the_queue() -> None:

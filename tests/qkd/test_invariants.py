@@ -1,0 +1,463 @@
+"""What must hold in any network, whatever is asked of it and however its pools are set."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from qkdrmp.network.impairment import Impairment
+from qkdrmp.network.topology import Link, Node, NodeKind, Topology
+from qkdrmp.qkd.invariants import check_network, check_quiescent
+from qkdrmp.qkd.request import Entry, Reason, State
+from qkdrmp.qkd.run import QKDRun
+from qkdrmp.qkd.stack import QKDNetwork
+from qkdrmp.scenario import Scenario
+from qkdrmp.simulation import StuckPoolWarning, simulate
+from qkdrmp.units import to_ticks
+
+from .strategies import scenarios
+
+MOMENTS_S = (0.0, 0.0005, 0.001, 0.002, 0.010, 0.030, 0.050)
+MOST_EVENTS = 300_000
+
+
+def fixed(examples: int) -> settings:
+    """The same examples on every run, without a clock."""
+    return settings(
+        max_examples=examples,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def run_of(raw: dict[str, Any], seed: int = 1, **recorded: bool) -> QKDRun:
+    return QKDRun(Scenario.from_mapping(raw), seed, **recorded)
+
+
+def drain(network: QKDNetwork) -> None:
+    """Process all events there are; fails if they never end."""
+    events = 0
+    while network.env.peek() < math.inf:
+        network.env.step()
+        events += 1
+        assert events < MOST_EVENTS, "events without end"
+
+
+def keys_of(entry: Entry) -> list[int]:
+    """Return the single keys of a delivered request."""
+    assert entry.alice_key is not None
+    bits, mask = entry.request.key_bits, (1 << entry.request.key_bits) - 1
+    return [entry.alice_key >> i * bits & mask for i in range(entry.request.keys)]
+
+
+def check_recoveries(run: QKDRun) -> None:
+    """A pool that starts to serve again is at V_r or above (needs recorded levels)."""
+    for stream in run.network.streams:
+        history = stream.downstream.history
+        assert history is not None
+        sizes, serving = stream.thresholds, history[0][1] > stream.thresholds.interrupt
+        for (_, before), (_, after) in pairwise(history):
+            if after < before:
+                assert serving or before >= sizes.recover, f"{stream.name} served while interrupted"
+                serving = after > sizes.interrupt
+
+
+def check_totals(run: QKDRun) -> None:
+    """The keys that every stream has given are those of the delivered requests, and no others."""
+    expected: Counter[str] = Counter()
+    relayed = 0
+    for entry in run.network.ledger.entries:
+        if entry.state is State.DELIVERED:
+            relayed += len(entry.request.route) - 2
+            for hop in pairwise(entry.request.route):
+                expected[">".join(hop)] += 1
+                check_delivery_time(run, entry)
+    for stream in run.network.streams:
+        used = 0
+        for entry in run.network.ledger.entries:
+            if entry.state is State.DELIVERED and stream.ends in list(pairwise(entry.request.route)):
+                used += stream.keys_for(entry.request.bits)
+        assert stream.downstream.used == stream.upstream.used == used, stream.name
+        assert stream.overflow == 0, stream.name
+    assert sum(stack.routing.relayed for stack in run.network.stacks.values()) == relayed
+
+
+def check_delivery_time(run: QKDRun, entry: Entry) -> None:
+    """Nothing is faster than light: REQUEST and ACCEPT, or ACCEPT and DONE, cross the whole route."""
+    delays = {(channel.source, channel.target): channel.delay for channel in run.network.channels}
+    there = sum(delays[hop] for hop in pairwise(entry.request.route))
+    assert entry.end is not None
+    assert entry.end - entry.request.start >= 2 * there
+
+
+def check_reasons(run: QKDRun, raw: dict[str, Any]) -> None:
+    """Each reason is given only where it can apply."""
+    network = run.network
+    streams = {stream.ends: stream for stream in network.streams}
+    for entry in network.ledger.entries:
+        request, reason = entry.request, entry.reason
+        route = request.route
+        too_big = any(
+            not streams[hop].thresholds.could_ever_serve(streams[hop].keys_for(request.bits))
+            for hop in pairwise(route)
+            if hop in streams
+        )
+        astray = bool(route) and route[-1] != request.dst
+        if reason is Reason.NO_ROUTE:
+            assert route == ()
+        elif reason is Reason.REFUSED:
+            assert too_big or astray
+        elif reason is Reason.EXPIRED:
+            assert request.expires is not None
+            assert entry.end is not None
+            assert entry.end >= request.expires
+        elif reason in (Reason.PEER_BUSY, Reason.USER_BUSY):
+            assert raw["demand"]["concurrent"] is not None
+        elif reason is None and entry.state is State.DELIVERED:
+            assert not too_big
+            assert not astray
+        assert reason is not Reason.CANCELLED
+
+
+def check_everything_ends(raw: dict[str, Any]) -> QKDRun:
+    run = run_of(raw, levels=True)
+    for moment in MOMENTS_S:
+        run.advance(to_ticks(moment))
+        run.check()
+    drain(run.network)
+    run.check()
+    waiting = [entry.request.id for entry in run.network.ledger.entries if entry.state is State.UNFINISHED]
+    assert waiting == []
+    check_quiescent(run.network)
+    check_totals(run)
+    check_reasons(run, raw)
+    return run
+
+
+@fixed(350)
+@given(scenarios())
+def test_every_request_ends_and_all_keys_are_accounted_for(raw: dict[str, Any]) -> None:
+    check_everything_ends(raw)
+
+
+@pytest.mark.slow
+@fixed(3500)
+@given(scenarios())
+def test_every_request_ends_and_all_keys_are_accounted_for_at_length(raw: dict[str, Any]) -> None:
+    check_everything_ends(raw)
+
+
+@fixed(150)
+@given(scenarios(least_lead=1.0))
+def test_service_resumes_at_the_recovery_threshold(raw: dict[str, Any]) -> None:
+    run = check_everything_ends(raw)
+    if raw["pools"]["replenish"] != "demand":
+        check_recoveries(run)
+
+
+def check_distinct_keys(raw: dict[str, Any]) -> None:
+    run = run_of(raw)
+    drain(run.network)
+    delivered = [entry for entry in run.network.ledger.entries if entry.state is State.DELIVERED]
+    assert all(entry.alice_key == entry.bob_key for entry in delivered)
+    keys = [key for entry in delivered for key in keys_of(entry)]
+    assert len(set(keys)) == len(keys)
+    assert all(0 < key.bit_length() <= 256 for key in keys)
+
+
+@fixed(120)
+@given(scenarios(key_bits=(256,)))
+def test_no_key_is_delivered_twice(raw: dict[str, Any]) -> None:
+    check_distinct_keys(raw)
+
+
+@pytest.mark.slow
+@fixed(1200)
+@given(scenarios(key_bits=(256,)))
+def test_no_key_is_delivered_twice_at_length(raw: dict[str, Any]) -> None:
+    check_distinct_keys(raw)
+
+
+def check_under_way(raw: dict[str, Any]) -> QKDRun:
+    run = run_of(raw)
+    for moment in MOMENTS_S:
+        run.advance(to_ticks(moment))
+        run.check()
+        row = run.summary()
+        rejected = sum(value for name, value in row.items() if name.startswith("rejected_"))
+        ended = row["requests_delivered"] + rejected
+        assert row["requests_started"] == ended + row["requests_unfinished"]
+        assert row["mismatched_keys"] == row["mismatched_requests"] == 0
+    return run
+
+
+@fixed(150)
+@given(scenarios(replenish=("demand", "continuous", "threshold"), finite=False))
+def test_invariants_under_endless_demand(raw: dict[str, Any]) -> None:
+    check_under_way(raw)
+
+
+@pytest.mark.slow
+@fixed(1500)
+@given(scenarios(replenish=("demand", "continuous", "threshold"), finite=False))
+def test_invariants_under_endless_demand_at_length(raw: dict[str, Any]) -> None:
+    check_under_way(raw)
+
+
+def check_threshold(raw: dict[str, Any]) -> None:
+    """What still waits when nothing happens any more waits for a pool that is stuck, or for one that does."""
+    run = run_of(raw)
+    drain(run.network)
+    run.check()
+    unfinished = [entry for entry in run.network.ledger.entries if entry.state is State.UNFINISHED]
+    stuck = [stream for stream in run.network.streams if stream.downstream.stuck.value]
+    assert bool(unfinished) == bool(stuck) == bool(run.findings())
+    for stream in stuck:
+        level = int(stream.downstream.level)
+        asked = [entry.request for entry in unfinished if stream.ends in list(pairwise(entry.request.route))]
+        sizes = {stream.keys_for(request.bits) for request in asked}
+        assert level > stream.thresholds.interrupt
+        assert level - max(sizes) < stream.thresholds.reserve
+        everything = {stream.keys_for(entry.request.bits) for entry in run.network.ledger.entries}
+        assert level in stream.thresholds.stuck_levels(everything)
+
+
+@fixed(150)
+@given(scenarios(replenish=("threshold",), least_lead=1.0, limits=False))
+def test_under_the_threshold_rule_only_stuck_pools_keep_requests_waiting(raw: dict[str, Any]) -> None:
+    check_threshold(raw)
+
+
+@pytest.mark.slow
+@fixed(1500)
+@given(scenarios(replenish=("threshold",), least_lead=1.0, limits=False))
+def test_under_the_threshold_rule_only_stuck_pools_keep_requests_waiting_at_length(raw: dict[str, Any]) -> None:
+    check_threshold(raw)
+
+
+# The same again
+
+
+def check_same_again(raw: dict[str, Any], stops: list[float]) -> None:
+    """Twice the same, in pieces the same, with recording the same."""
+    whole, again, pieces = run_of(raw), run_of(raw), run_of(raw, messages=True, levels=True)
+    end = to_ticks(raw["duration_s"])
+    whole.advance(end)
+    again.advance(end)
+    for stop in sorted(stops):
+        ticks = to_ticks(stop)
+        pieces.advance(ticks)
+        separate = run_of({**raw, "duration_s": max(stop, 1e-12), "warmup_s": 0.0})
+        if raw.get("warmup_s", 0.0) == 0:
+            separate.advance(ticks)
+            assert repr(separate.summary()) == repr(pieces.summary())
+    pieces.advance(end)
+    assert repr(whole.summary()) == repr(again.summary()) == repr(pieces.summary())
+    tables = whole.tables()
+    for other in (again.tables(), pieces.tables()):
+        for name, table in tables.items():
+            assert table.equals(other[name]), name
+
+
+any_scenario = st.booleans().flatmap(
+    lambda finite: scenarios(replenish=("demand", "continuous", "threshold"), finite=finite)
+)
+some_stops = st.lists(
+    st.one_of(st.floats(0, 0.05), st.sampled_from([0.0, 0.001, 0.001001, 0.01])), min_size=1, max_size=4
+)
+
+
+@fixed(100)
+@given(any_scenario, some_stops)
+def test_runs_repeat_and_may_be_cut_in_pieces(raw: dict[str, Any], stops: list[float]) -> None:
+    check_same_again(raw, stops)
+
+
+@pytest.mark.slow
+@fixed(1000)
+@given(any_scenario, some_stops)
+def test_runs_repeat_and_may_be_cut_in_pieces_at_length(raw: dict[str, Any], stops: list[float]) -> None:
+    check_same_again(raw, stops)
+
+
+@fixed(30)
+@given(any_scenario, some_stops, st.sampled_from([0.0003, 0.002, 0.02]))
+def test_runs_with_warmup_may_be_cut_in_pieces(raw: dict[str, Any], stops: list[float], warmup: float) -> None:
+    check_same_again({**raw, "warmup_s": warmup}, [stop for stop in stops if stop != warmup])
+
+
+@fixed(25)
+@given(any_scenario)
+def test_another_seed_gives_other_keys(raw: dict[str, Any]) -> None:
+    runs = [run_of(raw, seed) for seed in (1, 2)]
+    for run in runs:
+        run.advance(to_ticks(0.05))
+    first, second = (
+        {entry.request.id: entry for entry in run.network.ledger.entries if entry.state is State.DELIVERED}
+        for run in runs
+    )
+    long = [
+        number
+        for number in first.keys() & second.keys()
+        if min(first[number].request.bits, second[number].request.bits) >= 64
+    ]
+    assert all(first[number].alice_key != second[number].alice_key for number in long)
+
+
+# Known defects, each at its smallest
+
+
+def line(*names: str, length_km: float = 10.0) -> Topology:
+    kinds = {"U": NodeKind.END, "R": NodeKind.REPEATER}
+    nodes = [Node(name, kinds[name[0]]) for name in names]
+    return Topology("line", nodes, [Link(pair, length_km) for pair in pairwise(names)])
+
+
+def listed(*requests: dict[str, Any]) -> dict[str, Any]:
+    return {"model": "list", "requests": list(requests)}
+
+
+ALICE_TO_BOB = {"src": "U1", "dst": "U2", "keys": 1, "key_bits": 32}
+
+
+@pytest.mark.xfail(strict=True, reason="a run advanced exactly to the end of the warm-up never resets statistics")
+def test_a_run_may_be_cut_at_the_end_of_the_warmup() -> None:
+    raw = {
+        "topology": line("U1", "R1", "R2", "U2"),
+        "warmup_s": 0.1,
+        "duration_s": 0.3,
+        "demand": {"model": "closed-loop"},
+    }
+    whole, pieces = run_of(raw), run_of(raw)
+    whole.advance(to_ticks(0.3))
+    pieces.advance(to_ticks(0.1))
+    pieces.advance(to_ticks(0.3))
+    assert whole.tables()["pools"].equals(pieces.tables()["pools"])
+
+
+@pytest.mark.xfail(strict=True, reason="the nodes table counts no_route and user_busy of the warm-up as well")
+def test_nodes_do_not_count_rejections_of_the_warmup() -> None:
+    nodes = [Node("U1", NodeKind.END), Node("R1", NodeKind.REPEATER), Node("U2", NodeKind.END)]
+    topology = Topology("t", [*nodes, Node("U3", NodeKind.END)], [Link(("U1", "R1"), 1.0), Link(("R1", "U2"), 1.0)])
+    asked = {"start_s": 0.1, "src": "U1", "dst": "U3"}
+    scenario = {"topology": topology, "warmup_s": 0.5, "duration_s": 1.0, "demand": listed(asked)}
+    results = simulate(Scenario.from_mapping(scenario))
+    assert results.nodes["rejected_no_route"].sum() == results.summary["rejected_no_route"] == 0
+
+
+@pytest.mark.xfail(strict=True, reason="two nodes that give up one request at the same time both count it")
+def test_one_request_is_rejected_by_one_node_only() -> None:
+    scenario = {
+        "topology": line("U1", "R1", "R2", "U2"),
+        "duration_s": 1.0,
+        "pools": {"initial": 40},
+        "key_rate": {"model": "constant", "rate_bps": 1.0},
+        "demand": listed({"start_s": 0.0, "patience_s": 0.1, **ALICE_TO_BOB}),
+    }
+    results = simulate(Scenario.from_mapping(scenario))
+    assert results.summary["rejected_expired"] == 1
+    assert results.nodes["rejected_expired"].sum() == 1
+
+
+@pytest.mark.xfail(strict=True, reason="no timer for a request whose claim came late and that waits for an access key")
+def test_patience_ends_while_waiting_for_an_access_key_after_a_late_claim() -> None:
+    scenario = {
+        "topology": line("U1", "R1", "R2", "U2"),
+        "duration_s": 200.0,
+        "pools": {"capacity": 10},
+        "key_rate": {"model": "constant", "rate_bps": 6400.0, "at": [{"link": ["U1", "R1"], "rate_bps": 0.32}]},
+        "demand": listed({"start_s": 0.0, "patience_s": 0.1, **ALICE_TO_BOB}),
+    }
+    (request,) = simulate(Scenario.from_mapping(scenario)).requests.itertuples()
+    assert (request.state, request.reason) == ("rejected", "expired")
+    assert request.end_s < 0.11
+
+
+@pytest.mark.xfail(strict=True, reason="a node serves from its pools without looking whether the time is over")
+def test_nothing_is_served_after_its_deadline() -> None:
+    scenario = {
+        "topology": line("U1", "R1", "R2", "U2"),
+        "duration_s": 1.0,
+        "access": {"mode": "pool"},
+        "pools": {"initial": 40},
+        "key_rate": {"model": "constant", "rate_bps": 1e6},
+        "demand": listed({"start_s": 0.5, "deadline_s": 0.1, **ALICE_TO_BOB}),
+    }
+    (request,) = simulate(Scenario.from_mapping(scenario)).requests.itertuples()
+    assert (request.state, request.reason) == ("rejected", "expired")
+
+
+@pytest.mark.xfail(
+    strict=True, raises=KeyError, reason="a request to oneself crashes the run, or is not refused before"
+)
+def test_a_request_to_oneself_is_an_error_of_the_scenario() -> None:
+    raw = {"topology": line("U1", "R1", "U2"), "duration_s": 1.0}
+    asked = {"start_s": 0.0, "src": "U1", "dst": "U1"}
+    try:
+        scenario = Scenario.from_mapping({**raw, "demand": listed(asked)})
+    except Exception as error:
+        assert "U1" in str(error)
+    else:
+        simulate(scenario)
+
+
+@pytest.mark.xfail(strict=True, reason="users whose first wait is always 0 try again at the same instant for ever")
+def test_closed_loop_without_a_first_wait_lets_time_pass() -> None:
+    demand = {"model": "closed-loop", "first_mean_s": 0.0, "first_sd_s": 0.0}
+    run = run_of({"topology": line("U1", "R1", "U2"), "duration_s": 0.01, "demand": demand})
+    for _ in range(20_000):
+        run.network.env.step()
+    assert run.network.env.now > 0
+
+
+@pytest.mark.xfail(
+    strict=True, reason="with a lead below one delay a refill counts as full while claims are on the way"
+)
+@pytest.mark.parametrize("lead", [0.0, 0.5])
+def test_service_resumes_at_the_recovery_threshold_whatever_the_lead(lead: float) -> None:
+    def asked(start_s: float, keys: int) -> dict[str, Any]:
+        return {**ALICE_TO_BOB, "start_s": start_s, "keys": keys}
+
+    scenario = {
+        "topology": line("U1", "R1", "R2", "U2"),
+        "duration_s": 0.01,
+        "access": {"at": [{"link": ["U1", "R1"], "mode": "pool"}]},
+        "pools": {"capacity": 40, "initial": 40, "replenish": "threshold", "refill_lead_delays": lead},
+        "key_rate": {"model": "constant", "rate_bps": 1e9},
+        "demand": listed(asked(0.001, 10), asked(0.00102, 20)),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", StuckPoolWarning)
+        results = simulate(Scenario.from_mapping(scenario))
+    (level,) = results.pools.loc[results.pools["stream"] == "R1>R2", "level_end"]
+    assert level == 40
+
+
+# Channels with faults: keys may fail to come, but they never differ, and nothing breaks
+
+
+def check_with_faults(raw: dict[str, Any], impairment: Impairment) -> None:
+    network = QKDNetwork(Scenario.from_mapping(raw), seed=1, impairment=impairment)
+    drain(network)
+    check_network(network)
+
+
+@fixed(60)
+@given(scenarios())
+def test_lost_messages_never_make_keys_differ(raw: dict[str, Any]) -> None:
+    check_with_faults(raw, Impairment(loss=0.1))
+
+
+@fixed(60)
+@given(scenarios())
+def test_doubled_messages_never_make_keys_differ(raw: dict[str, Any]) -> None:
+    check_with_faults(raw, Impairment(duplication=0.3))
