@@ -9,7 +9,7 @@ from qkdrmp.network.topology import Link, Node, NodeKind, Topology
 from qkdrmp.scenario import Scenario, load_scenario
 from qkdrmp.simulation import Results, StuckPoolWarning, check, simulate
 from qkdrmp.statistics import summarise
-from qkdrmp.sweep import SweepInterrupted, sweep
+from qkdrmp.sweep import SweepFailed, SweepInterrupted, sweep
 
 __all__ = [
     "Link",
@@ -20,6 +20,7 @@ __all__ = [
     "Scenario",
     "ScenarioError",
     "StuckPoolWarning",
+    "SweepFailed",
     "SweepInterrupted",
     "Topology",
     "TopologyError",

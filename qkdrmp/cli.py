@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -14,7 +15,7 @@ import pandas as pd
 
 import qkdrmp
 from qkdrmp.bundled import bundled_names
-from qkdrmp.errors import QKDRMPError
+from qkdrmp.errors import QKDRMPError, did_you_mean
 from qkdrmp.network.formats import load_topology
 from qkdrmp.scenario import Scenario, load_scenario
 from qkdrmp.simulation import Results, check, collect, start
@@ -44,6 +45,8 @@ class FriendlyGroup(click.Group):
             return super().invoke(ctx)
         except QKDRMPError as error:
             _fail(str(error), EXIT_USAGE)
+        except BrokenPipeError:
+            raise
         except OSError as error:
             _fail(f"{error.filename or 'file'}: {error.strerror or error}", EXIT_USAGE)
         except KeyboardInterrupt:
@@ -74,12 +77,13 @@ def list_bundled() -> None:
         click.echo(f"  {name:<18}{scenario.description}")
     click.echo("Topologies (qkdrmp topology NAME):")
     for name in bundled_names("topologies"):
-        click.echo(f"  {name:<18}{load_topology(name).summary().splitlines()[0]}")
+        network = load_topology(name)
+        click.echo(f"  {name:<18}{network.summary().splitlines()[0].removeprefix(f'{network.name}: ')}")
 
 
 @main.command()
 @click.argument("name_or_file")
-@click.option("--draw", type=click.Path(dir_okay=False, path_type=Path), help="Draw it into this PNG file.")
+@click.option("--draw", type=click.Path(dir_okay=False, path_type=Path), help="Draw it into this PNG (PDF, SVG) file.")
 def topology(name_or_file: str, draw: Path | None) -> None:
     """Check a topology and describe it."""
     network = load_topology(name_or_file)
@@ -113,7 +117,8 @@ def run(name_or_file: str, seed: int, out: Path | None, trace: bool) -> None:
 
 
 def _write_tables(results: Results, folder: Path) -> None:
-    tables = {"summary": results.summary.to_frame("value").rename_axis("figure").reset_index(), **results.tables}
+    summary = results.summary.to_frame("value").rename_axis("figure").reset_index()
+    tables = {"run_summary": summary, **results.tables}
     for name, table in tables.items():
         table.to_csv(folder / f"{name}.csv", index=False)
     click.echo(f"written to {folder}: {', '.join(f'{name}.csv' for name in tables)}")
@@ -138,13 +143,17 @@ def sweep(name_or_file: str, out: Path | None, replications: int | None, jobs: i
         with processes(jobs) as executor:
             runs, timings = plan.run(executor, progress=sys.stderr.isatty())
     except SweepInterrupted as interruption:
+        if interruption.runs.empty:
+            _fail(str(interruption), EXIT_INTERRUPTED)
         _write_runs(interruption.runs, interruption.timings, folder)
         _fail(f"{interruption}; they are in {folder / 'runs.csv'}", EXIT_INTERRUPTED)
     wall = time.perf_counter() - begun
     _write_runs(runs, timings, folder)
     summarise(runs, plan.swept).to_csv(folder / "summary.csv", index=False)
     _draw(runs, plan, folder)
-    click.echo(f"{len(runs)} runs in {wall:.1f} s ({len(timings)} simulations, {runs['events'].sum():,} events)")
+    # The shorter durations are part of the longest: their events are the same ones.
+    events = runs.loc[runs["duration_s"] == runs["duration_s"].max(), "events"].sum()
+    click.echo(f"{len(runs)} runs in {wall:.1f} s ({len(timings)} simulations, {events:,} events)")
     _report(runs)
     click.echo(f"written to {folder}: runs.csv, timings.csv, summary.csv, throughput.png, wait.png, load.png")
 
@@ -172,7 +181,7 @@ def _report(runs: pd.DataFrame) -> None:
     longest = runs[runs["duration_s"] == runs["duration_s"].max()]
     fields = [name for name in qkdrmp.plots.swept(runs) if name != "duration_s"]
     click.echo(f"after {longest['duration_s'].iloc[0]:g} s (mean and 95 % interval over replications):")
-    for cell, group in longest.groupby(fields, sort=False) if fields else [((), longest)]:
+    for cell, group in longest.groupby(fields, sort=False, dropna=False) if fields else [((), longest)]:
         where = ", ".join(f"{name} = {value}" for name, value in zip(fields, cell, strict=True))
         click.echo(f"  {where or 'all':<24}{_found(group)}")
 
@@ -182,13 +191,15 @@ def _found(group: pd.DataFrame) -> str:
     asked = group["requests_started"].sum()
     stuck = group["stuck_pools"].mean()
     return (
-        f"{_interval(delivered)} requests processed of {asked / len(group):.1f}, mean wait {_interval(wait, 3)} ms"
+        f"{_interval(delivered)} requests processed of {asked / len(group):.1f}"
+        + (f", mean wait {_interval(wait, 3)} ms" if wait.notna().any() else "")
         + (f", {stuck:.1f} pools stuck" if stuck else "")
     )
 
 
 def _interval(values: pd.Series[Any], digits: int = 1) -> str:
-    return f"{values.mean():.{digits}f} ± {half_width(values):.{digits}f}"
+    half = half_width(values)
+    return f"{values.mean():.{digits}f}" + ("" if math.isnan(half) else f" ± {half:.{digits}f}")
 
 
 def _foresee(scenario: Scenario) -> None:
@@ -212,13 +223,18 @@ def _shortened(sentence: str) -> str:
 
 
 def _folder(out: Path | None, scenario: Scenario) -> Path:
-    folder = Path("results") / scenario.name if out is None else out
+    # A name may hold a slash, which must not lead elsewhere.
+    folder = Path("results") / (scenario.name.replace("/", "_").strip(". ") or "scenario") if out is None else out
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def _save(axes: Any, path: Path) -> None:
-    axes.figure.savefig(path, dpi=160)
+    known = axes.figure.canvas.get_supported_filetypes()
+    format = path.suffix.removeprefix(".").lower() or "png"
+    if format not in known:
+        raise QKDRMPError(f"{path}: cannot draw a '{format}' file{did_you_mean(format, known)}: {', '.join(known)}")
+    axes.figure.savefig(path, dpi=160, format=format)
 
 
 def _number(value: Any) -> str:

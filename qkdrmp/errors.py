@@ -10,11 +10,11 @@ class QKDRMPError(Exception):
     """Base of every error the package raises on purpose."""
 
 
-class TopologyError(QKDRMPError):
+class TopologyError(QKDRMPError, ValueError):
     """A topology, or a file that describes one, cannot be used."""
 
 
-class ScenarioError(QKDRMPError):
+class ScenarioError(QKDRMPError, ValueError):
     """A scenario, or a file that describes one, cannot be used."""
 
 

@@ -65,10 +65,10 @@ def curve(runs: pd.DataFrame, figure_of: str, ax: Axes | None = None, scale: flo
     ax = ax or figure()
     fields = swept(runs)
     x, others = fields[0], fields[1:]
-    lines = list(runs.groupby(others, sort=True)) if others else [((), runs)]
+    lines = list(runs.groupby(others, sort=not _are_names(runs, others), dropna=False)) if others else [((), runs)]
     colours = sns.color_palette("viridis", len(lines) + 1) if len(lines) > 1 else sns.color_palette("colorblind", 1)
     for number, (values, group) in enumerate(lines):
-        cells = group.groupby(x, sort=False)[figure_of]
+        cells = group.groupby(x, sort=False, dropna=False)[figure_of]
         mean, half = scale * cells.mean(), scale * cells.apply(half_width)
         marker, colour = MARKERS[number % len(MARKERS)], colours[number]
         ax.plot(mean.index, mean, marker=marker, color=colour, markersize=4.5, label=_name(others, values))
@@ -89,6 +89,10 @@ def curve(runs: pd.DataFrame, figure_of: str, ax: Axes | None = None, scale: flo
         )
     sns.despine(ax=ax)
     return ax
+
+
+def _are_names(runs: pd.DataFrame, fields: Sequence[str]) -> bool:
+    return any(runs[name].dtype == object for name in fields)
 
 
 def _name(fields: Sequence[str], values: Sequence[object]) -> str:
@@ -123,10 +127,10 @@ def load(nodes: pd.DataFrame, topology: Topology, ax: Axes | None = None) -> Axe
     ax = ax or figure(*MAP_SIZE)
     served = nodes.set_index("node")["served"]
     values = [float(served[name]) for name in topology.repeaters]
-    _draw_network(topology, ax, values)
     if values:
         shades = ScalarMappable(Normalize(0, max(*values, 1)), cmap=LOAD_COLOURS)
-        plt.colorbar(shades, ax=ax, label="requests served as relay", shrink=0.7)
+        ax.figure.colorbar(shades, ax=ax, label="requests served as relay", shrink=0.7)
+    _draw_network(topology, ax, values)
     return ax
 
 
@@ -151,7 +155,8 @@ def _draw_network(topology: Topology, ax: Axes, loads: Sequence[float] | None) -
         at = np.array([places[node.name] for node in topology.nodes.values() if node.kind is kind])
         if len(at):
             shaded = kind is NodeKind.REPEATER and loads is not None
-            colours = {"c": loads, "cmap": LOAD_COLOURS, "vmin": 0} if shaded else {"color": colour}
+            top = max(*loads, 1) if loads else 1
+            colours = {"c": loads, "cmap": LOAD_COLOURS, "vmin": 0, "vmax": top} if shaded else {"color": colour}
             ax.scatter(*at.T, marker=shape, s=size, edgecolors="0.25", linewidths=0.7, zorder=2, label=label, **colours)
     _finish_map(topology, ax)
     _name_nodes(ax, places)
@@ -166,11 +171,13 @@ def _name_nodes(ax: Axes, places: dict[str, tuple[float, float]]) -> None:
     for name, (x, y) in centres.items():
         width, height = 5.2 * points * len(name), 9 * points
         sides = [(dx, dy) for dy in (1, -1, 0) for dx in (0, 1, -1) if dx or dy]
-        spots = [(x + dx * (width / 2 + 7 * points), y + dy * 12 * points) for dx, dy in sides]
-        boxes = [_box(*spot, width, height) for spot in spots]
-        best = min(range(len(spots)), key=lambda number: sum(_overlap(boxes[number], other) for other in taken))
+        shifts = [(dx * (width / 2 + 7 * points), dy * 12 * points) for dx, dy in sides]
+        boxes = [_box(x + dx, y + dy, width, height) for dx, dy in shifts]
+        best = min(range(len(boxes)), key=lambda number: sum(_overlap(boxes[number], other) for other in taken))
         taken.append(boxes[best])
-        ax.text(*ax.transData.inverted().transform(spots[best]), name, ha="center", va="center", fontsize=7)
+        shift = (shifts[best][0] / points, shifts[best][1] / points)
+        style = {"ha": "center", "va": "center", "fontsize": 7}
+        ax.annotate(name, places[name], xytext=shift, textcoords="offset points", **style)
 
 
 def _box(x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
@@ -183,12 +190,12 @@ def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float,
 
 def _finish_map(topology: Topology, ax: Axes) -> None:
     ax.margins(0.08)
-    ax.legend(frameon=False, loc="lower right", fontsize=8)
+    ax.legend(frameon=False, loc="best", fontsize=8)
     if not _has_places(topology):
         ax.set_axis_off()
         return
     latitude = float(np.mean([node.latitude for node in topology.nodes.values() if node.latitude is not None]))
-    ax.set_aspect(1 / math.cos(math.radians(latitude)))
+    ax.set_aspect(1 / math.cos(math.radians(latitude)), adjustable="datalim")
     ax.tick_params(left=True, bottom=True, labelleft=True, labelbottom=True)
     ax.set_xlabel("longitude (degrees east)")
     ax.set_ylabel("latitude (degrees north)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -24,7 +24,12 @@ from qkdrmp.errors import ScenarioError, TopologyError, did_you_mean
 from qkdrmp.network.settings import NetworkSettings
 from qkdrmp.qkd.settings import PRESETS as QKD_PRESETS
 from qkdrmp.qkd.settings import QKDSettings
+from qkdrmp.qkd.stack import TAKES_PART, has_pools
 from qkdrmp.settings import Section, sentences
+from qkdrmp.units import to_seconds
+
+
+LONGEST_S = 1e15
 
 
 class SweepSettings(BaseModel):
@@ -67,6 +72,8 @@ class Scenario(NetworkSettings):
         A named set of defaults, underneath what the scenario says itself.
     """
 
+    model_config = ConfigDict(strict=True)
+
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     kind: str
@@ -79,12 +86,19 @@ class Scenario(NetworkSettings):
 
     @model_validator(mode="after")
     def _check_whole(self) -> Self:
-        if self.warmup_s >= self.duration_s:
-            raise ValueError(f"warmup_s = {self.warmup_s} must be less than duration_s = {self.duration_s}")
-        problems = [problem for name in self.sections() for problem in self._unknown_places(name)]
-        if problems:
-            raise ValueError("; ".join(problems))
+        if problems := list(self._problems()):
+            raise ValueError("\n".join(problems))
         return self
+
+    def _problems(self) -> Iterator[str]:
+        """Return what is wrong with the scenario as a whole, though each part by itself is right."""
+        shortest_s = to_seconds(1)
+        if not shortest_s <= self.duration_s <= LONGEST_S:
+            yield f"duration_s = {self.duration_s} must be from {shortest_s:g} (a tick) to {LONGEST_S:g}"
+        if self.warmup_s >= self.duration_s:
+            yield f"warmup_s = {self.warmup_s} must be less than duration_s = {self.duration_s}"
+        for name in self.sections():
+            yield from self._unknown_places(name)
 
     @classmethod
     def sections(cls) -> list[str]:
@@ -95,13 +109,15 @@ class Scenario(NetworkSettings):
             if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
         ]
 
-    def _unknown_places(self, section: str) -> list[str]:
-        nodes = self.topology.nodes
-        return [
-            f"{section}.at, entry {number}: {self.topology.name} has no node '{name}'{did_you_mean(name, nodes)}"
-            for number, name in getattr(self, section).places()
-            if name not in nodes
-        ]
+    def _unknown_places(self, section: str) -> Iterator[str]:
+        for number, exception in enumerate(getattr(self, section).at, start=1):
+            try:
+                if "node" in exception:
+                    self.topology.neighbours(exception["node"])
+                else:
+                    self.topology.link(*exception["link"])
+            except TopologyError as error:
+                yield f"{section}.at, entry {number}: {error}"
 
     def replace(self, changes: Mapping[str, Any]) -> Self:
         """Return a copy with other values for some fields.
@@ -139,7 +155,7 @@ class Scenario(NetworkSettings):
         """
         raw = copy_of(raw)
         kind = raw.setdefault("kind", "qkd")
-        if kind not in SCENARIOS:
+        if not isinstance(kind, str) or kind not in SCENARIOS:
             hint = did_you_mean(str(kind), SCENARIOS)
             raise ScenarioError(f"{where}: kind = {kind!r} must be one of {', '.join(SCENARIOS)}{hint}")
         family = SCENARIOS[kind]
@@ -148,8 +164,6 @@ class Scenario(NetworkSettings):
             scenario = family.model_validate(_with_preset(raw, family, where))
         except ValidationError as error:
             raise ScenarioError("\n".join(f"{where}: {line}" for line in sentences(error, family))) from None
-        except TopologyError as error:
-            raise ScenarioError(f"{where}: topology: {error}") from None
         scenario._raw = raw
         return scenario
 
@@ -161,13 +175,32 @@ class QKDScenario(Scenario, QKDSettings):
 
     kind: Literal["qkd"] = "qkd"
 
-    @model_validator(mode="after")
-    def _check_users(self) -> Self:
+    def _problems(self) -> Iterator[str]:
+        yield from super()._problems()
+        yield from self._unknown_users()
+        yield from self._unequal_ends()
+
+    def _unknown_users(self) -> Iterator[str]:
         users = self.topology.ends
-        for name in getattr(self.demand.build(), "users_named", tuple[str, ...])():
+        demands = [self.demand, *(self.demand.here(node=exception["node"]) for exception in self.demand.at)]
+        named = [
+            ("demand", name) for section in demands for name in getattr(section.build(), "users_named", tuple[str, ...])()
+        ]
+        for section in ("demand", "routing"):
+            at = enumerate(getattr(self, section).at, start=1)
+            named += [(f"{section}.at, entry {number}", exception["node"]) for number, exception in at]
+        for where, name in dict.fromkeys(named):
             if name not in users:
-                raise ValueError(f"demand: {self.topology.name} has no end node '{name}'{did_you_mean(name, users)}")
-        return self
+                yield f"{where}: {self.topology.name} has no end node '{name}'{did_you_mean(name, users)}"
+
+    def _unequal_ends(self) -> Iterator[str]:
+        kinds = {name: node.kind for name, node in self.topology.nodes.items()}
+        for link in self.topology.links if self.pools.at else ():
+            if all(kinds[end] in TAKES_PART for end in link.ends) and has_pools(self, link):
+                try:
+                    self.stream(*link.ends)
+                except ScenarioError as error:
+                    yield str(error)
 
 
 SCENARIOS: dict[str, type[Scenario]] = {"qkd": QKDScenario}
@@ -183,9 +216,11 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
     """
     path = resolve("scenarios", name_or_path, ScenarioError)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"{path}: cannot be read: {error}") from None
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ScenarioError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ScenarioError(f"{path}: cannot be read as text: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"{path}: is not valid TOML: {error}") from None
     raw.setdefault("name", path.stem)
@@ -219,11 +254,19 @@ def _with_preset(raw: dict[str, Any], family: type[Scenario], where: str) -> dic
     name = raw.get("preset")
     if name is None:
         return raw
-    if name not in family.presets:
+    if not isinstance(name, str) or name not in family.presets:
         hint = did_you_mean(str(name), family.presets)
         raise ScenarioError(f"{where}: preset = {name!r} must be one of {', '.join(family.presets)}{hint}")
     merged = copy_of(family.presets[name])
     for key, value in raw.items():
         below = merged.get(key)
-        merged[key] = {**below, **value} if isinstance(below, dict) and isinstance(value, dict) else value
+        merged[key] = _upon(below, value, family, key) if isinstance(below, dict) and isinstance(value, dict) else value
     return merged
+
+
+def _upon(below: dict[str, Any], value: dict[str, Any], family: type[Scenario], section: str) -> dict[str, Any]:
+    """Return a section with defaults beneath it; the parameters of a model go with the model."""
+    if "model" in value and value["model"] != below.get("model"):
+        own = getattr(family.model_fields[section].annotation, "model_fields", {})
+        below = {name: default for name, default in below.items() if name in own}
+    return {**below, **value}

@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import reprlib
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Self, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from qkdrmp.errors import did_you_mean
 
 PLACES = ("node", "link")
+
+# How pydantic's words read in the mouth of somebody who writes a scenario file.
+WORDS = {
+    "Input should be": "must be",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid string": "text",
+    "a valid boolean": "true or false",
+    "a valid list": "a list",
+    "a valid tuple": "a list",
+    "a valid dictionary": "a table",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+    ", unable to parse string as a number": "",
+    ", unable to parse string as an integer": "",
+}
 
 
 class Section(BaseModel):
     """A group of settings, such as ``[pools]``.
 
     Every section takes exceptions: ``[[pools.at]]`` with ``node = "TR15"`` or ``link = ["TR1", "TR2"]`` and the
-    fields that differ there. Where several apply, the last one listed wins.
+    fields that differ there. Where several apply, the last one listed wins. What belongs to a link as a whole takes
+    the exceptions of both of its nodes.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
 
-    at: tuple[dict[str, Any], ...] = ()
+    exceptions_by: ClassVar[tuple[str, ...]] = PLACES
+    same_everywhere: ClassVar[tuple[str, ...]] = ()
+
+    at: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
     def _check_exceptions(self) -> Self:
@@ -32,19 +51,31 @@ class Section(BaseModel):
         for number, exception in enumerate(self.at, start=1):
             problems += [f"at, entry {number}: {problem}" for problem in self._problems_of(exception)]
         if problems:
-            raise ValueError("; ".join(problems))
+            raise ValueError("\n".join(problems))
         return self
 
     def _problems_of(self, exception: Mapping[str, Any]) -> list[str]:
-        if sum(place in exception for place in PLACES) != 1:
-            return ["give either node or link, once"]
-        link = exception.get("link", ("a", "b"))
-        if not isinstance(link, (list, tuple)) or len(link) != 2:
-            return [f"link = {link!r} must be a list of two node names"]
+        problems = self._problems_of_place(exception)
+        fixed = [name for name in exception if name in ("at", *self.same_everywhere)]
+        problems += [f"{name} cannot be set for a single {' or '.join(self.exceptions_by)}" for name in fixed]
+        if not exception.keys() - PLACES:
+            problems.append("no field is given that is different there")
         try:
-            self._with(exception)
+            self._with({name: value for name, value in exception.items() if name not in fixed})
         except ValidationError as error:
-            return sentences(error, type(self))
+            problems += sentences(error, type(self))
+        return problems
+
+    def _problems_of_place(self, exception: Mapping[str, Any]) -> list[str]:
+        given = [place for place in PLACES if place in exception]
+        if len(given) != 1 or given[0] not in self.exceptions_by:
+            return ["give either node or link" if self.exceptions_by == PLACES else f"give {self.exceptions_by[0]} alone"]
+        node, link = exception.get("node", ""), exception.get("link", ("a", "b"))
+        if not isinstance(node, str):
+            return [f"node = {node!r} must be the name of a node"]
+        names = [name for name in link if isinstance(name, str)] if isinstance(link, (list, tuple)) else []
+        if len(link if names else ()) != 2 or len(set(names)) != 2:
+            return [f"link = {link!r} must be a list of two node names"]
         return []
 
     def given(self) -> dict[str, Any]:
@@ -60,17 +91,10 @@ class Section(BaseModel):
         ends = set(link)
         section = self
         for exception in self.at:
-            if exception.get("node") == node is not None or (ends and set(exception.get("link", ())) == ends):
+            by_link = bool(ends) and set(exception.get("link", ())) == ends
+            if by_link or exception.get("node") in ([node] if node is not None else ends):
                 section = section._with(exception)
         return section
-
-    def places(self) -> list[tuple[int, str]]:
-        """Return every node named in the exceptions, with the number of the entry that names it."""
-        return [
-            (number, name)
-            for number, exception in enumerate(self.at, start=1)
-            for name in ([exception["node"]] if "node" in exception else exception["link"])
-        ]
 
 
 class ModelSection(Section):
@@ -92,15 +116,27 @@ class ModelSection(Section):
             return data
         own = {name: value for name, value in data.items() if name in cls.model_fields}
         extra = {name: value for name, value in data.items() if name not in cls.model_fields}
-        own["parameters"] = {**own.get("parameters", {}), **extra}
-        if not extra and not data.get("parameters"):
-            del own["parameters"]
+        given = own.get("parameters", {})
+        if extra and isinstance(given, Mapping):
+            own["parameters"] = {**given, **extra}
         return own
 
     @model_validator(mode="after")
     def _check_model(self) -> Self:
         self.build()
         return self
+
+    def _with(self, exception: Mapping[str, Any]) -> Self:
+        if exception.get("model", self.model) == self.model:
+            return super()._with(exception)
+        given = {name: value for name, value in self.given().items() if name != "parameters"}
+        changed = {name: value for name, value in exception.items() if name not in PLACES}
+        return type(self).model_validate({**given, **changed})
+
+    @classmethod
+    def fits(cls, model: Any) -> bool:
+        """Return whether an object can be used as a model."""
+        return not isinstance(model, type)
 
     def build(self) -> Any:
         """Return the model object.
@@ -113,6 +149,9 @@ class ModelSection(Section):
         if not isinstance(self.model, str):
             if self.parameters:
                 raise ValueError(f"unknown field '{next(iter(self.parameters))}' beside a {self.noun} object")
+            if not self.fits(self.model):
+                names = ", ".join(self.registry)
+                raise ValueError(f"model = {self.model!r} must be one of {names}, or a {self.noun} object")
             return self.model
         if self.model not in self.registry:
             known = ", ".join(self.registry)
@@ -121,41 +160,84 @@ class ModelSection(Section):
         return self._instance(self.registry[self.model])
 
     def _instance(self, model: type) -> Any:
-        known = [field.name for field in dataclasses.fields(model)]
-        for name in self.parameters:
-            if name not in known:
-                fields = ", ".join([*known, *type(self).model_fields])
-                raise ValueError(f"unknown field '{name}'{did_you_mean(name, known)}; known are {fields}")
+        types = _fields(model)
+        problems = [problem for name in self.parameters if (problem := self._problem_of(name, types))]
+        if problems:
+            raise ValueError("\n".join(problems))
         try:
             return TypeAdapter(model).validate_python(self.parameters)
         except ValidationError as error:
-            raise ValueError("; ".join(sentences(error, model))) from None
+            raise ValueError("\n".join(sentences(error, model))) from None
+
+    def _problem_of(self, name: str, types: Mapping[str, Any]) -> str:
+        value = self.parameters[name]
+        if name not in types:
+            fields = ", ".join([*types, *(own for own in type(self).model_fields if own != "parameters")])
+            return f"unknown field '{name}'{did_you_mean(name, types)}; known are {fields}"
+        if types[name] in (int, float) and isinstance(value, bool | str):
+            return f"{name} = {value!r} must be a {'whole ' if types[name] is int else ''}number"
+        return ""
 
 
 def sentences(error: ValidationError, model: type) -> list[str]:
     """Return one sentence for each thing that is wrong with the input of `model`."""
-    return [_sentence(dict(problem), model) for problem in error.errors()]
+    return [sentence for problem in error.errors() for sentence in _sentences(dict(problem), model)]
 
 
-def _sentence(problem: dict[str, Any], model: type) -> str:
-    loc = [str(part) for part in problem["loc"]]
-    path, kind = ".".join(loc), problem["type"]
-    if kind == "extra_forbidden":
-        known = [name for name in _fields_at(model, loc[:-1]) if name not in ("registry", "noun")]
-        return f"unknown field '{path}'{did_you_mean(loc[-1], known)}; known are {', '.join(known)}"
+def _sentences(problem: dict[str, Any], model: type) -> list[str]:
+    loc, kind = problem["loc"], problem["type"]
+    path = _path(loc)
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        known = list(_fields_at(model, loc[:-1]))
+        *head, name = path.rsplit(": ", 1)
+        hint = did_you_mean(str(loc[-1]), known)
+        return [": ".join([*head, f"unknown field '{name}'{hint}; known are {', '.join(known)}"])]
     if kind == "missing":
-        return f"{path} is missing"
-    message = problem["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        return [f"{path} is missing"]
     if kind == "value_error":
-        return f"{path}: {message}" if path else message
-    message = message.replace("Input should be", "must be").replace("a valid ", "a ")
-    return f"{path} = {reprlib.repr(problem['input'])} {message}"
+        lines = problem["msg"].removeprefix("Value error, ").splitlines()
+        return [f"{path}: {line}" if path else line for line in lines]
+    return [f"{path} = {reprlib.repr(problem['input'])} {_requirement(problem)}"]
 
 
-def _fields_at(model: type, loc: list[str]) -> list[str]:
+def _requirement(problem: Mapping[str, Any]) -> str:
+    """Return what the value of a field must be."""
+    if problem["type"] in ("model_type", "dataclass_type"):
+        return "must be a table"
+    if problem["type"] == "is_instance_of":
+        return f"must be a name, a path or a {problem['ctx']['class']}"
+    message: str = problem["msg"]
+    for theirs, ours in WORDS.items():
+        message = message.replace(theirs, ours)
+    return message
+
+
+def _path(loc: Sequence[str | int]) -> str:
+    """Return how a place in a file is called: ``pools.capacity``, or ``demand.matrix, entry 2: src``."""
+    path = ""
     for part in loc:
-        field = getattr(model, "model_fields", {}).get(part)
-        if field is None or not inspect.isclass(field.annotation):
-            return []
-        model = field.annotation
-    return list(getattr(model, "model_fields", {}))
+        if isinstance(part, int):
+            path = f"{path.removesuffix(': ')}, entry {part + 1}: "
+        else:
+            path += part if not path or path.endswith(": ") else f".{part}"
+    return path.removesuffix(": ")
+
+
+def _fields_at(model: type, loc: Sequence[str | int]) -> dict[str, Any]:
+    """Return the fields of what lies at a place inside `model`, with their types."""
+    annotation: Any = model
+    for part in loc:
+        if isinstance(part, str):
+            annotation = _fields(annotation).get(part)
+        while get_args(annotation):
+            annotation = get_args(annotation)[0]
+    return _fields(annotation)
+
+
+def _fields(model: Any) -> dict[str, Any]:
+    if hasattr(model, "model_fields"):
+        return {name: field.annotation for name, field in model.model_fields.items()}
+    if dataclasses.is_dataclass(model):
+        hints = get_type_hints(model)
+        return {field.name: hints[field.name] for field in dataclasses.fields(model)}
+    return {}

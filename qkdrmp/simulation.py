@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 
 from qkdrmp.errors import QKDRMPError
@@ -18,6 +19,10 @@ from qkdrmp.units import to_ticks
 
 class StuckPoolWarning(UserWarning):
     """Key pools ended a run with too few keys to serve and too many to be refilled."""
+
+
+class NotRecorded(QKDRMPError, AttributeError):
+    """A table was asked for that the run was not told to record."""
 
 
 class Run(Protocol):
@@ -85,12 +90,25 @@ class Results:
         if name in tables:
             return tables[name]
         if name in ("messages", "levels"):
-            raise QKDRMPError(f"{name} were not recorded: call simulate(..., {name}=True)")
+            raise NotRecorded(f"{name} were not recorded: call simulate(..., {name}=True)")
         raise AttributeError(f"results have no '{name}'; the tables are {', '.join(tables)}")
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.tables]
 
 
 def start(scenario: Scenario, seed: int, messages: bool = False, levels: bool = False) -> Run:
-    """Return a run of `scenario` at time 0."""
+    """Return a run of `scenario` at time 0.
+
+    Raises
+    ------
+    QKDRMPError
+        If `scenario` is not one, or `seed` is not a whole number of at least 0.
+    """
+    if not isinstance(scenario, Scenario):
+        raise QKDRMPError(f"{scenario!r} is not a scenario: give what load_scenario returns")
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise QKDRMPError(f"seed = {seed!r} must be a whole number, 0 or more")
     return FAMILIES[scenario.kind].start(scenario, seed, messages, levels)
 
 

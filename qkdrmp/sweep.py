@@ -10,15 +10,16 @@ from __future__ import annotations
 import itertools
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import loky
+import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from qkdrmp.errors import QKDRMPError, ScenarioError
 from qkdrmp.randomness import replication_seed
@@ -27,6 +28,7 @@ from qkdrmp.simulation import start
 from qkdrmp.units import to_ticks
 
 DURATION = "duration_s"
+NOT_TO_SWEEP = ("kind", "name", "description", "sweep")
 
 
 class SweepInterrupted(QKDRMPError):
@@ -42,6 +44,10 @@ class SweepInterrupted(QKDRMPError):
         super().__init__(f"the sweep was interrupted after {len(runs)} of {planned} runs")
         self.runs = runs
         self.timings = timings
+
+
+class SweepFailed(QKDRMPError):
+    """A run of a sweep ended with an error; the cause is attached."""
 
 
 @dataclass(frozen=True)
@@ -113,14 +119,13 @@ class Sweep:
         seed: int = 1,
     ) -> None:
         self.scenario = scenario
-        self.over = {path: list(values) for path, values in (scenario.sweep.over if over is None else over).items()}
+        over = scenario.sweep.over if over is None else over
+        self.over = {path: _checked_values(path, values) for path, values in over.items()}
         self.replications = scenario.sweep.replications if replications is None else replications
         self.seed = seed
-        if self.replications < 1:
-            raise ScenarioError(f"replications = {self.replications} must be at least 1")
-        for path, values in self.over.items():
-            if not values or len({repr(value) for value in values}) < len(values):
-                raise ScenarioError(f"sweep.over: {path} = {values} must be a list of different values, at least one")
+        for name, number, least in (("replications", self.replications, 1), ("seed", seed, 0)):
+            if not isinstance(number, int | np.integer) or number < least:
+                raise ScenarioError(f"{name} = {number!r} must be a whole number, {least} or more")
         self.swept = list(dict.fromkeys((*self.over, DURATION)))
         self.tasks = list(self._tasks())
 
@@ -131,10 +136,9 @@ class Sweep:
 
     def _tasks(self) -> Iterator[Task]:
         seeds = [replication_seed(self.seed, number) for number in range(self.replications)]
-        durations = tuple(sorted(self.over.get(DURATION, [self.scenario.duration_s])))
+        given = self.over.get(DURATION, [self.scenario.duration_s])
+        durations = tuple(sorted(self.scenario.replace({DURATION: duration_s}).duration_s for duration_s in given))
         others = {path: values for path, values in self.over.items() if path != DURATION}
-        for duration in durations:
-            self.scenario.replace({DURATION: duration})
         for values in itertools.product(*others.values()):
             point = dict(zip(others, values, strict=True))
             scenario = self.scenario.replace({**point, DURATION: durations[-1]})
@@ -155,6 +159,8 @@ class Sweep:
         ------
         SweepInterrupted
             On Ctrl-C, with what was finished.
+        SweepFailed
+            If a run ended with an error, such as one in a policy of the user's own.
         """
         done: dict[int, tuple[list[dict[str, Any]], float]] = {}
         try:
@@ -173,10 +179,20 @@ class Sweep:
             }
             try:
                 for future in as_completed(futures):
-                    yield futures[future], future.result()
+                    yield futures[future], self._result(future, self.tasks[futures[future]])
             finally:
                 for future in futures:
                     future.cancel()
+
+    def _result(self, future: Future[Any], task: Task) -> Any:
+        try:
+            return future.result()
+        except QKDRMPError:
+            raise
+        except Exception as error:
+            where = ", ".join(f"{path} = {value}" for path, value in self.label(task).items())
+            reason = f"{type(error).__name__}: {error}"
+            raise SweepFailed(f"{self.scenario.name}: the run with {where}, seed {task.seed}, failed: {reason}") from error
 
     def _runs(self, done: Mapping[int, tuple[list[dict[str, Any]], float]]) -> pd.DataFrame:
         rows = [
@@ -235,7 +251,26 @@ def _label(value: Any) -> Any:
     """Return how a swept value is written in the table: functions and objects by their name."""
     if callable(value):
         return getattr(value, "__name__", type(value).__name__)
-    return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    # The default text of an object is its address, which is another one in every run.
+    return type(value).__name__ if type(value).__repr__ is object.__repr__ else str(value)
+
+
+def _checked_values(path: str, values: Any) -> list[Any]:
+    """Return the values of one swept field, those of numpy as plain numbers."""
+    if path.partition(".")[0] in NOT_TO_SWEEP:
+        raise ScenarioError(f"sweep.over: {path} cannot be swept, because it does not change a run")
+    if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
+        raise ScenarioError(f"sweep.over: {path} = {values!r} must be a list")
+    plain = [value.item() if isinstance(value, np.generic) else value for value in values]
+    labels = [_label(value) for value in plain]
+    repeated = [label for number, label in enumerate(labels) if label in labels[:number]]
+    if not plain:
+        raise ScenarioError(f"sweep.over: {path} needs at least one value")
+    if repeated:
+        raise ScenarioError(f"sweep.over: {path} has two values called {repeated[0]!r}, which the table cannot tell apart")
+    return plain
 
 
 @contextmanager
@@ -245,5 +280,7 @@ def processes(jobs: int | None = None) -> Iterator[Executor]:
     own = loky.ProcessPoolExecutor(jobs, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
     try:
         yield own
-    finally:
+    except BaseException:
         own.shutdown(wait=True, kill_workers=True)
+        raise
+    own.shutdown(wait=True)

@@ -13,9 +13,7 @@ def test_topologies_come_with_the_package() -> None:
     assert bundled.resolve("topologies", "line") == bundled.bundled_path("topologies") / "line.json"
 
 
-def test_files_inside_an_installed_package_come_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_inside_an_installed_package_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "qkdrmp"
     for folder in (tmp_path / "scenarios", package / "_bundled" / "scenarios"):
         folder.mkdir(parents=True)
@@ -29,9 +27,7 @@ def test_files_inside_an_installed_package_come_first(
     assert bundled.bundled_names("topologies") == []
 
 
-def test_a_path_is_taken_as_it_is_and_a_bundled_name_wins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_path_is_taken_as_it_is_and_a_bundled_name_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("line", "mine.json"):
         (tmp_path / name).touch()

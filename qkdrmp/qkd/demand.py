@@ -16,18 +16,19 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import simpy
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from simpy.events import ProcessGenerator
 
 from qkdrmp import arrivals
 from qkdrmp.errors import ScenarioError, did_you_mean
 from qkdrmp.network.environment import Environment
 from qkdrmp.settings import sentences
-from qkdrmp.units import to_ticks
+from qkdrmp.units import TICKS_PER_SECOND, to_seconds, to_ticks
 
 PositiveInt = Annotated[int, Field(strict=True, ge=1)]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PositiveFloat = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(strict=True, ge=0, le=TICKS_PER_SECOND)]
 Pair = tuple[str, str]
 
 QNET_QUANTUM_TICKS = 2000
@@ -74,7 +75,7 @@ class _EqualRequests:
 
     key_num: PositiveInt = 1
     key_length_bits: PositiveInt = 256
-    priority: int = 0
+    priority: Annotated[int, Field(strict=True)] = 0
     patience_s: PositiveFloat | None = None
 
     concurrent: ClassVar[int | None] = None
@@ -122,6 +123,11 @@ class ClosedLoop(_EqualRequests):
 
     concurrent: ClassVar[int | None] = 1
 
+    def __post_init__(self) -> None:
+        for name, wait_s in (("first_mean_s + first_sd_s", self.first_mean_s + self.first_sd_s), ("think_s", self.think_s)):
+            if to_ticks(wait_s) < QNET_QUANTUM_TICKS:
+                raise ValueError(f"{name} = {wait_s:g} must be at least {to_seconds(QNET_QUANTUM_TICKS):g} s")
+
     def processes(self, workload: Workload, sources: Sequence[str]) -> Iterable[ProcessGenerator]:
         """Return one loop for each user that has somebody to ask."""
         peers = {user: self._peers(workload, user) for user in sources}
@@ -142,11 +148,16 @@ class ClosedLoop(_EqualRequests):
 
 @dataclass(frozen=True)
 class PairRate:
-    """The rate of one ordered pair in a traffic matrix, in requests per second."""
+    """The rate of one ordered pair in a traffic matrix, in requests per second (at most one a tick)."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     src: str
     dst: str
-    rate_per_s: NonNegativeFloat
+    rate_per_s: Rate
+
+    def __post_init__(self) -> None:
+        _check_pair(self.src, self.dst)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +172,7 @@ class Poisson(_EqualRequests):
         Pairs with a rate of their own; with a matrix and no `rate_per_s`, only these pairs ask.
     """
 
-    rate_per_s: NonNegativeFloat = 0.0
+    rate_per_s: Rate = 0.0
     matrix: tuple[PairRate, ...] = ()
 
     def __post_init__(self) -> None:
@@ -201,6 +212,12 @@ class Rekey(_EqualRequests):
     interval_s: PositiveFloat = 1.0
     pairs: tuple[Pair, ...] = ()
 
+    def __post_init__(self) -> None:
+        if to_ticks(self.interval_s) < 1:
+            raise ValueError(f"interval_s = {self.interval_s:g} must be at least a tick, 1e-12 s")
+        for number, (src, dst) in enumerate(self.pairs, start=1):
+            _check_pair(src, dst, f"pairs, entry {number}: ")
+
     def processes(self, workload: Workload, sources: Sequence[str]) -> Iterable[ProcessGenerator]:
         """Return one process for each pair."""
         interval = to_ticks(self.interval_s)
@@ -222,17 +239,28 @@ class Rekey(_EqualRequests):
 class PlannedRequest:
     """One line of a list of requests: who asks whom, when (s), for what; deadline (s) is a time of the simulation."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
     start_s: NonNegativeFloat
     src: str
     dst: str
-    keys: Annotated[int, Field(ge=1)] = 1
-    key_bits: Annotated[int, Field(ge=1)] = 256
-    priority: int = 0
+    keys: PositiveInt = 1
+    key_bits: PositiveInt = 256
+    priority: Annotated[int, Field(strict=True)] = 0
     deadline_s: PositiveFloat | None = None
     patience_s: PositiveFloat | None = None
 
+    def __post_init__(self) -> None:
+        _check_pair(self.src, self.dst)
+
+
+def _check_pair(src: str, dst: str, where: str = "") -> None:
+    if src == dst:
+        raise ValueError(f"{where}src and dst are both '{src}', but nobody asks himself for keys")
+
 
 PLANNED = TypeAdapter(PlannedRequest)
+REQUIRED = ("start_s", "src", "dst")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,7 +310,6 @@ def _ask_for(workload: Workload, row: PlannedRequest) -> simpy.Event:
     return workload.ask(row.src, row.dst, row.keys, row.key_bits, row.priority, row.deadline_s, row.patience_s)
 
 
-@lru_cache(maxsize=32)
 def read_requests(path: Path) -> tuple[PlannedRequest, ...]:
     """Read a list of requests from a CSV file.
 
@@ -292,25 +319,44 @@ def read_requests(path: Path) -> tuple[PlannedRequest, ...]:
         If the file cannot be read, or with one sentence for each wrong line.
     """
     try:
-        with open(path, newline="", encoding="utf-8-sig") as lines:
-            rows: list[dict[str, Any]] = list(csv.DictReader(lines))
-    except (OSError, UnicodeDecodeError) as error:
+        return _read(path, path.stat().st_mtime_ns)
+    except OSError as error:
+        raise ScenarioError(f"{path}: cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
         raise ScenarioError(f"{path}: cannot be read as a CSV file: {error}") from None
-    known = list(PlannedRequest.__dataclass_fields__)
-    for name in rows[0] if rows else ():
-        if name not in known:
-            raise ScenarioError(
-                f"{path}: unknown column '{name}'{did_you_mean(str(name), known)}; known are {', '.join(known)}"
-            )
+
+
+@lru_cache(maxsize=32)
+def _read(path: Path, changed: int) -> tuple[PlannedRequest, ...]:
     planned, problems = [], []
-    for number, row in enumerate(rows, start=2):
-        try:
-            planned.append(PLANNED.validate_python({name: value for name, value in row.items() if value}))
-        except ValidationError as error:
-            problems += [f"{path}: line {number}: {line}" for line in sentences(error, PlannedRequest)]
+    with open(path, newline="", encoding="utf-8-sig") as lines:
+        reader = csv.DictReader(lines, skipinitialspace=True)
+        _check_columns(path, reader.fieldnames or ())
+        for row in reader:
+            try:
+                planned.append(PLANNED.validate_strings(_cells(row)))
+            except ValidationError as error:
+                problems += [f"{path}: line {reader.line_num}: {line}" for line in sentences(error, PlannedRequest)]
     if problems:
         raise ScenarioError("\n".join(problems))
     return tuple(planned)
+
+
+def _cells(row: Mapping[str | Any, Any]) -> dict[str, str]:
+    """Return what a line says; an empty cell says nothing, and what lies beyond the last column is not known."""
+    named = {"beyond the last column" if name is None else name: value for name, value in row.items() if value}
+    return {name: value if isinstance(value, str) else ", ".join(value) for name, value in named.items()}
+
+
+def _check_columns(path: Path, columns: Sequence[str]) -> None:
+    known = list(PlannedRequest.__dataclass_fields__)
+    listed = f"known are {', '.join(known)}"
+    problems = [
+        f"{path}: unknown column '{name}'{did_you_mean(name, known)}; {listed}" for name in columns if name not in known
+    ]
+    problems += [f"{path}: there is no column {name}; {listed}" for name in REQUIRED if name not in columns]
+    if problems and columns:
+        raise ScenarioError("\n".join(problems))
 
 
 DEMANDS: Mapping[str, type] = {

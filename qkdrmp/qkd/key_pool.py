@@ -113,6 +113,8 @@ class KeyPool(simpy.Container):
     stored, claimed, used, voided : int
         Keys that ever came in; and of those that left the level, the keys set aside for requests, delivered to
         requests, and discarded. ``stored == level + claimed + used + voided`` at all times.
+    excess_bits : int
+        Bits of the used keys that requests had to take and did not need.
     """
 
     def __init__(self, env: Environment, thresholds: Thresholds, key_bits: int, replenish: Replenish) -> None:
@@ -130,6 +132,7 @@ class KeyPool(simpy.Container):
         self.stuck = Gauge()
         self.interrupts = 0
         self.stored = self.claimed = self.used = self.voided = 0
+        self.excess_bits = 0
         self.history: list[tuple[int, int]] | None = None
         self._keys: dict[int, int] = {}
         self._next = 0

@@ -35,8 +35,6 @@ class KeyStream:
         The two copies.
     overflow : int
         Keys that were generated without room for them, and dropped.
-    excess_bits : int
-        Bits of keys that a request had to take and did not need, at the downstream end.
     """
 
     def __init__(
@@ -58,7 +56,6 @@ class KeyStream:
         self.upstream = KeyPool(env, thresholds, key_bits, replenish)
         self.downstream = KeyPool(env, thresholds, key_bits, replenish)
         self.overflow = 0
-        self.excess_bits = 0
         self._bits = bits
         if thresholds.initial:
             keys = self.draw(thresholds.initial)

@@ -114,24 +114,25 @@ class Supply:
         if self.open:
             self.generator.submit(self)
 
-    def _wanted(self) -> int:
-        stream = self.stream
-        if self.continuous:
-            return min(stream.room, self.block_keys)
-        level = max(stream.downstream.level, stream.upstream.level)
-        return min(stream.room, stream.thresholds.recover - int(level))
-
     def begin(self) -> Block | None:
-        """Return the next block if there is room for keys."""
-        wanted = self._wanted()
+        """Return the next block if keys are wanted and there is room for them."""
+        if self.stream.downstream.serving and not self.continuous:
+            self.open = False  # asked for late, by a message that was doubled or delayed
+            return None
+        wanted = min(self.stream.room, self.block_keys if self.continuous else self._missing())
         return self._session.block(wanted) if wanted > 0 else None
+
+    def _missing(self) -> int:
+        """Return how many keys the downstream copy needs to recover."""
+        return self.stream.thresholds.recover - int(self.stream.downstream.level)
 
     def finish(self, block: Block) -> None:
         """Store the block at both ends."""
         stream = self.stream
         count = min(block.keys, stream.room)
         stream.overflow += block.keys - count
-        filled = not self.continuous and count >= self._wanted()
+        # Where the upstream copy waits as well (mirrors = "head"), nothing else can make room for more.
+        filled = not self.continuous and (count >= self._missing() or not stream.upstream.serving)
         self.open = not filled
         keys = stream.draw(count)
         self.link.after_delay(lambda: stream.upstream.store(keys, filled))

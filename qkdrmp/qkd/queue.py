@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from qkdrmp.errors import QKDRMPError
 from qkdrmp.gauge import Gauge
+from qkdrmp.qkd.request import KeyRequest
 from qkdrmp.qkd.reservation import Reservation
 from qkdrmp.qkd.scheduling import Policy
 
@@ -64,8 +66,14 @@ class RequestQueue:
         waiting = [reservation for reservation in self._slots.values() if candidate(reservation)]
         if len(waiting) < 2:
             return waiting
-        order = [request.id for request in self.policy([one.request for one in waiting], now)]
-        if sorted(order) != sorted(one.request.id for one in waiting):
+        requests = [one.request for one in waiting]
+        ordered = self.policy(list(requests), now)
+        order = [request.id for request in ordered] if _are_requests(ordered) else []
+        if sorted(order) != sorted(request.id for request in requests):
             name = getattr(self.policy, "__name__", repr(self.policy))
             raise QKDRMPError(f"queue policy {name} must return every waiting request exactly once")
         return [self._slots[request_id] for request_id in order]
+
+
+def _are_requests(returned: Any) -> bool:
+    return isinstance(returned, Sequence) and all(isinstance(one, KeyRequest) for one in returned)

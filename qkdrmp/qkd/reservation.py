@@ -101,19 +101,25 @@ class Reservation:
         return (self.up is None or self.up_key is not None) and (self.down is None or self.down_key is not None)
 
     def use_keys(self) -> None:
-        """Turn the keys it got into key bits."""
-        if self.up is not None and self.up_pool is not None and self.up_keys is not None:
-            excess = self.up_keys.count * self.up_pool.key_bits - self.request.bits
+        """Turn the keys it got into key bits; what the last key has more is discarded."""
+        if self.up_pool is not None and self.up_keys is not None:
+            excess = self._excess(self.up_pool, self.up_keys)
             self.up_key = self.up_pool.use(self.up_keys) >> excess
-            if self.up.incoming is not None:
-                self.up.incoming.excess_bits += excess
+            self.up_pool.excess_bits += excess
         if self.down_pool is not None and self.down_keys is not None:
-            excess = self.down_keys.count * self.down_pool.key_bits - self.request.bits
+            excess = self._excess(self.down_pool, self.down_keys)
             self.down_key = self.down_pool.use(self.down_keys) >> excess
+            self.down_pool.excess_bits += excess
 
     def void_keys(self) -> None:
         """Discard the pool keys it got, used or not."""
-        if self.up_pool is not None and self.up_keys is not None:
-            self.up_pool.void(self.up_keys)
-        if self.down_pool is not None and self.down_keys is not None:
-            self.down_pool.void(self.down_keys)
+        for pool, keys, key in (
+            (self.up_pool, self.up_keys, self.up_key),
+            (self.down_pool, self.down_keys, self.down_key),
+        ):
+            if pool is not None and keys is not None:
+                pool.void(keys)
+                pool.excess_bits -= 0 if key is None else self._excess(pool, keys)
+
+    def _excess(self, pool: KeyPool, keys: KeyRange) -> int:
+        return keys.count * pool.key_bits - self.request.bits

@@ -8,7 +8,6 @@ come and the pool of the upstream link suffices; it takes a slot of the queue wh
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from functools import partial
 
@@ -20,7 +19,7 @@ from qkdrmp.network.protocol import Protocol, on
 from qkdrmp.qkd.application import QKDApp
 from qkdrmp.qkd.generation import KeyGeneration
 from qkdrmp.qkd.key_pool import KeyPool, KeyRange
-from qkdrmp.qkd.messages import Accept, Ciphertext, Claim, Confirm, Reject, Request
+from qkdrmp.qkd.messages import Accept, Ciphertext, Claim, Confirm, Reject
 from qkdrmp.qkd.queue import RequestQueue
 from qkdrmp.qkd.request import Reason
 from qkdrmp.qkd.reservation import Neighbour, Reservation
@@ -41,8 +40,6 @@ class QKDRMP(Protocol):
 
     Attributes
     ----------
-    rejections : Counter
-        Requests rejected by this node, by reason.
     busy : Gauge
         1 while there is an accepted request that is not served yet.
     """
@@ -60,7 +57,6 @@ class QKDRMP(Protocol):
         self.generation = generation
         self.app = app
         self.queue = queue
-        self.rejections: Counter[Reason] = Counter()
         self.busy = Gauge()
         self._pending = 0
         routing.resource = self
@@ -78,7 +74,6 @@ class QKDRMP(Protocol):
         """Forget what was observed before tick `now`."""
         self.busy.reset(now)
         self.queue.length.reset(now)
-        self.rejections.clear()
         self.routing.relayed = 0
 
     # On the way out: could the request be served at all?
@@ -101,12 +96,6 @@ class QKDRMP(Protocol):
             self.reject(reservation, Reason.PEER_BUSY)
         else:
             self.admit(reservation)
-
-    def refuse(self, message: Request) -> None:
-        """Reject a request that has been sent to the wrong user, perhaps back to its sender."""
-        self.rejections[Reason.REFUSED] += 1
-        back = self.routing.neighbours[message.path[-1]].channel
-        back.send(Reject(message.request_id, Reason.REFUSED, self.node.name))
 
     # On the way back: serve it, queue it, or reject it
 
@@ -132,15 +121,29 @@ class QKDRMP(Protocol):
             return
         taken = self._take(pool, message.keys, message.request_id)
         reservation = self.routing.find(message.request_id)
-        if reservation is None or not taken:
+        # A CLAIM that has overtaken its ACCEPT leaves the keys for that to find.
+        if taken and reservation is not None and reservation.accepted:
+            self._go_on(reservation)
+
+    def _go_on(self, reservation: Reservation) -> None:
+        """Serve or queue a request that holds its claim at last, or reject it."""
+        if obstacle := self._obstacle(reservation):
+            self.reject(reservation, obstacle)
             return
         if self.can_serve(reservation):
             self._serve_waiting(reservation)
-        elif self.queue.is_full:
-            self.reject(reservation, Reason.QUEUE_FULL)
         else:
             self.queue.push(reservation, self.node.env.now)
-            self._expire_in_time(reservation)
+        self._expire_in_time(reservation)
+
+    def _obstacle(self, reservation: Reservation) -> Reason | None:
+        """Return why a request cannot even be queued now."""
+        expires = reservation.request.expires
+        if expires is not None and expires <= self.node.env.now and self._answers_for(reservation):
+            return Reason.EXPIRED
+        if self.is_eligible(reservation) and self.queue.is_full and not self.can_serve(reservation):
+            return Reason.QUEUE_FULL
+        return None
 
     def _copy_shared_with(self, neighbour: str) -> KeyPool:
         stream = self.routing.neighbours[neighbour].outgoing
@@ -159,16 +162,15 @@ class QKDRMP(Protocol):
         return True
 
     def admit(self, reservation: Reservation) -> None:
-        """Serve or queue a request and tell the sender's side and the receiver; reject it if the queue is full."""
-        ready = self.can_serve(reservation)
-        if not ready and self.is_eligible(reservation) and self.queue.is_full:
-            self.reject(reservation, Reason.QUEUE_FULL)
+        """Serve or queue a request and tell the sender's side and the receiver, or reject it."""
+        if obstacle := self._obstacle(reservation):
+            self.reject(reservation, obstacle)
             return
         reservation.accepted = True
         if self.app is None:
             self._count_pending(+1)
         self.generation.generate(reservation, self.progress)
-        if ready:
+        if self.can_serve(reservation):
             self._serve(reservation)
         else:
             self._wait(reservation)
@@ -273,7 +275,6 @@ class QKDRMP(Protocol):
 
     def reject(self, reservation: Reservation, reason: Reason, accepted_downstream: bool = True) -> None:
         """Reject a request here: tell the sender why, and those downstream who have accepted it that it is over."""
-        self.rejections[reason] += 1
         self._drop(reservation)
         self._tell_upstream(reservation, Reject(reservation.request.id, reason, self.node.name))
         if accepted_downstream and reservation.down is not None:

@@ -7,8 +7,8 @@ from typing import Protocol as Interface
 
 from qkdrmp.network.node import Node
 from qkdrmp.network.protocol import Protocol, on
-from qkdrmp.qkd.messages import Acknowledge, Ciphertext, Confirm, Done, Request
-from qkdrmp.qkd.request import KeyRequest
+from qkdrmp.qkd.messages import Acknowledge, Ciphertext, Confirm, Done, Reject, Request
+from qkdrmp.qkd.request import KeyRequest, Reason
 from qkdrmp.qkd.reservation import Neighbour, Reservation
 
 
@@ -17,9 +17,6 @@ class ResourceLayer(Interface):
 
     def admissible(self, reservation: Reservation) -> bool:
         """Check a request on its way out; True if it is to travel on."""
-
-    def refuse(self, message: Request) -> None:
-        """Reject a request that ends at a node it was not for."""
 
     def ciphertext(self, reservation: Reservation, message: Ciphertext) -> None:
         """Take a ciphertext for this node's user."""
@@ -34,8 +31,9 @@ class QKDRouting(Protocol):
     Attributes
     ----------
     reservations : dict of int to Reservation
-        The requests the node takes part in, by number. One that is not here is unknown or over; what still comes
-        for it is counted in `late` and dropped.
+        The requests the node takes part in, by number.
+    over : set of int
+        Those it took part in and that are over. What still comes for them is dropped, and counted in `late`.
     relayed : int
         Requests that were delivered with this node's help: their DONE has passed.
     """
@@ -46,6 +44,7 @@ class QKDRouting(Protocol):
         self.node = node
         self.neighbours: dict[str, Neighbour] = {}
         self.reservations: dict[int, Reservation] = {}
+        self.over: set[int] = set()
         self.late = 0
         self.relayed = 0
 
@@ -63,6 +62,7 @@ class QKDRouting(Protocol):
     def forget(self, reservation: Reservation) -> None:
         """Drop all that is known of a request that is over."""
         del self.reservations[reservation.request.id]
+        self.over.add(reservation.request.id)
         for neighbour in (reservation.up, reservation.down):
             if neighbour is not None:
                 neighbour.link.leave(reservation.request.id)
@@ -79,12 +79,16 @@ class QKDRouting(Protocol):
     def request(self, message: Request) -> None:
         """Take a REQUEST that is on its way."""
         request = message.key_request
-        if len(message.path) + 1 == len(request.route) and request.dst != self.node.name:
-            self.resource.refuse(message)
-        elif message.request_id in self.reservations:
+        if request.id in self.over:
+            self.late += 1
+        elif len(message.path) + 1 == len(request.route) and request.dst != self.node.name:
+            # Perhaps its own: by some rules of routing a request comes back to its sender.
+            self.over.add(request.id)
+            self.neighbours[message.path[-1]].channel.send(Reject(request.id, Reason.REFUSED, self.node.name))
+        elif request.id in self.reservations:
             self.late += 1
         else:
-            self._enter(message.key_request, message.path)
+            self._enter(request, message.path)
 
     def _enter(self, request: KeyRequest, path: tuple[str, ...]) -> None:
         here = len(path)

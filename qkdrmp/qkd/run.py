@@ -26,13 +26,15 @@ class QKDRun:
     def __init__(self, settings: QKDSettings, seed: int, messages: bool = False, levels: bool = False) -> None:
         self.network = QKDNetwork(settings, seed, trace=messages, histories=levels)
         self.warmup = to_ticks(settings.warmup_s)
+        self._is_warm = self.warmup == 0
 
     def advance(self, until: int) -> None:
         """Simulate up to tick `until`, warm-up included."""
         env = self.network.env
-        if env.now < self.warmup < until:
+        if not self._is_warm and until >= self.warmup:
             env.advance(self.warmup)
             self.network.reset_statistics()
+            self._is_warm = True
         env.advance(until)
 
     def summary(self) -> dict[str, float]:
@@ -41,7 +43,7 @@ class QKDRun:
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return the tables requests, nodes and pools, and those that were recorded."""
-        return tables.tables(self.network)
+        return tables.tables(self.network, self.warmup)
 
     def findings(self) -> list[str]:
         """Name the stuck pools."""

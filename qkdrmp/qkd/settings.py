@@ -47,18 +47,20 @@ class PoolSettings(Section):
         Instead of a REFILL message, a refill starts that many one-way delays after it is due.
     """
 
+    same_everywhere: ClassVar[tuple[str, ...]] = ("mirrors",)
+
     capacity: Positive = 40
     interrupt: Count | None = None
-    interrupt_share: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    interrupt_share: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.25
     recover: Positive | None = None
-    recover_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    recover_share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
     reserve: Count = 0
     initial: Count = 0
     key_length_bits: Positive = 32
-    replenish: Replenish = Replenish.DEMAND
+    replenish: Annotated[Replenish, Field(strict=False)] = Replenish.DEMAND
     block_keys: Positive = 1
     mirrors: Literal["claimed", "head"] = "claimed"
-    refill_lead_delays: Annotated[float, Field(ge=0)] | None = None
+    refill_lead_delays: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
@@ -97,13 +99,15 @@ class AccessSettings(Section):
 class QueueSettings(Section):
     """The request queue of a node: `capacity` slots, looked through in the order of `policy` (a name or a function)."""
 
+    exceptions_by: ClassVar[tuple[str, ...]] = ("node",)
+
     capacity: Count = 10
     policy: Any = "fcfs"
 
     @field_validator("policy")
     @classmethod
     def _check_policy(cls, value: Any) -> Any:
-        if not callable(value) and value not in POLICIES:
+        if not callable(value) and not (isinstance(value, str) and value in POLICIES):
             hint = did_you_mean(str(value), POLICIES)
             raise ValueError(f"{value!r} must be one of {', '.join(POLICIES)}{hint}, or a function")
         return value
@@ -129,6 +133,11 @@ class KeyRateSettings(ModelSection):
     model: Any = "bb84-sifted"
     per_direction: bool = False
 
+    @classmethod
+    def fits(cls, model: Any) -> bool:
+        """Return whether an object can be used as a model."""
+        return super().fits(model) and hasattr(model, "session")
+
 
 class DemandSettings(ModelSection):
     """Who asks for keys when: a model of `demand` by name with its parameters, or an object.
@@ -142,14 +151,16 @@ class DemandSettings(ModelSection):
     registry: ClassVar[Mapping[str, type]] = DEMANDS
     noun: ClassVar[str] = "demand"
 
+    exceptions_by: ClassVar[tuple[str, ...]] = ("node",)
+    same_everywhere: ClassVar[tuple[str, ...]] = ("concurrent",)
+
     model: Any = "closed-loop"
     concurrent: Positive | None = None
 
-    @model_validator(mode="after")
-    def _check_places(self) -> Self:
-        if any("link" in exception for exception in self.at):
-            raise ValueError("at: exceptions of demand are by node, the user who asks")
-        return self
+    @classmethod
+    def fits(cls, model: Any) -> bool:
+        """Return whether an object can be used as a model."""
+        return super().fits(model) and (callable(model) or hasattr(model, "processes"))
 
 
 class RoutingSettings(Section):
@@ -161,6 +172,8 @@ class RoutingSettings(Section):
         False: the shortest path through repeaters. True: QNET's rule, by which a path may lead into a user, who
         refuses.
     """
+
+    exceptions_by: ClassVar[tuple[str, ...]] = ("node",)
 
     through_end_nodes: bool = False
 

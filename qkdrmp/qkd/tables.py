@@ -5,6 +5,7 @@ Column names carry their unit: ``_s`` seconds, ``_bps`` bits per second, ``_bits
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -153,9 +154,9 @@ def _is_stuck(stream: KeyStream) -> bool:
     return bool(stream.downstream.stuck.value or stream.upstream.stuck.value)
 
 
-def tables(network: QKDNetwork) -> dict[str, pd.DataFrame]:
+def tables(network: QKDNetwork, warmup: int = 0) -> dict[str, pd.DataFrame]:
     """Return the tables of a run, by name."""
-    made = {"requests": _requests(network), "nodes": _nodes(network), "pools": _pools(network)}
+    made = {"requests": _requests(network), "nodes": _nodes(network, warmup), "pools": _pools(network)}
     if network.hops is not None:
         made["messages"] = _messages(network)
     if any(stream.downstream.history is not None for stream in network.streams):
@@ -198,23 +199,21 @@ def _requests(network: QKDNetwork) -> pd.DataFrame:
     return _frame(rows, REQUEST_COLUMNS)
 
 
-def _nodes(network: QKDNetwork) -> pd.DataFrame:
-    return _frame([_node_row(network, stack) for stack in network.stacks.values()], NODE_COLUMNS)
+def _nodes(network: QKDNetwork, warmup: int) -> pd.DataFrame:
+    rejected: Counter[tuple[str | None, Reason | None]] = Counter(
+        (entry.rejected_by, entry.reason) for entry in network.ledger.entries if entry.request.start >= warmup
+    )
+    now = network.env.now
+    return _frame([_node_row(stack, now, rejected) for stack in network.stacks.values()], NODE_COLUMNS)
 
 
-def _node_row(network: QKDNetwork, stack: Stack) -> tuple[Any, ...]:
-    now, resource = network.env.now, stack.resource
-    at_once = [
-        str(entry.reason)
-        for entry in network.ledger.entries
-        if entry.rejected_by == stack.node.name and entry.reason in (Reason.NO_ROUTE, Reason.USER_BUSY)
-    ]
-    kind = NodeKind.REPEATER if stack.app is None else NodeKind.END
+def _node_row(stack: Stack, now: int, rejected: Counter[tuple[str | None, Reason | None]]) -> tuple[Any, ...]:
+    resource, name = stack.resource, stack.node.name
     return (
-        stack.node.name,
-        str(kind),
+        name,
+        str(NodeKind.REPEATER if stack.app is None else NodeKind.END),
         stack.routing.relayed,
-        *(resource.rejections[reason] + at_once.count(reason) for reason in REASONS),
+        *(rejected[name, reason] for reason in REASONS),
         resource.queue.length.mean(now),
         resource.queue.length.high,
         to_seconds(resource.busy.integral(now)),
@@ -249,7 +248,7 @@ def _pool_row(stream: KeyStream, now: int) -> tuple[Any, ...]:
         pool.used,
         pool.voided,
         stream.overflow,
-        stream.excess_bits,
+        pool.excess_bits,
     )
 
 

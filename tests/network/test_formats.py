@@ -230,9 +230,7 @@ def test_unknown_names_list_the_bundled_ones() -> None:
 
 def test_unknown_formats_list_the_known_ones() -> None:
     message = complaint("line", "qnett")
-    assert message == (
-        "unknown topology format 'qnett' (did you mean 'qnet'?): qkdrmp, qnet, node-link, graphml"
-    )
+    assert message == ("unknown topology format 'qnett' (did you mean 'qnet'?): qkdrmp, qnet, node-link, graphml")
 
 
 @pytest.mark.parametrize(
@@ -264,9 +262,7 @@ def test_bytes_that_are_no_text_are_reported(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("content", ["[]", "3", "null", '"text"', "text", "<xml/>"])
-def test_content_of_another_format_is_refused_by_every_reader(
-    format: str, content: str, tmp_path: Path
-) -> None:
+def test_content_of_another_format_is_refused_by_every_reader(format: str, content: str, tmp_path: Path) -> None:
     path = write(tmp_path / "t.txt", content)
     assert complaint(path, format).startswith(f"{path}: ")
 

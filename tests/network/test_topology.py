@@ -116,9 +116,7 @@ def test_the_summary_of_a_single_node() -> None:
 
 def test_unknown_names_are_reported_with_the_nearest(topology: Topology) -> None:
     for ask in (lambda: topology.neighbours("Alise"), lambda: topology.link("R", "Alise")):
-        with pytest.raises(
-            TopologyError, match=r"small: there is no node 'Alise' \(did you mean 'Alice'\?\)"
-        ):
+        with pytest.raises(TopologyError, match=r"small: there is no node 'Alise' \(did you mean 'Alice'\?\)"):
             ask()
     with pytest.raises(TopologyError, match="small: there is no link between 'Alice' and 'Bob'"):
         topology.link("Alice", "Bob")
@@ -163,9 +161,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("network", "sentence"), WRONG.values(), ids=list(WRONG))
-def test_a_wrong_network_is_refused_in_one_sentence(
-    network: tuple[list[Node], list[Link]], sentence: str
-) -> None:
+def test_a_wrong_network_is_refused_in_one_sentence(network: tuple[list[Node], list[Link]], sentence: str) -> None:
     with pytest.raises(TopologyError) as caught:
         Topology("small", *network)
     assert str(caught.value) == f"small: {sentence}"

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from qkdrmp.network.protocol import Message
 from qkdrmp.network.topology import Link, Node, NodeKind, Topology
 from qkdrmp.qkd.invariants import check_network
 from qkdrmp.qkd.key_stream import KeyStream
@@ -76,6 +77,11 @@ def run(settings: QKDScenario, faults: Faults | None = None, seed: int = 1) -> Q
     network.env.advance(to_ticks(settings.duration_s))
     check_network(network)
     return network
+
+
+def inject(network: QKDNetwork, to: str, message: Message) -> None:
+    """Let a message arrive at a node now, out of the blue."""
+    network.stacks[to].node.inbox.deliver(message)
 
 
 def entry(network: QKDNetwork, request: int = 1) -> Entry:

@@ -35,9 +35,9 @@ from tests.qkd.helpers import (
 
 EMPTY = {"capacity": 80}
 FULL = {"capacity": 80, "initial": 80}
+MIDDLE_EMPTY = {"capacity": 120, "at": [{"link": ["R2", "R3"], "initial": 120}]}
 TWO = line(1, 2, 3)
 STAR = network_of(("Alice", "R", 1), ("R", "Bob", 2), ("R", "Carol", 2), ("R", "Dave", 3))
-IGNORED = "exceptions of a kind that the section does not look up are accepted and ignored"
 
 
 def ends(network: QKDNetwork) -> list[float | None]:
@@ -73,7 +73,7 @@ def test_a_request_takes_whole_pool_keys_and_gets_its_bits(
     on_path = ["R1>R2"] if mode == "per-request" else ["Alice>R1", "R1>R2", "R2>Bob"]
     for each in network.streams:
         expected = (taken, excess) if each.name in on_path else (0, 0)
-        assert (each.downstream.used, each.excess_bits) == expected
+        assert (each.downstream.used, each.downstream.excess_bits) == expected
         assert each.upstream.used == expected[0]
     alice, bob = entry(network).alice_key, entry(network).bob_key
     assert alice is not None
@@ -115,7 +115,6 @@ def test_no_pool_key_is_claimed_for_two_requests() -> None:
     check_quiescent(network)
 
 
-@pytest.mark.xfail(strict=True, reason="keys voided later stay in excess_bits (Reservation.use_keys)")
 def test_excess_bits_are_those_of_delivered_requests() -> None:
     # The second request is served at R3 and then cancelled by R2: its 4 keys are voided, not used with an excess.
     pools = {"capacity": 40, "initial": 40, "at": [{"link": ["R1", "R2"], "initial": 0}]}
@@ -129,7 +128,7 @@ def test_excess_bits_are_those_of_delivered_requests() -> None:
     network = run(settings)
     assert [str(one.state) for one in network.ledger.entries] == ["rejected", "delivered"]
     keys = stream(network, "R2>R3")
-    assert (keys.downstream.used, keys.downstream.voided, keys.excess_bits) == (4, 4, 2)
+    assert (keys.downstream.used, keys.downstream.voided, keys.downstream.excess_bits) == (4, 4, 2)
 
 
 # Deadlines and patience
@@ -179,7 +178,6 @@ def test_a_request_that_waits_for_keys_of_its_access_link_expires() -> None:
     check_quiescent(network)
 
 
-@pytest.mark.xfail(strict=True, reason="no timer is started at a node whose claim came later (QKDRMP.claim)")
 def test_so_does_one_whose_claim_came_later() -> None:
     # The only difference: the pool is filled at 90, and R1 has its claim at 100 instead of 55.
     network = run(scenario(TWO, [ask(patience_us=300)], pools=EMPTY, key_rate=SLOW_FIRST_LINK))
@@ -290,7 +288,6 @@ def test_both_users_are_free_again_after_a_rejection(case: str) -> None:
     assert [outcome(network, number)[0] for number in (1, 2, 3)] == ["rejected", "delivered", "delivered"]
 
 
-@pytest.mark.xfail(strict=True, raises=KeyError, reason="src = dst is accepted and ends in a KeyError (QKDApp.ask)")
 def test_a_request_to_oneself_is_refused_with_a_clear_error() -> None:
     with pytest.raises(QKDRMPError):
         run(scenario(TWO, [ask("Alice", "Alice")]))
@@ -344,7 +341,7 @@ def test_a_local_key_length_counts() -> None:
     network = run(scenario(line(1, 2, 3, 5), [ask()], pools=pools))
     assert stream(network, "R1>R2").downstream.used == 10
     assert stream(network, "R2>R3").downstream.used == 3
-    assert stream(network, "R2>R3").excess_bits == 10
+    assert stream(network, "R2>R3").downstream.excess_bits == 10
 
 
 def test_key_lengths_that_differ_between_the_ends_are_a_clear_error() -> None:
@@ -368,7 +365,6 @@ def test_thresholds_out_of_order_are_a_clear_error(sizes: dict[str, Any]) -> Non
         scenario(TWO, [ask()], pools={"at": [{"node": "R1", **sizes}]})
 
 
-@pytest.mark.xfail(strict=True, reason=IGNORED)
 def test_mirrors_cannot_differ_locally_without_an_error() -> None:
     local = {"link": ["R1", "R2"], "mirrors": "head", "replenish": "threshold"}
     with pytest.raises(ScenarioError):
@@ -400,7 +396,6 @@ def test_a_slower_link() -> None:
     assert key_times(scenario(TWO, [ask()], pools=FULL, key_rate=rate))["Alice-R1 at R1"] == 80
 
 
-@pytest.mark.xfail(strict=True, reason="an exception keeps the parameters of the model it replaces")
 def test_another_key_rate_model_on_one_link() -> None:
     rate = {"model": "constant", "rate_bps": 8e6, "at": [{"link": ["R1", "Alice"], "model": "bb84-sifted"}]}
     assert outcome(run(scenario(TWO, [ask()], pools=FULL, key_rate=rate, duration_s=1)))[0] == "delivered"
@@ -435,11 +430,9 @@ def test_a_user_who_routes_through_end_nodes() -> None:
     assert outcome(network, 2)[1:3] == ("refused", "Carol")
 
 
-@pytest.mark.xfail(strict=True, reason=IGNORED)
-def test_a_user_with_a_limit_of_his_own() -> None:
-    own = {"node": "Bob", "concurrent": 1}
-    network = run(scenario(STAR, [ask(), ask("Carol")], demand={"at": [own]}))
-    assert outcome(network, 2)[1:3] == ("peer_busy", "Bob")
+def test_the_limit_of_concurrent_requests_is_the_same_for_all_users() -> None:
+    with pytest.raises(ScenarioError, match="concurrent cannot be set for a single node"):
+        scenario(STAR, [ask()], demand={"at": [{"node": "Bob", "concurrent": 1}]})
 
 
 PLAIN = {"pools": FULL, "key_rate": {"model": "constant", "rate_bps": 8e6}}
@@ -452,13 +445,9 @@ ELSEWHERE: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("case", ELSEWHERE)
-@pytest.mark.xfail(strict=True, reason=IGNORED)
 def test_an_exception_takes_effect_or_is_an_error(case: str) -> None:
     sections = {**PLAIN, **ELSEWHERE[case]}
-    without = {**sections, "pools": sections["pools"]}
-    for name in ("key_rate", "channels", "access", "queue"):
-        if name in without:
-            without[name] = {key: value for key, value in without[name].items() if key != "at"}
+    without = {name: {key: value[key] for key in value if key != "at"} for name, value in sections.items()}
     try:
         changed = scenario(TWO, [ask()], **sections)
     except ScenarioError:
@@ -467,7 +456,7 @@ def test_an_exception_takes_effect_or_is_an_error(case: str) -> None:
 
 
 def test_demand_takes_no_exceptions_by_link() -> None:
-    with pytest.raises(ScenarioError, match="by node"):
+    with pytest.raises(ScenarioError, match="give node alone"):
         scenario(STAR, [ask()], demand={"at": [{"link": ["Alice", "R"], "concurrent": 1}]})
 
 
@@ -615,6 +604,15 @@ def test_a_refill_goes_up_to_recover_and_no_further() -> None:
     assert stream(network, "R1>R2").downstream.level == 11
 
 
+@pytest.mark.parametrize(("initial", "refills"), [(0, 2), (10, 2), (12, 0), (40, 0)])
+@pytest.mark.parametrize("policy", ["threshold", "demand"])
+def test_a_pool_that_starts_at_interrupt_or_lower_is_refilled_from_the_start(
+    policy: str, initial: int, refills: int
+) -> None:
+    network = replenished(policy, [ask(keys=1, at_us=3000)], initial=initial)
+    assert arrivals_of(network, "REFILL") == [10] * refills
+
+
 def test_an_interrupted_pool_serves_nobody_though_it_has_keys() -> None:
     # 12 of 20 go at 45; 5 of the 8 left could serve the second request, but it waits until 695.
     network = replenished("demand", [ask(keys=12), ask(keys=5, at_us=100)], initial=20)
@@ -667,7 +665,6 @@ def test_pools_and_nodes_forget_the_warm_up() -> None:
 
 
 @pytest.mark.parametrize("reason", ["no_route", "user_busy"])
-@pytest.mark.xfail(strict=True, reason="tables._node_row counts these of the warm-up as well, unlike other reasons")
 def test_nodes_forget_all_rejections_of_the_warm_up(reason: str) -> None:
     topology, asked, sections, _, _ = REJECTIONS[reason]
     nodes = simulate(scenario(topology, asked, warmup_s=0.001, **sections)).nodes
@@ -773,10 +770,20 @@ def test_nodes_agree_with_requests(grid: Results) -> None:
         assert row["served"] == served[str(node)]
         by_node = grid.requests[grid.requests["rejected_by"] == node]["reason"].value_counts()
         for reason in set(Reason) - {Reason.CANCELLED}:
-            assert row[f"rejected_{reason}"] == by_node.get(str(reason), 0)
+            if reason is not Reason.EXPIRED:  # see below
+                assert row[f"rejected_{reason}"] == by_node.get(str(reason), 0)
         assert 0 <= row["queue_mean"] <= row["queue_max"] <= 1
         assert 0 <= row["busy_s"] <= 0.05
     assert nodes["kind"].to_dict() == {name: "repeater" if name[0] == "R" else "end" for name in nodes.index}
+
+
+def test_a_request_that_expires_at_two_nodes_counts_once() -> None:
+    # R3 waits for slow keys of its link to Bob, R2 for those of its pool; at 200 both give up. R2's REJECT comes first.
+    rate = {"model": "constant", "rate_bps": 8e4, "at": [{"link": ["Alice", "R1"], "rate_bps": 8e6}]}
+    network = run(scenario(line(1, 2, 3, 5), [ask(patience_us=200)], pools=MIDDLE_EMPTY, key_rate=rate))
+    assert outcome(network) == ("rejected", "expired", "R2", 215)
+    check_quiescent(network)
+    assert tables.tables(network)["nodes"].set_index("node")["rejected_expired"].sum() == 1
 
 
 def test_pools_agree_with_requests(grid: Results) -> None:

@@ -157,12 +157,7 @@ def test_a_policy_that_changes_its_list_does_not_change_the_queue() -> None:
         drops_one,
         repeats_one,
         replaces_one,
-        pytest.param(
-            forgets_to_return,
-            marks=pytest.mark.xfail(
-                strict=True, reason="a policy that returns None gives a bare TypeError (RequestQueue.ordered)"
-            ),
-        ),
+        forgets_to_return,
     ],
 )
 def test_a_policy_that_drops_or_invents_requests_is_named_in_the_error(policy: Any) -> None:

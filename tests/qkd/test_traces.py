@@ -463,7 +463,6 @@ def test_with_empty_access_pools_claims_travel_from_bob_to_alice() -> None:
 RATE = {"model": "constant", "rate_bps": 8e6}
 
 
-@pytest.mark.xfail(strict=True, reason="the preset's demand.peers stays behind when the demand is another model")
 def test_the_qnet_preset_can_be_combined_with_another_demand() -> None:
     settings = scenario(line(3, 3, 3), [ask()], preset="qnet", pools=EMPTY, key_rate=RATE)
     assert outcome(run(settings)) == ("delivered", None, None, 190)
