@@ -81,7 +81,9 @@ def main() -> None:
     requests = statistics.median(one[0][2] for one in measured)
     bare = statistics.median(one[1] for one in measured)
     ratio = statistics.median(one[0][0] / one[1] for one in measured)
-    print(f"whole protocol: {hops:10,.0f} hop messages/s, {events:.2f} events per hop message, {requests:,.0f} requests/s")
+    print(
+        f"whole protocol: {hops:10,.0f} hop messages/s, {events:.2f} events per hop message, {requests:,.0f} requests/s"
+    )
     print(f"bare channel:   {bare:10,.0f} messages/s, 3 events per message, {IN_FLIGHT} in flight")
     print(f"ratio:          {ratio:10.2f} (median of {rounds} paired rounds)")
 

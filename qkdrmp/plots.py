@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import networkx as nx
@@ -13,6 +14,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
+from matplotlib.patheffects import withStroke
 
 from qkdrmp.network.topology import NodeKind, Topology
 from qkdrmp.statistics import half_width
@@ -24,10 +26,27 @@ LABELS = {
     "wait_mean_s": "mean waiting time (s)",
     "key_rate_bps": "delivered key rate (bit/s)",
     "queue.capacity": "queue capacity (requests)",
+    "queue.policy": "queue policy",
     "pools.initial": "initial level (keys)",
+    "pools.interrupt": "interrupt threshold $V_i$ (keys)",
+    "pools.interrupt_share": "interrupt threshold (share of the capacity)",
+    "pools.recover": "recovery threshold $V_r$ (keys)",
+    "pools.recover_share": "recovery threshold (share of the capacity)",
+    "pools.reserve": "reserve (keys)",
+    "pools.key_length_bits": "length of a pool key (bit)",
+    "pools.replenish": "replenishment",
+    "access.mode": "access links",
+    "key_rate.model": "key-rate model",
+    "key_rate.rate_bps": "key rate of a link (bit/s)",
+    "demand.rate_per_s": "requests of a pair (1/s)",
+    "demand.key_num": "keys of a request",
+    "demand.key_length_bits": "length of a key (bit)",
+    "demand.patience_s": "patience of users (s)",
+    "demand.think_s": "mean time between requests (s)",
 }
 NOT_SWEPT = ("replication", "seed", "requests_started")
 MARKERS = "osD^vPX<>h"
+WIDEST_NAMES = 40
 MAP_SIZE = (9.0, 7.0)
 LOAD_COLOURS = "YlOrRd"
 
@@ -46,7 +65,7 @@ def figure(width: float = 6.4, height: float = 4.2) -> Axes:
 
 
 def curve(runs: pd.DataFrame, figure_of: str, ax: Axes | None = None, scale: float = 1.0) -> Axes:
-    """Draw the mean of one column over the swept fields, with 95 % confidence bands.
+    """Draw the mean of one column over the swept fields, with 95 % confidence intervals.
 
     Parameters
     ----------
@@ -60,47 +79,65 @@ def curve(runs: pd.DataFrame, figure_of: str, ax: Axes | None = None, scale: flo
     Returns
     -------
     matplotlib.axes.Axes
-        The first swept field along x; one line for each value of the others.
+        The first swept field along x, as lines with bands, or as points with bars if its values are no numbers;
+        one colour for each value of the others.
     """
     ax = ax or figure()
     fields = swept(runs)
     x, others = fields[0], fields[1:]
-    lines = list(runs.groupby(others, sort=not _are_names(runs, others), dropna=False)) if others else [((), runs)]
+    names = None if _is_scale(runs[x]) else [_text(value) for value in runs[x].unique()]
+    in_order = all(pd.api.types.is_numeric_dtype(runs[name]) for name in others)
+    lines = list(runs.groupby(others, sort=in_order, dropna=False)) if others else [((), runs)]
     colours = sns.color_palette("viridis", len(lines) + 1) if len(lines) > 1 else sns.color_palette("colorblind", 1)
     for number, (values, group) in enumerate(lines):
         cells = group.groupby(x, sort=False, dropna=False)[figure_of]
         mean, half = scale * cells.mean(), scale * cells.apply(half_width)
-        marker, colour = MARKERS[number % len(MARKERS)], colours[number]
-        ax.plot(mean.index, mean, marker=marker, color=colour, markersize=4.5, label=_name(others, values))
-        ax.fill_between(mean.index, mean - half, mean + half, color=colour, alpha=0.25, linewidth=0)
-    ax.set_xlabel(LABELS.get(x, x))
-    ax.set_ylabel(LABELS.get(figure_of, figure_of))
-    if ax.dataLim.y0 < ax.dataLim.y1 / 2:
-        ax.set_ylim(bottom=0)
+        label, marker = ", ".join(map(_text, values)), MARKERS[number % len(MARKERS)]
+        style: dict[str, Any] = {"label": label, "marker": marker, "color": colours[number], "markersize": 4.5}
+        if names is None:
+            ax.plot(mean.index, mean, **style)
+            ax.fill_between(mean.index, mean - half, mean + half, color=colours[number], alpha=0.25, linewidth=0)
+        else:
+            beside = 0.6 * (number - (len(lines) - 1) / 2) / len(lines)
+            at = [names.index(_text(value)) + beside for value in mean.index]
+            ax.errorbar(at, mean, half, linestyle="", capsize=3, **style)
+    _finish_curve(ax, LABELS.get(x, x), LABELS.get(figure_of, figure_of), names)
     if others:
-        handles, labels = ax.get_legend_handles_labels()
-        ax.legend(
-            handles[::-1],
-            labels[::-1],
-            title=_legend_title(others),
-            frameon=False,
-            loc="center left",
-            bbox_to_anchor=(1.0, 0.5),
-        )
-    sns.despine(ax=ax)
+        _add_legend(ax, others)
     return ax
 
 
-def _are_names(runs: pd.DataFrame, fields: Sequence[str]) -> bool:
-    return any(runs[name].dtype == object for name in fields)
+def _is_scale(values: pd.Series[Any]) -> bool:
+    """Return whether values can be points of an axis: several numbers, none of them missing."""
+    kinds = pd.api.types
+    number = kinds.is_numeric_dtype(values) and not kinds.is_bool_dtype(values)
+    return bool(number and not values.isna().any() and values.nunique() > 1)
 
 
-def _name(fields: Sequence[str], values: Sequence[object]) -> str:
-    return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values) if fields else ""
+def _text(value: object) -> str:
+    if value is None or value != value:
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _legend_title(fields: Sequence[str]) -> str:
-    return "\n".join(LABELS.get(name, name) for name in fields)
+def _finish_curve(ax: Axes, x: str, y: str, names: Sequence[str] | None) -> None:
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+    if ax.dataLim.y0 < ax.dataLim.y1 / 2:
+        ax.set_ylim(bottom=0)
+    if names is not None:
+        ax.set_xticks(range(len(names)), names)
+        ax.set_xlim(-0.5, len(names) - 0.5)
+        if max(map(len, names)) * len(names) > WIDEST_NAMES:
+            plt.setp(ax.get_xticklabels(), rotation=20, ha="right")
+    sns.despine(ax=ax)
+
+
+def _add_legend(ax: Axes, fields: Sequence[str]) -> None:
+    handles, labels = ax.get_legend_handles_labels()
+    title = "\n".join(LABELS.get(name, name) for name in fields)
+    beside = (1.0, 0.5)
+    ax.legend(handles[::-1], labels[::-1], title=title, frameon=False, loc="center left", bbox_to_anchor=beside)
 
 
 def throughput(runs: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -155,9 +192,20 @@ def _draw_network(topology: Topology, ax: Axes, loads: Sequence[float] | None) -
         at = np.array([places[node.name] for node in topology.nodes.values() if node.kind is kind])
         if len(at):
             shaded = kind is NodeKind.REPEATER and loads is not None
-            top = max(*loads, 1) if loads else 1
-            colours = {"c": loads, "cmap": LOAD_COLOURS, "vmin": 0, "vmax": top} if shaded else {"color": colour}
-            ax.scatter(*at.T, marker=shape, s=size, edgecolors="0.25", linewidths=0.7, zorder=2, label=label, **colours)
+            colours: dict[str, Any] = {"color": colour}
+            if shaded:
+                colours = {"c": loads, "cmap": LOAD_COLOURS, "vmin": 0, "vmax": max(*(loads or ()), 1)}
+            ax.scatter(
+                at[:, 0],
+                at[:, 1],
+                marker=shape,
+                s=size,
+                edgecolors="0.25",
+                linewidths=0.7,
+                zorder=2,
+                label=label,
+                **colours,
+            )
     _finish_map(topology, ax)
     _name_nodes(ax, places)
 
@@ -176,8 +224,8 @@ def _name_nodes(ax: Axes, places: dict[str, tuple[float, float]]) -> None:
         best = min(range(len(boxes)), key=lambda number: sum(_overlap(boxes[number], other) for other in taken))
         taken.append(boxes[best])
         shift = (shifts[best][0] / points, shifts[best][1] / points)
-        style = {"ha": "center", "va": "center", "fontsize": 7}
-        ax.annotate(name, places[name], xytext=shift, textcoords="offset points", **style)
+        text = ax.annotate(name, places[name], shift, textcoords="offset points", ha="center", va="center", fontsize=7)
+        text.set_path_effects([withStroke(linewidth=2, foreground="white")])
 
 
 def _box(x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,7 +26,6 @@ from qkdrmp.qkd.settings import QKDSettings
 from qkdrmp.qkd.stack import TAKES_PART, has_pools
 from qkdrmp.settings import Section, sentences
 from qkdrmp.units import to_seconds
-
 
 LONGEST_S = 1e15
 
@@ -183,9 +181,8 @@ class QKDScenario(Scenario, QKDSettings):
     def _unknown_users(self) -> Iterator[str]:
         users = self.topology.ends
         demands = [self.demand, *(self.demand.here(node=exception["node"]) for exception in self.demand.at)]
-        named = [
-            ("demand", name) for section in demands for name in getattr(section.build(), "users_named", tuple[str, ...])()
-        ]
+        models = [section.build() for section in demands]
+        named = [("demand", name) for model in models for name in getattr(model, "users_named", tuple[str, ...])()]
         for section in ("demand", "routing"):
             at = enumerate(getattr(self, section).at, start=1)
             named += [(f"{section}.at, entry {number}", exception["node"]) for number, exception in at]
@@ -229,7 +226,7 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
 
 def copy_of(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of nested mappings; the values themselves, which may be functions, are shared."""
-    return {key: copy_of(value) if isinstance(value, Mapping) else copy.copy(value) for key, value in raw.items()}
+    return {key: copy_of(value) if isinstance(value, Mapping) else value for key, value in raw.items()}
 
 
 def _set(raw: dict[str, Any], path: list[str], value: Any) -> None:

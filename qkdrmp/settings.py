@@ -69,7 +69,8 @@ class Section(BaseModel):
     def _problems_of_place(self, exception: Mapping[str, Any]) -> list[str]:
         given = [place for place in PLACES if place in exception]
         if len(given) != 1 or given[0] not in self.exceptions_by:
-            return ["give either node or link" if self.exceptions_by == PLACES else f"give {self.exceptions_by[0]} alone"]
+            alone = f"give {self.exceptions_by[0]} alone"
+            return ["give either node or link" if self.exceptions_by == PLACES else alone]
         node, link = exception.get("node", ""), exception.get("link", ("a", "b"))
         if not isinstance(node, str):
             return [f"node = {node!r} must be the name of a node"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 CONFIDENCE = 0.95
 
@@ -20,7 +20,7 @@ def half_width(values: Sequence[float] | pd.Series[float], confidence: float = C
     known = known[~np.isnan(known)]
     if len(known) < 2:
         return float("nan")
-    quantile = stats.t.ppf((1 + confidence) / 2, len(known) - 1)
+    quantile = special.stdtrit(len(known) - 1, (1 + confidence) / 2)
     return float(quantile * known.std(ddof=1) / np.sqrt(len(known)))
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Any
 
 import loky
@@ -28,6 +29,8 @@ from qkdrmp.simulation import start
 from qkdrmp.units import to_ticks
 
 DURATION = "duration_s"
+# Marks executors that are killed if a sweep is left: loky cannot bear tasks that have been cancelled before.
+KILLED = "killed_if_left"
 NOT_TO_SWEEP = ("kind", "name", "description", "sweep")
 
 
@@ -174,14 +177,15 @@ class Sweep:
 
     def _outcomes(self, executor: Executor | None) -> Iterator[tuple[int, tuple[list[dict[str, Any]], float]]]:
         with nullcontext(executor) if executor is not None else processes() as chosen:
-            futures: dict[Future[Any], int] = {
-                chosen.submit(run_task, task): number for number, task in enumerate(self.tasks)
-            }
+            with _ctrl_c_later():
+                futures: dict[Future[Any], int] = {
+                    chosen.submit(run_task, task): number for number, task in enumerate(self.tasks)
+                }
             try:
                 for future in as_completed(futures):
                     yield futures[future], self._result(future, self.tasks[futures[future]])
             finally:
-                for future in futures:
+                for future in futures if not hasattr(chosen, KILLED) else ():
                     future.cancel()
 
     def _result(self, future: Future[Any], task: Task) -> Any:
@@ -191,8 +195,8 @@ class Sweep:
             raise
         except Exception as error:
             where = ", ".join(f"{path} = {value}" for path, value in self.label(task).items())
-            reason = f"{type(error).__name__}: {error}"
-            raise SweepFailed(f"{self.scenario.name}: the run with {where}, seed {task.seed}, failed: {reason}") from error
+            run = f"{self.scenario.name}: the run with {where}, seed {task.seed}"
+            raise SweepFailed(f"{run}, failed: {type(error).__name__}: {error}") from error
 
     def _runs(self, done: Mapping[int, tuple[list[dict[str, Any]], float]]) -> pd.DataFrame:
         rows = [
@@ -254,7 +258,7 @@ def _label(value: Any) -> Any:
     if value is None or isinstance(value, str | int | float):
         return value
     # The default text of an object is its address, which is another one in every run.
-    return type(value).__name__ if type(value).__repr__ is object.__repr__ else str(value)
+    return type(value).__name__ if str(value) == object.__repr__(value) else str(value)
 
 
 def _checked_values(path: str, values: Any) -> list[Any]:
@@ -269,15 +273,29 @@ def _checked_values(path: str, values: Any) -> list[Any]:
     if not plain:
         raise ScenarioError(f"sweep.over: {path} needs at least one value")
     if repeated:
-        raise ScenarioError(f"sweep.over: {path} has two values called {repeated[0]!r}, which the table cannot tell apart")
+        raise ScenarioError(f"sweep.over: {path} has two values called {repeated[0]!r}, which nobody could tell apart")
     return plain
+
+
+@contextmanager
+def _ctrl_c_later() -> Iterator[None]:
+    """Hold Ctrl-C back for a moment; processes that are started in it leave it to the one that started them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # lets Ctrl-C through again when it starts, so it had better run already
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
 def processes(jobs: int | None = None) -> Iterator[Executor]:
     """Return an executor with `jobs` processes on this machine; by default one for each core."""
-    # Workers leave Ctrl-C to the process that started them.
     own = loky.ProcessPoolExecutor(jobs, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
+    setattr(own, KILLED, True)
     try:
         yield own
     except BaseException:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Protocol
@@ -124,7 +124,8 @@ class ClosedLoop(_EqualRequests):
     concurrent: ClassVar[int | None] = 1
 
     def __post_init__(self) -> None:
-        for name, wait_s in (("first_mean_s + first_sd_s", self.first_mean_s + self.first_sd_s), ("think_s", self.think_s)):
+        waits = {"first_mean_s + first_sd_s": self.first_mean_s + self.first_sd_s, "think_s": self.think_s}
+        for name, wait_s in waits.items():
             if to_ticks(wait_s) < QNET_QUANTUM_TICKS:
                 raise ValueError(f"{name} = {wait_s:g} must be at least {to_seconds(QNET_QUANTUM_TICKS):g} s")
 
@@ -349,7 +350,7 @@ def _cells(row: Mapping[str | Any, Any]) -> dict[str, str]:
 
 
 def _check_columns(path: Path, columns: Sequence[str]) -> None:
-    known = list(PlannedRequest.__dataclass_fields__)
+    known = [field.name for field in fields(PlannedRequest)]
     listed = f"known are {', '.join(known)}"
     problems = [
         f"{path}: unknown column '{name}'{did_you_mean(name, known)}; {listed}" for name in columns if name not in known

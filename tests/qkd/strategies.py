@@ -53,12 +53,11 @@ def sizes(draw: st.DrawFn, most: int = 40) -> Mapping:
 
 
 @st.composite
-def pools(draw: st.DrawFn, topology: Topology, replenish: tuple[str, ...], least_lead: float) -> Mapping:
+def pools(draw: st.DrawFn, topology: Topology, replenish: tuple[str, ...]) -> Mapping:
     """A [pools] section, with other sizes at some nodes."""
     chosen = draw(sizes())
     local = st.tuples(st.sampled_from(sorted(topology.repeaters)), sizes())
     at = [{"node": node, "initial": 0, **other} for node, other in draw(st.lists(local, max_size=3))]
-    leads = [lead for lead in (0.0, 0.5, 1.0, 2.5, 5.0) if lead >= least_lead]
     return {
         **chosen,
         "initial": draw(st.one_of(st.just(0), st.integers(0, chosen["capacity"]))),
@@ -66,7 +65,7 @@ def pools(draw: st.DrawFn, topology: Topology, replenish: tuple[str, ...], least
         "key_length_bits": draw(st.sampled_from([8, 32, 50, 256, 256])),
         "replenish": draw(st.sampled_from(replenish)),
         "block_keys": draw(st.integers(1, 5)),
-        "refill_lead_delays": draw(st.one_of(st.none(), st.sampled_from(leads))),
+        "refill_lead_delays": draw(st.one_of(st.none(), st.sampled_from([0.0, 0.5, 1.0, 2.5, 5.0]))),
         "at": at,
     }
 
@@ -126,7 +125,6 @@ def scenarios(
     finite: bool = True,
     key_bits: tuple[int, ...] = (8, 32, 48, 256),
     limits: bool = True,
-    least_lead: float = 0.0,
 ) -> Mapping:
     """A whole scenario as a mapping; `finite` chooses between a list and an endless demand."""
     topology = draw(topologies())
@@ -145,7 +143,7 @@ def scenarios(
     return {
         "topology": topology,
         "duration_s": 0.05,
-        "pools": draw(pools(topology, replenish, least_lead)),
+        "pools": draw(pools(topology, replenish)),
         "queue": queue,
         "access": {"mode": draw(st.sampled_from(["per-request", "pool"]))},
         "key_rate": {**rate, "per_direction": draw(st.booleans())},

@@ -505,13 +505,13 @@ def test_counting_what_was_asked_for_instead_of_what_came_is_noticed(monkeypatch
     finish = Supply.finish
 
     def count_differently(supply: Supply, block: Block) -> None:
-        store = supply.stream.upstream.store
-        asked = supply._wanted()
+        stream = supply.stream
+        asked = stream.thresholds.recover - int(stream.downstream.level)
 
         def store_as_asked(keys: list[int], filled: bool = False) -> None:
-            store([*keys, *supply.stream.draw(max(0, asked - len(keys)))], filled)
+            KeyPool.store(stream.upstream, [*keys, *stream.draw(max(0, asked - len(keys)))], filled)
 
-        supply.stream.upstream.store = store_as_asked  # type: ignore[method-assign,assignment]
+        stream.upstream.store = store_as_asked  # type: ignore[method-assign,assignment]
         finish(supply, block)
 
     monkeypatch.setattr(Supply, "finish", count_differently)

@@ -1,0 +1,186 @@
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from qkdrmp.network.channel import Channel, Hop, ImpairedChannel, Inbox
+from qkdrmp.network.environment import Environment
+from qkdrmp.network.impairment import Impairment
+from qkdrmp.network.node import Node
+from qkdrmp.network.protocol import Message, Protocol, on
+
+
+@dataclass(frozen=True, slots=True)
+class Note(Message):
+    text: object
+
+
+class Reader(Protocol):
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.got: list[tuple[int, object]] = []
+
+    @on(Note)
+    def take(self, message: Note) -> None:
+        self.got.append((self.node.env.now, message.text))
+
+
+@pytest.fixture
+def env() -> Environment:
+    return Environment()
+
+
+@pytest.fixture
+def reader(env: Environment) -> Reader:
+    node = Node(env, "B")
+    reader = Reader(node)
+    node.install([reader], [Note])
+    return reader
+
+
+def at(env: Environment, tick: int, action):
+    yield env.timeout(tick)
+    action()
+
+
+def test_a_message_arrives_after_the_delay(env: Environment, reader: Reader) -> None:
+    channel = Channel(env, "A", "B", 50, reader.node.inbox)
+    env.process(at(env, 7, lambda: channel.send(Note("hello"))))
+    env.advance(57)
+    assert reader.got == []
+    env.advance(58)
+    assert reader.got == [(57, "hello")]
+    assert channel.sent == 1
+
+
+def test_no_delay_is_no_delay(env: Environment, reader: Reader) -> None:
+    Channel(env, "A", "B", 0, reader.node.inbox).send(Note("now"))
+    env.advance(1)
+    assert reader.got == [(0, "now")]
+
+
+def test_first_in_first_out_within_one_instant(env: Environment, reader: Reader) -> None:
+    channel = Channel(env, "A", "B", 50, reader.node.inbox)
+    for number in range(100):
+        channel.send(Note(number))
+    env.advance(51)
+    assert reader.got == [(50, number) for number in range(100)]
+
+
+def test_first_sent_first_read_among_channels_that_end_at_the_same_instant(env: Environment, reader: Reader) -> None:
+    short, long = (Channel(env, name, "B", delay, reader.node.inbox) for name, delay in (("A", 10), ("C", 30)))
+    long.send(Note("long"))
+    env.process(at(env, 20, lambda: [short.send(Note("short 1")), short.send(Note("short 2"))]))
+    env.advance(31)
+    assert reader.got == [(30, "long"), (30, "short 1"), (30, "short 2")]
+
+
+def test_messages_wait_for_a_reader(env: Environment) -> None:
+    inbox = Inbox(env)
+    Channel(env, "A", "B", 5, inbox).send(Note("early"))
+    env.advance(10)
+    assert inbox.items == [Note("early")]
+    got = inbox.get()
+    env.advance(11)
+    assert got.value == Note("early")
+
+
+def test_a_message_costs_two_events(env: Environment, reader: Reader) -> None:
+    channel = Channel(env, "A", "B", 50, reader.node.inbox)
+    env.advance(1)
+    idle = env.events
+    for number in range(1, 11):
+        channel.send(Note(number))
+        env.advance(env.now + 100)
+        assert env.events == idle + 2 * number
+
+
+def test_messages_of_one_instant_share_a_wake_up(env: Environment, reader: Reader) -> None:
+    channel = Channel(env, "A", "B", 50, reader.node.inbox)
+    env.advance(1)
+    idle = env.events
+    for number in range(10):
+        channel.send(Note(number))
+    env.advance(100)
+    assert len(reader.got) == 10
+    assert env.events == idle + 11
+
+
+def test_the_trace_says_what_was_sent_when(env: Environment, reader: Reader) -> None:
+    trace: list[Hop] = []
+    channel = Channel(env, "A", "B", 50, reader.node.inbox, trace)
+    env.process(at(env, 7, lambda: channel.send(Note("x"))))
+    env.advance(20)
+    assert trace == [Hop(Note("x"), "A", "B", 7, 57)]
+
+
+# Impairments
+
+
+def impaired(env: Environment, reader: Reader, **faults: float) -> ImpairedChannel:
+    channel = ImpairedChannel(env, "A", "B", 50, reader.node.inbox)
+    channel.impairment = Impairment(**faults)  # type: ignore[arg-type]
+    channel.random = np.random.default_rng(1)
+    return channel
+
+
+def sent_and_got(env: Environment, reader: Reader, count: int, **faults: float) -> list[tuple[int, object]]:
+    channel = impaired(env, reader, **faults)
+    for number in range(count):
+        channel.send(Note(number))
+    env.advance(10**9)
+    assert channel.sent == count
+    return reader.got
+
+
+def test_no_impairment_is_a_plain_channel(env: Environment, reader: Reader) -> None:
+    assert sent_and_got(env, reader, 20) == [(50, number) for number in range(20)]
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.1, 0.5, 1.0])
+def test_the_share_of_lost_messages(env: Environment, reader: Reader, loss: float) -> None:
+    count = 10_000
+    got = len(sent_and_got(env, reader, count, loss=loss))
+    error = (loss * (1 - loss) / count) ** 0.5
+    assert got / count == pytest.approx(1 - loss, abs=4 * error)
+
+
+@pytest.mark.parametrize("duplication", [0.0, 0.2, 1.0])
+def test_the_share_of_doubled_messages(env: Environment, reader: Reader, duplication: float) -> None:
+    count = 10_000
+    got = [number for _, number in sent_and_got(env, reader, count, duplication=duplication)]
+    doubled = len(got) - len(set(got))
+    error = (duplication * (1 - duplication) / count) ** 0.5
+    assert doubled / count == pytest.approx(duplication, abs=4 * error)
+    assert set(got) == set(range(count))
+
+
+def test_loss_comes_before_duplication(env: Environment, reader: Reader) -> None:
+    got = len(sent_and_got(env, reader, 10_000, loss=0.3, duplication=0.5))
+    each = 0.7 * 1.5
+    variance = 0.7 * (0.5 * 1 + 0.5 * 4) - each**2
+    assert got / 10_000 == pytest.approx(each, abs=4 * (variance / 10_000) ** 0.5)
+
+
+def test_extra_delays_are_uniform_and_copies_independent(env: Environment, reader: Reader) -> None:
+    got = sent_and_got(env, reader, 10_000, duplication=1.0, extra_delay=9)
+    late = np.array([tick - 50 for tick, _ in got])
+    assert sorted(set(late.tolist())) == list(range(10))
+    counts = np.bincount(late)
+    assert np.all(np.abs(counts - 2000) < 4 * np.sqrt(20_000 * 0.1 * 0.9))
+    together = 20_000 - len(set(got))
+    assert together / 10_000 == pytest.approx(0.1, abs=4 * 0.3 / 100)
+
+
+@pytest.mark.parametrize(
+    ("faults", "message"),
+    [
+        ({"loss": -0.1}, "loss = -0.1 must be a probability, from 0 to 1"),
+        ({"loss": float("nan")}, "loss = nan must be a probability, from 0 to 1"),
+        ({"duplication": 1.5}, "duplication = 1.5 must be a probability, from 0 to 1"),
+        ({"extra_delay": -1}, "extra_delay = -1 must be 0 ticks or more"),
+    ],
+)
+def test_wrong_impairments_are_refused(faults: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Impairment(**faults)  # type: ignore[arg-type]

@@ -1,0 +1,83 @@
+from dataclasses import dataclass
+
+import pytest
+
+from qkdrmp.errors import QKDRMPError
+from qkdrmp.network.channel import Channel
+from qkdrmp.network.environment import Environment
+from qkdrmp.network.node import Node
+from qkdrmp.network.protocol import Message, Protocol, StackError, merge_handlers, on
+
+
+@dataclass(frozen=True, slots=True)
+class Ping(Message):
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pong(Message):
+    number: int
+
+
+class Answers(Protocol):
+    def __init__(self, back: Channel | None = None) -> None:
+        self.back = back
+
+    @on(Ping)
+    def ping(self, message: Ping) -> None:
+        if self.back is not None:
+            self.back.send(Pong(message.number))
+
+
+class Listens(Protocol):
+    def __init__(self) -> None:
+        self.heard: list[int] = []
+
+    @on(Pong)
+    def pong(self, message: Pong) -> None:
+        self.heard.append(message.number)
+
+
+class AlsoListens(Listens):
+    """Inherits its handler."""
+
+
+class Silent(Protocol):
+    """Handles nothing."""
+
+
+def test_each_message_goes_to_the_protocol_that_handles_it() -> None:
+    env = Environment()
+    alice, bob = Node(env, "Alice"), Node(env, "Bob")
+    forth = Channel(env, "Alice", "Bob", 10, bob.inbox)
+    back = Channel(env, "Bob", "Alice", 20, alice.inbox)
+    listens = AlsoListens()
+    alice.install([Silent(), Answers(), listens], [Ping, Pong])
+    bob.install([Answers(back), Listens()], [Ping, Pong])
+    for number in range(3):
+        forth.send(Ping(number))
+    env.advance(30)
+    assert listens.heard == []
+    env.advance(31)
+    assert listens.heard == [0, 1, 2]
+
+
+def test_handlers_are_bound_methods_by_message() -> None:
+    listens = Listens()
+    assert listens.handlers() == {Pong: listens.pong}
+    assert Silent().handlers() == {}
+
+
+def test_two_handlers_of_one_message_are_an_error() -> None:
+    with pytest.raises(StackError, match=r"^Pong is handled twice, last by AlsoListens$"):
+        merge_handlers([Listens(), AlsoListens()], [Pong])
+
+
+def test_messages_nobody_handles_are_named() -> None:
+    with pytest.raises(StackError, match=r"^no protocol of the stack handles Ping, Pong$"):
+        merge_handlers([Silent()], [Ping, Pong])
+
+
+def test_a_stack_is_checked_when_it_is_installed() -> None:
+    with pytest.raises(QKDRMPError, match="handles Pong"):
+        Node(Environment(), "Alice").install([Answers()], [Ping, Pong])
