@@ -4,10 +4,10 @@ Run it on a quiet machine:
 
     python benchmarks/messages.py [--rounds N]
 
-It prints, for the whole QKD protocol with its records on the plateau of the published experiment: hop messages per second,
-events per hop message and requests per second; for a bare channel: messages per second; and the ratio of the two rates.
-The two are measured in turn, round by round, and the medians are compared, so that a machine whose speed drifts does not
-decide the result.
+It prints, for the whole QKD protocol with its records on the plateau of the published experiment: hop messages per
+second, events per hop message and requests per second; for a bare channel: messages per second; and the ratio of the
+two rates. The two are measured in turn, round by round, and the medians are compared, so that a machine whose speed
+drifts does not decide the result.
 """
 
 from __future__ import annotations

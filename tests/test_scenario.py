@@ -207,14 +207,16 @@ def test_replace_takes_numpy_numbers_objects_functions_and_whole_sections() -> N
         {
             "topology": topology,
             "queue.policy": backwards,
-            "key_rate": {"model": BB84Sifted(mean_photons=0.1)},
+            "key_rate": {"model": BB84Sifted(mean_photons=0.4)},
+            "pools.key_length_bits": 32,
+            "demand.key_length_bits": 32,
             "pools.at": [{"node": "TR1", "capacity": 9}],
         }
     )
     assert changed.pools.capacity == 7
     assert changed.topology is topology
     assert changed.queue.policy is backwards
-    assert changed.key_rate.build().mean_photons == 0.1
+    assert changed.key_rate.build().mean_photons == 0.4
     assert simulate(changed).summary["events"] > 0
 
 

@@ -322,8 +322,9 @@ class QKDRMP(Protocol):
         timer.callbacks.append(lambda event: self._expire(reservation))
 
     def _answers_for(self, reservation: Reservation) -> bool:
-        alone = len(reservation.request.route) == 2 and reservation.up is None
-        at_work = self.app is None or reservation.up_pool is not None or alone
+        """Return whether it is this node at which a request waits, not one that it depends on."""
+        without_repeater = len(reservation.request.route) == 2 and reservation.down is None
+        at_work = self.app is None or reservation.up_pool is not None or without_repeater
         return at_work and self.is_eligible(reservation)
 
     def _expire(self, reservation: Reservation) -> None:

@@ -442,7 +442,6 @@ def test_service_resumes_at_the_recovery_threshold_whatever_the_lead(lead: float
     assert level == 40
 
 
-@pytest.mark.xfail(strict=True, raises=InvariantError, reason="the sender gives up after the receiver has the keys")
 def test_a_short_patience_over_one_link_leaves_both_ends_alike() -> None:
     # 5 us one way: the receiver takes pool keys at 5 us and is done; the sender learns of it at 10 us.
     scenario = {
