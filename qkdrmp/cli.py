@@ -15,7 +15,7 @@ import pandas as pd
 
 import qkdrmp
 from qkdrmp.bundled import bundled_names
-from qkdrmp.errors import QKDRMPError, did_you_mean
+from qkdrmp.errors import QKDRMPError
 from qkdrmp.network.formats import load_topology
 from qkdrmp.scenario import Scenario, load_scenario
 from qkdrmp.simulation import Results, check, collect, start
@@ -89,7 +89,7 @@ def topology(name_or_file: str, draw: Path | None) -> None:
     network = load_topology(name_or_file)
     click.echo(network.summary())
     if draw is not None:
-        _save(qkdrmp.plots.network(network), draw)
+        qkdrmp.plots.save(qkdrmp.plots.network(network), draw)
         click.echo(f"drawn: {draw}")
 
 
@@ -164,8 +164,8 @@ def _write_runs(runs: pd.DataFrame, timings: pd.DataFrame, folder: Path) -> None
 
 
 def _draw(runs: pd.DataFrame, plan: Sweep, folder: Path) -> None:
-    _save(qkdrmp.plots.throughput(runs), folder / "throughput.png")
-    _save(qkdrmp.plots.wait(runs), folder / "wait.png")
+    qkdrmp.plots.save(qkdrmp.plots.throughput(runs), folder / "throughput.png")
+    qkdrmp.plots.save(qkdrmp.plots.wait(runs), folder / "wait.png")
     last = max(task for task in enumerate(plan.tasks) if task[1].replication == 0)[1]
     simulation = start(last.scenario, last.seed)
     simulation.advance(to_ticks(last.scenario.duration_s))
@@ -173,7 +173,7 @@ def _draw(runs: pd.DataFrame, plan: Sweep, folder: Path) -> None:
     where = ", ".join(f"{path} = {value}" for path, value in plan.label(last).items())
     axes = qkdrmp.plots.load(results.nodes, last.scenario.topology)
     axes.set_title(f"{plan.scenario.name}: one run with {where}, seed {last.seed}", fontsize=9)
-    _save(axes, folder / "load.png")
+    qkdrmp.plots.save(axes, folder / "load.png")
 
 
 def _report(runs: pd.DataFrame) -> None:
@@ -227,14 +227,6 @@ def _folder(out: Path | None, scenario: Scenario) -> Path:
     folder = Path("results") / (scenario.name.replace("/", "_").strip(". ") or "scenario") if out is None else out
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _save(axes: Any, path: Path) -> None:
-    known = axes.figure.canvas.get_supported_filetypes()
-    format = path.suffix.removeprefix(".").lower() or "png"
-    if format not in known:
-        raise QKDRMPError(f"{path}: cannot draw a '{format}' file{did_you_mean(format, known)}: {', '.join(known)}")
-    axes.figure.savefig(path, dpi=160, format=format)
 
 
 def _number(value: Any) -> str:

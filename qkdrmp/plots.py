@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -12,10 +13,13 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from qkdrmp.errors import QKDRMPError, did_you_mean
 from qkdrmp.network.topology import NodeKind, Topology
 from qkdrmp.statistics import half_width
 
@@ -45,6 +49,7 @@ LABELS = {
     "demand.think_s": "mean time between requests (s)",
 }
 NOT_SWEPT = ("replication", "seed", "requests_started")
+DPI = 160
 MARKERS = "osD^vPX<>h"
 WIDEST_NAMES = 40
 MAP_SIZE = (9.0, 7.0)
@@ -62,6 +67,23 @@ def figure(width: float = 6.4, height: float = 4.2) -> Axes:
     """Return the axes of a new figure, `width` by `height` inches, in the style of this package."""
     sns.set_theme(context="paper", style="ticks", font_scale=1.15)
     return plt.subplots(figsize=(width, height), layout="constrained")[1]
+
+
+def save(ax: Axes, path: Path) -> None:
+    """Write the figure that `ax` belongs to into a file, by its suffix a PNG (also without one), PDF or SVG; close it.
+
+    Raises
+    ------
+    QKDRMPError
+        If there is no such kind of picture.
+    """
+    kind = path.suffix.removeprefix(".").lower() or "png"
+    known = FigureCanvasBase.get_supported_filetypes()
+    if kind not in known:
+        raise QKDRMPError(f"{path}: cannot draw a '{kind}' file{did_you_mean(kind, known)}: {', '.join(known)}")
+    drawn = ax.figure if isinstance(ax.figure, Figure) else ax.figure.figure
+    drawn.savefig(path, dpi=DPI, format=kind)
+    plt.close(drawn)
 
 
 def curve(runs: pd.DataFrame, figure_of: str, ax: Axes | None = None, scale: float = 1.0) -> Axes:

@@ -184,6 +184,20 @@ def test_the_means_of_several_runs_can_be_drawn() -> None:
     assert plots.load(mean, scenario.topology).texts
 
 
+@pytest.mark.parametrize(
+    ("name", "start"), [("a.png", b"\x89PNG"), ("a.pdf", b"%PDF"), ("a.svg", b"<?xml"), ("a", b"\x89PNG")]
+)
+def test_a_figure_is_saved_and_closed(name: str, start: bytes, tmp_path: Path) -> None:
+    plots.save(plots.wait(table(pools__capacity=[2, 4])), tmp_path / name)
+    assert (tmp_path / name).read_bytes().startswith(start)
+    assert plt.get_fignums() == []
+
+
+def test_a_figure_of_no_known_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(qkdrmp.QKDRMPError, match=r"a\.pgn: cannot draw a 'pgn' file \(did you mean 'png'\?\): .*svg"):
+        plots.save(plots.wait(table(pools__capacity=[2, 4])), tmp_path / "a.pgn")
+
+
 def test_plots_are_loaded_when_first_wanted() -> None:
     assert qkdrmp.plots is plots
     with pytest.raises(AttributeError, match="no attribute 'plot'"):

@@ -269,9 +269,7 @@ def test_a_sweep_interrupted_at_once_has_nothing(scenario: Scenario) -> None:
 
 
 def test_an_error_in_a_worker_says_which_run_it_was(scenario: Scenario, workers: Executor) -> None:
-    words = (
-        r"^line: the run with queue\.policy = broken, duration_s = 0\.6, seed \d+, failed: ZeroDivision"
-    )
+    words = r"^line: the run with queue\.policy = broken, duration_s = 0\.6, seed \d+, failed: ZeroDivision"
     for executor in (workers, Here()):
         with pytest.raises(SweepFailed, match=words) as caught:
             runs_of(scenario.replace({"demand.rate_per_s": 100}), {"queue.policy": [broken]}, executor=executor)

@@ -149,7 +149,8 @@ class KeyPool(simpy.Container):
 
     def can_serve(self, keys: int) -> bool:
         """Return whether the pool, as it stands, serves a request for `keys` keys."""
-        return self.serving and self._level - keys >= self.thresholds.reserve
+        sizes = self.thresholds
+        return self.serving and self._level > sizes.interrupt and self._level - keys >= sizes.reserve
 
     def want(self, request_id: int, keys: int) -> None:
         """Note that a request waits for `keys` keys of this pool."""

@@ -30,9 +30,8 @@ def predict_stuck(settings: QKDSettings) -> list[StuckPool]:
     may be set free again by a smaller request. A demand of one's own has to say the `request_sizes` it asks for (a
     set of bits); if it does not, nothing can be predicted.
     """
-    sizes: set[int] = getattr(settings.demand.build(), "request_sizes", set)()
     predicted = []
-    for upstream, downstream in _streams_in_use(settings):
+    for (upstream, downstream), sizes in _sizes_by_stream(settings).items():
         chosen = settings.stream(upstream, downstream)
         if chosen.replenish is Replenish.THRESHOLD:
             levels = chosen.thresholds.stuck_levels({-(-bits // chosen.key_bits) for bits in sizes})
@@ -53,18 +52,26 @@ def foresee(settings: QKDSettings) -> list[str]:
     ]
 
 
-def _streams_in_use(settings: QKDSettings) -> list[tuple[str, str]]:
-    """Return the ends of the key streams on the route of some pair of users, in the order of the file."""
-    used = {
-        hop for (_, dst), route in routes_of(settings).items() if leads_to(route, dst) for hop in pairwise(route or ())
-    }
-    both_ways = [
-        ends
+def _sizes_by_stream(settings: QKDSettings) -> dict[tuple[str, str], set[int]]:
+    """Return the sizes of the requests, in bits, that use each key stream, in the order of the file."""
+    sizes: dict[tuple[str, str], set[int]] = {
+        ends: set()
         for link in settings.topology.links
         if set(link.ends) <= _participants(settings) and has_pools(settings, link)
         for ends in (link.ends, link.ends[::-1])
-    ]
-    return [(upstream, downstream) for upstream, downstream in both_ways if (upstream, downstream) in used]
+    }
+    asked = {user: _request_sizes(settings, user) for user in settings.topology.ends}
+    for (src, dst), route in routes_of(settings).items():
+        for hop in pairwise(route or ()) if leads_to(route, dst) else ():
+            if hop in sizes:
+                sizes[hop] |= asked[src]
+    return sizes
+
+
+def _request_sizes(settings: QKDSettings, user: str) -> set[int]:
+    demand = settings.demand.here(node=user).build()
+    sizes: set[int] = demand.request_sizes() if hasattr(demand, "request_sizes") else set()
+    return sizes
 
 
 def _participants(settings: QKDSettings) -> set[str]:

@@ -100,6 +100,11 @@ class Reservation:
         """Whether the node has all the link keys it needs."""
         return (self.up is None or self.up_key is not None) and (self.down is None or self.down_key is not None)
 
+    @property
+    def pools(self) -> list[KeyPool]:
+        """The pools whose keys this node chooses."""
+        return [pool for pool, _ in self.chosen]
+
     def use_keys(self) -> None:
         """Turn the keys it got into key bits; what the last key has more is discarded."""
         if self.up_pool is not None and self.up_keys is not None:

@@ -132,6 +132,7 @@ class QKDRMP(Protocol):
             return
         if self.can_serve(reservation):
             self._serve_waiting(reservation)
+            self._review_pools(reservation)
         else:
             self.queue.push(reservation, self.node.env.now)
         self._expire_in_time(reservation)
@@ -221,7 +222,6 @@ class QKDRMP(Protocol):
         if claimed is not None and reservation.up is not None:
             reservation.up.channel.send(Claim(reservation.request.id, self.node.name, claimed))
         self.progress(reservation)
-        self._review_pools(reservation)
 
     def scan(self, pool: KeyPool) -> None:
         """Look once through the requests that wait for `pool`, in the policy's order, and serve all that can be.
@@ -229,12 +229,14 @@ class QKDRMP(Protocol):
         To be called when keys have come in. Serving one request never makes another one possible, so one look is
         enough.
         """
+        served = []
         if len(self.queue):
-            for reservation in self.queue.ordered(
-                lambda one: any(pool is chosen for chosen, _ in one.chosen), self.node.env.now
-            ):
+            for reservation in self.queue.ordered(lambda one: pool in one.pools, self.node.env.now):
                 if self.can_serve(reservation):
                     self._serve_waiting(reservation)
+                    served.append(reservation)
+        for reservation in served:
+            self._review_pools(reservation)
         pool.review()
 
     def _wait(self, reservation: Reservation) -> None:

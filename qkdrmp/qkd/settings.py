@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -83,11 +84,16 @@ class PoolSettings(Section):
         capacity = self.capacity
         return Thresholds(
             capacity=capacity,
-            interrupt=int(capacity * self.interrupt_share) if self.interrupt is None else self.interrupt,
-            recover=int(capacity * self.recover_share) if self.recover is None else self.recover,
+            interrupt=_share(capacity, self.interrupt_share) if self.interrupt is None else self.interrupt,
+            recover=_share(capacity, self.recover_share) if self.recover is None else self.recover,
             reserve=self.reserve,
             initial=self.initial,
         )
+
+
+def _share(capacity: int, share: float) -> int:
+    # 100 * 0.29 is 28.999999999999996 to a computer, and 29 to the person who wrote it.
+    return math.floor(round(capacity * share, 9))
 
 
 class AccessSettings(Section):

@@ -120,7 +120,7 @@ def summary(network: QKDNetwork, warmup: int) -> dict[str, float]:
         "requests_unfinished": len(entries) - len(delivered) - len(rejected),
         **{f"rejected_{reason}": rejected.count(reason) for reason in REASONS},
         "keys_delivered": sum(entry.request.keys for entry in delivered),
-        "key_rate_bps": bits / observed if observed else 0.0,
+        "key_rate_bps": bits / observed if observed > 0 else 0.0,
         "wait_mean_s": float(waits.mean()) if len(waits) else float("nan"),
         "wait_p95_s": float(np.quantile(waits, 0.95)) if len(waits) else float("nan"),
         "mismatched_keys": sum(wrong),

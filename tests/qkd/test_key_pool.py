@@ -17,6 +17,8 @@ from qkdrmp.qkd.invariants import check_pool
 from qkdrmp.qkd.key_bits import KeyBits
 from qkdrmp.qkd.key_pool import KeyPool, KeyRange, Replenish, Thresholds
 from qkdrmp.qkd.key_stream import KeyStream
+from qkdrmp.qkd.prediction import predict_stuck
+from qkdrmp.qkd.settings import PoolSettings
 from qkdrmp.scenario import Scenario
 from qkdrmp.simulation import simulate
 
@@ -103,7 +105,8 @@ class MirroredPools(RuleBasedStateMachine):
     @rule(data=st.data())
     def claim(self, data: st.DataObject) -> None:
         count = data.draw(st.integers(1, max(1, self.level + 1)))
-        possible = self.serving and self.level - count >= self.sizes.reserve
+        above = self.level > self.sizes.interrupt
+        possible = self.serving and above and self.level - count >= self.sizes.reserve
         assert self.down.can_serve(count) == possible
         if not possible:
             return
@@ -383,3 +386,27 @@ def test_pools_of_any_size_stick_in_simulation_exactly_where_predicted(sizes: Th
     enough = [keys] * (sizes.capacity // keys + sizes.recover // keys + 2)
     predicted = sizes.stuck_levels([keys])
     assert bool(stuck_after_a_run(sizes, enough)) == bool(predicted)
+
+
+def test_stuck_pools_are_predicted_for_users_with_a_demand_of_their_own() -> None:
+    demand = {"model": "poisson", "rate_per_s": 1.0, "key_num": 5, "key_length_bits": 32}
+    scenario = Scenario.from_mapping(
+        {
+            "topology": small_line(),
+            "duration_s": 60.0,
+            "pools": {"capacity": 30, "replenish": "threshold", "reserve": 1},
+            "key_rate": {"model": "constant", "rate_bps": 1e6},
+            "demand": {**demand, "at": [{"node": "U1", "key_num": 10}]},
+        }
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        results = simulate(scenario)
+    stuck = list(results.pools.loc[results.pools["stuck"], "stream"])
+    assert stuck == ["R1>R2"]
+    assert "R1>R2" in [pool.stream for pool in predict_stuck(scenario)]  # type: ignore[arg-type]
+
+
+def test_shares_of_the_capacity_are_rounded_down_from_what_was_written() -> None:
+    assert PoolSettings(capacity=100, interrupt_share=0.29).thresholds().interrupt == 29
+    assert PoolSettings(capacity=100, recover_share=0.57).thresholds().recover == 57
