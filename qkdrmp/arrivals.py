@@ -47,7 +47,7 @@ class ClosedLoopUsers:
         """
         while True:
             idle = [peer for peer in self.peers[user] if peer not in self.busy]
-            peer = idle[int(random.integers(len(idle)))] if idle else None
+            peer = idle[int(random.random() * len(idle))] if idle else None
             wait = later if user in self.experienced else first
             yield self.env.timeout(wait(random))
             if peer is None or user in self.busy or peer in self.busy:

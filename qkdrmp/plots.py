@@ -126,6 +126,11 @@ def curve(runs: pd.DataFrame, figure_of: str, ax: Axes | None = None, scale: flo
     _finish_curve(ax, LABELS.get(x, x), LABELS.get(figure_of, figure_of), names)
     if others:
         _add_legend(ax, others)
+    replications = runs["replication"].nunique()
+    if replications > 1:
+        what = "bands" if names is None else "bars"
+        note = f"{what}: 95 % confidence intervals, {replications} replications"
+        ax.set_title(note, loc="left", fontsize=8, color="0.35")
     return ax
 
 

@@ -162,7 +162,7 @@ class Scenario(NetworkSettings):
             scenario = family.model_validate(_with_preset(raw, family, where))
         except ValidationError as error:
             raise ScenarioError("\n".join(f"{where}: {line}" for line in sentences(error, family))) from None
-        scenario._raw = raw
+        scenario._raw = {**raw, "topology": scenario.topology}  # copies need not read the file again
         return scenario
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -68,12 +69,23 @@ class BB84Sifted:
 
     def session(self, fibre: Fibre, key_bits: int, random: np.random.Generator) -> BB84SiftedSession:
         """Open a session on `fibre` that makes keys of `key_bits` bits and draws from `random`."""
-        slots = self._slots(key_bits)
+        return BB84SiftedSession(_law(self, fibre, key_bits), key_bits, random)
+
+    def law(self, fibre: Fibre, key_bits: int) -> FillLaw:
+        """Return how long sessions on `fibre` take to fill keys of `key_bits` bits."""
+        moments, slots = self.moments(fibre, key_bits), self._slots(key_bits)
+        mean, variance = moments.mean, moments.variance
+        overshoot = (moments.mean_square - mean) / (2 * mean)
         slot_ticks = TICKS_PER_SECOND / self.pulse_rate_hz
-        # Four messages pass before the first pulse, and the last pulse of a round comes before its idle slot.
-        start = 4 * fibre.delay_ticks - slot_ticks
-        timing = RoundTiming(slots, (slots + 1) * slot_ticks, start)
-        return BB84SiftedSession(self.moments(fibre, key_bits), timing, key_bits, random)
+        return FillLaw(
+            slots=slots,
+            period=(slots + 1) * slot_ticks,
+            # Four messages pass before the first pulse, and the last pulse of a round comes before its idle slot.
+            start=4 * fibre.delay_ticks - slot_ticks,
+            shape=mean / variance,
+            scale=variance / mean**2,
+            shift=(overshoot - moments.head_start) / mean,
+        )
 
     def mean_rate_bps(self, fibre: Fibre, key_bits: int) -> float:
         """Return the long-run mean rate on `fibre` with keys of `key_bits` bits, in bits per second."""
@@ -97,28 +109,37 @@ class BB84Sifted:
         return max(round(key_bits / self.mean_photons), 1)
 
 
+# A simulation opens thousands of sessions on the same few fibres.
+_law = lru_cache(maxsize=4096)(BB84Sifted.law)
+
+
 def _check(field: str, value: float, good: bool, allowed: str) -> None:
     if not good:
         raise ValueError(f"{field} is {value!r}; it must be {allowed}.")
 
 
 @dataclass(frozen=True, slots=True)
-class RoundTiming:
-    """Where the rounds of a session lie in time.
+class FillLaw:
+    """Where the rounds of a session lie in time, and how many of them it takes to get some bits.
 
     Parameters
     ----------
     slots : int
         Pulses per round (>= 1).
-    period : float
-        Time from round to round, in ticks.
-    start : float
-        Time from the session's start to the end of a round number 0, in ticks.
+    period, start : float
+        Time from round to round, and from the session's start to the end of a round number 0, in ticks.
+    shape, scale : float
+        Of the gamma law of the rounds, for one bit.
+    shift : float
+        Rounds that are added once.
     """
 
     slots: int
     period: float
     start: float
+    shape: float
+    scale: float
+    shift: float
 
 
 class BB84SiftedSession:
@@ -132,10 +153,7 @@ class BB84SiftedSession:
 
     Parameters
     ----------
-    moments : RoundMoments
-        Moments `m`, `E[Y^2]`, `v` and the head start of the bits per round.
-    timing : RoundTiming
-        Where the rounds lie in time.
+    law : FillLaw
     key_bits : int
         Length of a key, in bits (>= 1).
     random : numpy.random.Generator
@@ -164,23 +182,20 @@ class BB84SiftedSession:
     mean and 2.5 % in the SD, unless one round almost always suffices.
     """
 
-    __slots__ = ("_bits", "_key_bits", "_position", "_random", "_ready", "_scale", "_shape", "_timing")
+    __slots__ = ("_bits", "_key_bits", "_law", "_position", "_random", "_ready")
 
-    def __init__(self, moments: RoundMoments, timing: RoundTiming, key_bits: int, random: np.random.Generator) -> None:
-        mean, variance = moments.mean, moments.variance
-        overshoot = (moments.mean_square - mean) / (2 * mean)
-        self._position = (overshoot - moments.head_start) / mean
-        self._shape, self._scale = mean / variance, variance / mean**2
-        self._timing, self._key_bits, self._random = timing, key_bits, random
+    def __init__(self, law: FillLaw, key_bits: int, random: np.random.Generator) -> None:
+        self._law, self._key_bits, self._random = law, key_bits, random
+        self._position = law.shift
         self._bits = self._ready = 0
 
     def block(self, keys: int) -> Block:
         """Return the next block, with `keys` keys (>= 1)."""
-        bits, timing = keys * self._key_bits, self._timing
+        bits, law = keys * self._key_bits, self._law
         self._bits += bits
-        self._position += self._scale * self._random.standard_gamma(self._shape * bits)
-        rounds = max(round(self._position), math.ceil(self._bits / timing.slots))
-        ready = round(timing.start + rounds * timing.period)
+        self._position += law.scale * self._random.standard_gamma(law.shape * bits)
+        rounds = max(round(self._position), math.ceil(self._bits / law.slots))
+        ready = round(law.start + rounds * law.period)
         # Two blocks can fill in the same round; a block still takes a tick.
         ticks = max(ready - self._ready, 1)
         self._ready += ticks

@@ -26,34 +26,50 @@ class Hop(NamedTuple):
     received: int
 
 
+class Arrival(Event):
+    """The event of the next message, for which the reader of an inbox waits.
+
+    It happens within the event that ends the message's delay, not as one more event of the queue at the same instant:
+    the reader goes on at once, and a message costs one event instead of two.
+    """
+
+    def happen(self, message: Message) -> None:
+        """Let the reader go on with `message`, as SimPy does when it takes an event from its queue."""
+        self._ok = True
+        self._value = message
+        callbacks, self.callbacks = self.callbacks, None  # type: ignore[assignment]  # SimPy's mark of a past event
+        for callback in callbacks:
+            callback(self)
+
+
 class Inbox(simpy.Store):
     """The receiving end of a node's channels: a Store filled by arrivals.
 
-    An arrival hands its message to the node that waits for it, or leaves it in `items`. It does so without the put and
-    get events of a plain Store: a message costs two events, its delay and the wake-up of its reader.
+    An arrival hands its message to the node that waits for it, or leaves it in `items`, without the put and get events
+    of a plain Store.
     """
 
     def __init__(self, env: Environment) -> None:
         super().__init__(env)
-        self._reader: Event | None = None
+        self._next: Arrival | None = None
 
     def wait(self) -> Event:
         """Return the event of the next message, for the one process that reads an inbox without messages."""
-        self._reader = reader = Event(self._env)
-        return reader
+        self._next = arrival = Arrival(self._env)
+        return arrival
 
-    def arrive(self, arrival: Event) -> None:
+    def arrive(self, delay: Event) -> None:
         """Take in the message that an event carries (the callback of its delay)."""
-        self.deliver(arrival._value)
+        self.deliver(delay._value)
 
     def deliver(self, message: Message) -> None:
         """Take in a message."""
-        reader = self._reader
-        if reader is None:
+        arrival = self._next
+        if arrival is None:
             self.items.append(message)
         else:
-            self._reader = None
-            reader.succeed(message)
+            self._next = None
+            arrival.happen(message)
 
 
 class Channel:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +15,7 @@ from qkdrmp.settings import Section
 class ChannelSettings(Section):
     """Classical channels: their delay is the length of the link over the signal speed."""
 
-    signal_speed_m_per_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2e8
+    signal_speed_m_per_s: Annotated[float, Field(ge=1e3, le=3e8)] = 2e8
 
 
 class NetworkSettings(BaseModel):
@@ -43,8 +42,4 @@ class NetworkSettings(BaseModel):
     @field_validator("topology", mode="before")
     @classmethod
     def _load_topology(cls, value: Any) -> Any:
-        return _load(str(value)) if isinstance(value, (str, Path)) else value
-
-
-# A sweep checks the same scenario many times over.
-_load = lru_cache(maxsize=64)(load_topology)
+        return load_topology(value) if isinstance(value, (str, Path)) else value

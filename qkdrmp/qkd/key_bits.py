@@ -20,14 +20,14 @@ class KeyBits:
         self._buffer = b""
         self._used = 0
 
-    def take(self, bits: int) -> int:
-        """Return the next key of `bits` bits, as a number."""
+    def take(self, count: int, bits: int) -> list[int]:
+        """Return the next `count` keys of `bits` bits each, as numbers."""
         size = (bits + 7) // 8
-        end = self._used + size
+        end = self._used + count * size
         if end > len(self._buffer):
             # A draw from the generator costs as much as a hundred keys of 32 bits.
-            self._buffer = self._random.bytes(max(BUFFER_BYTES, size))
-            end = size
-        key = int.from_bytes(self._buffer[end - size : end], "big")
-        self._used = end
-        return key >> (8 * size - bits)
+            self._buffer = self._random.bytes(max(BUFFER_BYTES, count * size))
+            end = count * size
+        taken, self._used = self._buffer[end - count * size : end], end
+        excess = 8 * size - bits
+        return [int.from_bytes(taken[i : i + size], "big") >> excess for i in range(0, count * size, size)]

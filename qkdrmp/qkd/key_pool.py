@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -193,13 +193,11 @@ class KeyPool(simpy.Container):
 
     # Keys in and out
 
-    def store(self, keys: Iterable[int], filled: bool = False) -> None:
+    def store(self, keys: Sequence[int], filled: bool = False) -> None:
         """Take in the next keys of the stream; resume service if the level is back at V_r or the pool is `filled`."""
-        before = self.stored
-        for key in keys:
-            self._keys[self.stored] = key
-            self.stored += 1
-        self._set_level(int(self._level) + self.stored - before)
+        before, self.stored = self.stored, self.stored + len(keys)
+        self._keys.update(zip(range(before, self.stored), keys, strict=True))
+        self._set_level(int(self._level) + len(keys))
         if not self.serving and (filled or self._level >= self.thresholds.recover):
             self.serving = True
             self.interrupted.set(0, self.env.now)
@@ -239,9 +237,9 @@ class KeyPool(simpy.Container):
         self._aside.remove(keys.first)
         self.claimed -= keys.count
         self.used += keys.count
-        joined = 0
-        for index in range(keys.first, keys.first + keys.count):
-            joined = joined << self.key_bits | self._keys.pop(index)
+        joined, bits = 0, self.key_bits
+        for key in map(self._keys.pop, range(keys.first, keys.first + keys.count)):
+            joined = joined << bits | key
         return joined
 
     def void(self, keys: KeyRange) -> None:

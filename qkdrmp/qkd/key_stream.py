@@ -74,4 +74,4 @@ class KeyStream:
 
     def draw(self, count: int) -> list[int]:
         """Return the bits of the next `count` keys."""
-        return [self._bits.take(self.key_bits) for _ in range(count)]
+        return self._bits.take(count, self.key_bits)

@@ -190,7 +190,8 @@ class QKDRMP(Protocol):
 
     def _count_pending(self, change: int) -> None:
         self._pending += change
-        self.busy.set(int(self._pending > 0), self.node.env.now)
+        if self._pending <= 1:
+            self.busy.set(self._pending, self.node.env.now)
 
     # Serving from the pools
 

@@ -69,6 +69,7 @@ class QKDNetwork:
     links : dict of (str, str) to QuantumLink
     channels : list of Channel
     hops : list of Hop or None
+    histories : bool
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class QKDNetwork:
     ) -> None:
         self.topology = settings.topology
         self.settings = settings
+        self.histories = histories
         self.env = Environment()
         self.random = Streams(seed)
         self.ledger = Ledger(self.env)
@@ -95,7 +97,7 @@ class QKDNetwork:
         self.routes = routes_of(settings)
         self.stacks = {name: self._stack(name) for name, node in self.topology.nodes.items() if node.kind in TAKES_PART}
         self._connect()
-        self._start(histories)
+        self._start()
 
     def _stack(self, name: str) -> Stack:
         node = Node(self.env, name)
@@ -174,9 +176,9 @@ class QKDNetwork:
 
     # Start and demand
 
-    def _start(self, histories: bool) -> None:
+    def _start(self) -> None:
         for stream in self.streams:
-            if histories:
+            if self.histories:
                 for pool in (stream.upstream, stream.downstream):
                     pool.history = [(0, int(pool.level))]
             stream.downstream.review()

@@ -159,7 +159,7 @@ def tables(network: QKDNetwork, warmup: int = 0) -> dict[str, pd.DataFrame]:
     made = {"requests": _requests(network), "nodes": _nodes(network, warmup), "pools": _pools(network)}
     if network.hops is not None:
         made["messages"] = _messages(network)
-    if any(stream.downstream.history is not None for stream in network.streams):
+    if network.histories:
         made["levels"] = _levels(network)
     return made
 

@@ -57,7 +57,7 @@ class MirroredPools(RuleBasedStateMachine):
         self.down.on_ready = lambda: self.count("ready")
         # The model.
         same_bits = KeyBits(np.random.default_rng(SEED))
-        self.made = [same_bits.take(key_bits) for _ in range(sizes.initial)]
+        self.made = same_bits.take(sizes.initial, key_bits)
         self.coming: list[list[int]] = []
         self.next = 0
         self.level = sizes.initial
@@ -246,7 +246,7 @@ def test_keys_for_is_the_least_number_of_keys(bits: int, key_bits: int) -> None:
 @given(st.integers(1, 70), st.integers(1, 300))
 def test_key_bits_fill_their_length(key_bits: int, count: int) -> None:
     source = KeyBits(np.random.default_rng(1))
-    keys = [source.take(key_bits) for _ in range(count)]
+    keys = source.take(count, key_bits)
     assert all(0 <= key < 2**key_bits for key in keys)
     ones = sum(key.bit_count() for key in keys)
     assert abs(ones - count * key_bits / 2) <= 5 * (count * key_bits / 4) ** 0.5
@@ -256,7 +256,7 @@ def test_key_bits_fill_their_length(key_bits: int, count: int) -> None:
 @given(st.lists(st.integers(1, 3000), min_size=1, max_size=60))
 def test_no_bit_is_taken_twice(lengths: list[int]) -> None:
     source, whole = KeyBits(np.random.default_rng(5)), KeyBits(np.random.default_rng(5))
-    taken = [source.take(bits) for bits in lengths]
+    taken = [source.take(1, bits)[0] for bits in lengths]
     # Patterns of 64 bits do not repeat by chance.
     patterns = [
         key >> shift & (1 << 64) - 1
@@ -264,7 +264,7 @@ def test_no_bit_is_taken_twice(lengths: list[int]) -> None:
         for shift in range(0, bits - 63, 64)
     ]
     assert len(set(patterns)) == len(patterns)
-    assert [whole.take(bits) for bits in lengths] == taken
+    assert [whole.take(1, bits)[0] for bits in lengths] == taken
 
 
 # Stuck pools
