@@ -122,7 +122,7 @@ def test_a_figure_that_nobody_was_served_in() -> None:
 
 
 def test_a_real_sweep_can_be_drawn(tmp_path: Path) -> None:
-    scenario = load_scenario("line").replace({"duration_s": 0.3})
+    scenario = load_scenario("line").replace({"duration_s": 0.3, "warmup_s": 0})
     runs = sweep(scenario, replications=2, progress=False)
     for draw in (plots.throughput, plots.wait):
         assert saved_size(draw(runs), tmp_path) > 5000
@@ -162,7 +162,7 @@ def test_a_map_with_places_has_degrees_and_one_without_has_no_axes() -> None:
 @pytest.mark.parametrize("name", ["line", "beijing_figure3"])
 def test_the_legend_of_a_map_covers_no_node(name: str) -> None:
     scenario = load_scenario(name)
-    results = simulate(scenario.replace({"duration_s": 0.05}))
+    results = simulate(scenario.replace({"duration_s": 0.05, "warmup_s": 0}))
     ax = plots.load(results.nodes, scenario.topology)
     ax.figure.canvas.draw()
     legend = ax.get_legend().get_window_extent()
@@ -172,13 +172,13 @@ def test_the_legend_of_a_map_covers_no_node(name: str) -> None:
 
 
 def test_a_load_map_has_a_bar_for_its_colours() -> None:
-    scenario = load_scenario("line").replace({"duration_s": 0.5})
+    scenario = load_scenario("line").replace({"duration_s": 0.5, "warmup_s": 0})
     ax = plots.load(simulate(scenario).nodes, scenario.topology)
     assert [other.get_ylabel() for other in ax.figure.axes if other is not ax] == ["requests served as relay"]
 
 
 def test_the_means_of_several_runs_can_be_drawn() -> None:
-    scenario = load_scenario("line").replace({"duration_s": 0.5})
+    scenario = load_scenario("line").replace({"duration_s": 0.5, "warmup_s": 0})
     tables = [simulate(scenario, seed).nodes for seed in (1, 2)]
     mean = pd.concat(tables).groupby("node", as_index=False)["served"].mean()
     assert plots.load(mean, scenario.topology).texts

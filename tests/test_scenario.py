@@ -202,7 +202,7 @@ def test_replace_takes_numpy_numbers_objects_functions_and_whole_sections() -> N
         return waiting[::-1]
 
     topology = load_scenario("beijing").topology
-    scenario = load_scenario("line").replace({"pools.capacity": np.int64(7), "duration_s": np.float64(0.5)})
+    scenario = load_scenario("line").replace({"pools.capacity": np.int64(7), "duration_s": np.float64(1.5)})
     changed = scenario.replace(
         {
             "topology": topology,

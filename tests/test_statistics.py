@@ -88,7 +88,7 @@ def test_cells_without_a_value_are_kept() -> None:
 
 
 def test_a_sweep_can_be_summarised_by_hand() -> None:
-    runs = sweep(load_scenario("line").replace({"duration_s": 0.5}), replications=3, progress=False)
+    runs = sweep(load_scenario("line").replace({"duration_s": 0.5, "warmup_s": 0}), replications=3, progress=False)
     table = summarise(runs, ["pools.capacity"])
     cell = runs[runs["pools.capacity"] == 8]["messages"]
     row = table.set_index("pools.capacity").loc[8]

@@ -50,7 +50,7 @@ def broken(waiting: Sequence[KeyRequest], now: int) -> Sequence[KeyRequest]:
 
 @pytest.fixture(scope="module")
 def scenario() -> Scenario:
-    return load_scenario("line").replace({"duration_s": 0.6})
+    return load_scenario("line").replace({"duration_s": 0.6, "warmup_s": 0})
 
 
 @pytest.fixture(scope="module")
