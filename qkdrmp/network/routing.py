@@ -19,6 +19,11 @@ Routes: TypeAlias = dict[tuple[str, str], Route | None]
 _MM_PER_KM = 10**6
 
 
+def leads_to(route: Route | None, user: str) -> bool:
+    """Return whether there is a route and it ends at the user it is for."""
+    return route is not None and route[-1] == user
+
+
 def repeater_routes(topology: Topology) -> Routes:
     """Return the shortest routes that have nothing but repeaters between the two users.
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from qkdrmp.key_rates.model import Fibre
+from qkdrmp.network.routing import leads_to
 from qkdrmp.network.topology import Link
 from qkdrmp.qkd.demand import Poisson, Rekey
 from qkdrmp.qkd.key_pool import Replenish
 from qkdrmp.qkd.settings import QKDSettings
-from qkdrmp.qkd.stack import has_pools, leads_to, routes_of
+from qkdrmp.qkd.stack import has_pools, routes_of
 from qkdrmp.units import delay_ticks
 
 

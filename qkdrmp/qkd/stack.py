@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-
-import numpy as np
-import simpy
 
 from qkdrmp.key_rates.model import Fibre
 from qkdrmp.network.channel import Channel, Hop, ImpairedChannel
@@ -30,8 +26,9 @@ from qkdrmp.qkd.reservation import Neighbour
 from qkdrmp.qkd.resource import QKDRMP
 from qkdrmp.qkd.routing import QKDRouting
 from qkdrmp.qkd.settings import QKDSettings
+from qkdrmp.qkd.workload import Workload
 from qkdrmp.randomness import Streams
-from qkdrmp.units import delay_ticks, to_ticks
+from qkdrmp.units import delay_ticks
 
 TAKES_PART = (NodeKind.END, NodeKind.REPEATER)
 
@@ -186,7 +183,8 @@ class QKDNetwork:
                 stream.upstream.review()
             if self._supplies[stream].continuous:
                 self._supplies[stream].start()
-        workload = DemandWorkload(self)
+        apps = {name: stack.app for name, stack in self.stacks.items() if stack.app is not None}
+        workload = Workload(self.env, apps, self.random)
         for model, sources in self._sources().items():
             made = model.processes(workload, sources) if hasattr(model, "processes") else [model(workload, sources)]
             for process in made:
@@ -218,50 +216,10 @@ class QKDNetwork:
             stack.resource.reset_statistics(now)
 
 
-class DemandWorkload:
-    """What a demand can see and do of a network (see `demand.Workload`)."""
-
-    def __init__(self, network: QKDNetwork) -> None:
-        self.env: Environment = network.env
-        self.users: Sequence[str] = network.topology.ends
-        self._network = network
-
-    def reachable(self, user: str) -> Sequence[str]:
-        """Return the users to whom `user` has a route."""
-        routes = self._network.routes
-        return [peer for peer in self.users if peer != user and leads_to(routes[user, peer], peer)]
-
-    def ask(
-        self,
-        src: str,
-        dst: str,
-        keys: int,
-        key_bits: int,
-        priority: int = 0,
-        deadline_s: float | None = None,
-        patience_s: float | None = None,
-    ) -> simpy.Event:
-        """Ask for keys now; the event fires when the request has ended (it may have fired already)."""
-        app = self._network.stacks[src].app
-        assert app is not None
-        deadline = None if deadline_s is None else to_ticks(deadline_s)
-        patience = None if patience_s is None else to_ticks(patience_s)
-        return app.ask(dst, keys, key_bits, priority, deadline, patience).ended
-
-    def random(self, name: str) -> np.random.Generator:
-        """Return the random stream called `name` of this run's demand."""
-        return self._network.random.stream(f"demand {name}")
-
-
 def has_pools(settings: QKDSettings, link: Link) -> bool:
     """Return whether the two ends of a link keep keys in pools."""
     between_repeaters = all(settings.topology.nodes[end].kind is NodeKind.REPEATER for end in link.ends)
     return between_repeaters or settings.access.here(link=link.ends).mode == "pool"
-
-
-def leads_to(route: Route | None, user: str) -> bool:
-    """Return whether a route ends at the user it is for."""
-    return route is not None and route[-1] == user
 
 
 _repeater_routes = lru_cache(maxsize=16)(repeater_routes)
