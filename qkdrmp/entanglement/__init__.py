@@ -1,0 +1,1 @@
+"""Entanglement networks: links, pairs and what is done with them."""

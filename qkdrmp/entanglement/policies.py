@@ -1,0 +1,205 @@
+"""Link allocation policies: which connection a trial of a link belongs to.
+
+Both ends of a link ask the same question without asking each other, so a policy is a pure function of what they agreed
+and of the trial's number; what is in the memories, and what arrived first, never counts.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+
+from qkdrmp.errors import QKDRMPError
+
+MASK = (1 << 64) - 1
+
+
+class AllocationError(QKDRMPError, ValueError):
+    """An allocation cannot be used, or the two ends of a link contradict each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A connection's claim on a link.
+
+    Parameters
+    ----------
+    id : str
+        The connection.
+    weight : int
+        Its share relative to the others (>= 1).
+    priority : int
+        Its class; the highest number comes first.
+    """
+
+    id: str
+    weight: int = 1
+    priority: int = 0
+
+    def __post_init__(self) -> None:
+        if self.weight < 1:
+            raise AllocationError(f"The weight of connection {self.id!r} is {self.weight}, but must be at least 1.")
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What both ends of a link hold to from one trial on.
+
+    Parameters
+    ----------
+    epoch : int
+        The epoch in which they agreed.
+    since : int
+        The switch trial K: the first trial it governs.
+    random : int
+        The higher of the two random numbers.
+    entries : tuple of Entry
+        The active list, in the agreed order.
+    places : tuple of int
+        For each entry, the lowest place that was free when it joined; it keeps the place while it lives.
+    """
+
+    epoch: int = 0
+    since: int = 0
+    random: int = 0
+    entries: tuple[Entry, ...] = ()
+    places: tuple[int, ...] = ()
+
+
+@lru_cache(maxsize=1024)
+def interleave(weights: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a cycle in which index i occurs ``weights[i]`` times, spread as evenly as the others allow.
+
+    At each step every index gains its weight, and the one that has gained most is taken and pays the sum of all.
+    """
+    total, credit, cycle = sum(weights), [0] * len(weights), []
+    for _ in range(total):
+        credit = [has + weight for has, weight in zip(credit, weights, strict=True)]
+        index = credit.index(max(credit))
+        credit[index] -= total
+        cycle.append(index)
+    return tuple(cycle)
+
+
+@lru_cache(maxsize=1024)
+def share_out(lanes: int, weights: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the index that owns each lane: one lane after the other goes to whoever has the fewest for its weight."""
+    has, owners = [0] * len(weights), []
+    for _ in range(lanes):
+        index = min(range(len(weights)), key=lambda i: has[i] / weights[i])
+        has[index] += 1
+        owners.append(index)
+    return tuple(owners)
+
+
+def scramble(*numbers: int) -> int:
+    """Return 64 well mixed bits that depend on nothing but `numbers` (the finaliser of SplitMix64 after each)."""
+    bits = 0
+    for number in numbers:
+        bits = (bits + number + 0x9E3779B97F4A7C15) & MASK
+        bits = (bits ^ bits >> 30) * 0xBF58476D1CE4E5B9 & MASK
+        bits = (bits ^ bits >> 27) * 0x94D049BB133111EB & MASK
+        bits ^= bits >> 31
+    return bits
+
+
+def weights_of(entries: Sequence[Entry]) -> tuple[int, ...]:
+    """Return the weights of `entries`, in order."""
+    return tuple(entry.weight for entry in entries)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Base of the policies.
+
+    Parameters
+    ----------
+    lanes : int
+        How many trials of the link run side by side: m, the memories at the end that has fewer.
+    """
+
+    lanes: int = 1
+
+    def __post_init__(self) -> None:
+        if self.lanes < 1:
+            raise AllocationError(f"A link has {self.lanes} lanes, but must have at least 1.")
+
+    def owner(self, trial: int, agreement: Agreement) -> str | None:
+        """Return the connection that `trial` belongs to, or None if it belongs to nobody."""
+        raise NotImplementedError
+
+
+class RoundRobin(Policy):
+    """The entries take turns, each as often as its weight, starting with the first one at the switch trial."""
+
+    __slots__ = ()
+
+    def owner(self, trial: int, agreement: Agreement) -> str | None:
+        """Return the entry at position (trial - K) of the cycle."""
+        return take_turns(trial - agreement.since, agreement.entries)
+
+
+class Statistical(Policy):
+    """Each trial is drawn by lot, in proportion to the weights, with a lot that depends on the trial's number."""
+
+    __slots__ = ()
+
+    def owner(self, trial: int, agreement: Agreement) -> str | None:
+        """Return the entry on which the lot of the trial falls."""
+        if not agreement.entries:
+            return None
+        bounds = list(accumulate(weights_of(agreement.entries)))
+        lot = scramble(agreement.random, agreement.epoch, trial) * bounds[-1] >> 64
+        return agreement.entries[bisect_right(bounds, lot)].id
+
+
+class Priority(Policy):
+    """The highest class present takes every trial; inside it the entries take turns."""
+
+    __slots__ = ()
+
+    def owner(self, trial: int, agreement: Agreement) -> str | None:
+        """Return whose turn it is in the highest class."""
+        top = max((entry.priority for entry in agreement.entries), default=0)
+        return take_turns(trial - agreement.since, [entry for entry in agreement.entries if entry.priority == top])
+
+
+class Circuit(Policy):
+    """Each entry owns one lane while it lives; other entries come and go without moving it."""
+
+    __slots__ = ()
+
+    def owner(self, trial: int, agreement: Agreement) -> str | None:
+        """Return the entry whose place is the trial's lane; an entry beyond the last lane owns nothing."""
+        lane = trial % self.lanes
+        return next((e.id for e, place in zip(agreement.entries, agreement.places, strict=True) if place == lane), None)
+
+
+class BufferSpace(Policy):
+    """The lanes are shared out by weight, and each entry gets one as long as there are enough."""
+
+    __slots__ = ()
+
+    def owner(self, trial: int, agreement: Agreement) -> str | None:
+        """Return the entry to which the trial's lane was given."""
+        if not agreement.entries:
+            return None
+        return agreement.entries[share_out(self.lanes, weights_of(agreement.entries))[trial % self.lanes]].id
+
+
+def take_turns(position: int, entries: Sequence[Entry]) -> str | None:
+    """Return the entry at `position` of the endless interleaving of `entries`, or None if there are none."""
+    cycle = interleave(weights_of(entries))
+    return entries[cycle[position % len(cycle)]].id if cycle else None
+
+
+POLICIES: dict[str, type[Policy]] = {
+    "round-robin": RoundRobin,
+    "statistical": Statistical,
+    "priority": Priority,
+    "circuit": Circuit,
+    "buffer-space": BufferSpace,
+}

@@ -1,0 +1,49 @@
+"""Swap trees: in which order the pairs of a path are joined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import pairwise
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A pair between two nodes: of a link, or swapped together from two halves."""
+
+    left: str
+    right: str
+    halves: tuple[Span, ...] = ()
+
+    @property
+    def height(self) -> int:
+        """How many swaps after each other it takes."""
+        return 1 + max(half.height for half in self.halves) if self.halves else 0
+
+    @property
+    def links(self) -> tuple[tuple[str, str], ...]:
+        """The links it is made of, from left to right."""
+        return tuple(link for half in self.halves for link in half.links) or ((self.left, self.right),)
+
+
+SwapOrder = Callable[[Sequence[str]], Span]
+"""Chooses the swap tree of a path."""
+
+
+def joined(first: Span, second: Span) -> Span:
+    """Return two spans that meet at a node, swapped there."""
+    return Span(first.left, second.right, (first, second))
+
+
+def midpoint(path: Sequence[str]) -> Span:
+    """Return the tree that swaps last at the middle of the path, and likewise in each half."""
+    if len(path) <= 2:
+        return Span(path[0], path[-1])
+    middle = len(path) // 2
+    return joined(midpoint(path[: middle + 1]), midpoint(path[middle:]))
+
+
+def sequential(path: Sequence[str]) -> Span:
+    """Return the tree that swaps node after node, from the Initiator on."""
+    return reduce(joined, (Span(left, right) for left, right in pairwise(path)))
