@@ -2,14 +2,15 @@
 
 The state is how many slots each of the two detectors stays dead. Three tables over the states go from slot to
 slot: the probability of the state, and the mean and mean square of the bits counted so far on the event of
-being in it. A matrix over all pairs of states is not needed.
+being in it.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ Tables = NDArray[np.float64]
 """Probability, bit count and squared bit count (axis 0) by the two detectors' dead slots (axes 1 and 2)."""
 
 _TOLERANCE = 1e-8
+_LARGEST_MATRIX = 300  # rows; beyond, going from slot to slot is faster than powers of a matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +64,15 @@ def round_moments(photons: float, slots: int, dead_slots: int) -> RoundMoments:
     slot = _Slot.of(photons)
     tables = np.zeros((3, dead_slots + 2, dead_slots + 2))
     tables[0, 0, 0] = 1.0  # a fresh session: both detectors are live
+    next_round = slot.rounds(slots, dead_slots + 2)
     rounds, total, last, step = 0, np.zeros(2), np.zeros(2), np.full(2, np.inf)
     while not np.allclose(step, last, rtol=_TOLERANCE, atol=0):
-        tables = slot.round(tables, slots)
+        tables = next_round(tables)
         before, total = total, _mean_and_variance(tables)
         rounds, last, step = rounds + 1, step, total - before
     mean, variance = step.tolist()
     tables[1:] = 0.0  # count the next round alone, from the long-run state
-    mean_square = float(slot.round(tables, slots)[2].sum())
+    mean_square = float(next_round(tables)[2].sum())
     return RoundMoments(mean, mean_square, variance, float(total[0]) - rounds * mean)
 
 
@@ -92,11 +95,15 @@ class _Slot:
         full, half = -math.expm1(-photons), -math.expm1(-photons / 2)
         return cls(full / 4, half * (1 - half) / 2, half * half / 2)
 
-    def round(self, tables: Tables, slots: int) -> Tables:
-        """Return the tables after `slots` pulses and the idle slot."""
-        for _ in range(slots):
-            tables = self._pulse(tables)
-        return _age(tables)
+    def rounds(self, slots: int, size: int) -> Callable[[Tables], Tables]:
+        """Return what takes tables over `size` states a detector through `slots` pulses and the idle slot."""
+        numbers = 3 * size * size
+        if numbers > _LARGEST_MATRIX:
+            return lambda tables: _age(reduce(lambda before, _: self._pulse(before), range(slots), tables))
+        # A pulse is linear: all unit tables at once, along a last axis, give its matrix.
+        units = np.eye(numbers).reshape(3, size, size, numbers)
+        matrix = np.linalg.matrix_power(self._pulse(units).reshape(numbers, numbers), slots)
+        return lambda tables: _age((matrix @ tables.ravel()).reshape(tables.shape))
 
     def _pulse(self, tables: Tables) -> Tables:
         none = 1 - 2 * (self.sifted + self.one) - self.both

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from qkdrmp.key_rates import KEY_RATES, BB84Sifted, Block, Fibre, KeyRate
+from qkdrmp.key_rates import KEY_RATES, BB84Sifted, Block, Fibre, KeyRate, detector_chain
 from qkdrmp.units import delay_ticks
 
 DRAWS = 20_000
@@ -188,3 +188,14 @@ def test_an_impossible_loss_is_a_clear_error() -> None:
 def test_the_registry_names_the_model() -> None:
     model: KeyRate = KEY_RATES["bb84-sifted"]()
     assert model == MODEL
+
+
+@pytest.mark.parametrize("slots", [1, 2, 64, 500])
+def test_powers_of_the_slot_matrix_give_what_going_from_slot_to_slot_gives(
+    slots: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_powers = detector_chain.round_moments.__wrapped__(0.15, slots, 7)
+    monkeypatch.setattr(detector_chain, "_LARGEST_MATRIX", 0)
+    by_slots = detector_chain.round_moments.__wrapped__(0.15, slots, 7)
+    for field in ("mean", "mean_square", "variance", "head_start"):
+        assert getattr(by_powers, field) == pytest.approx(getattr(by_slots, field), rel=1e-7)
