@@ -18,10 +18,9 @@ from qkdrmp.bundled import bundled_names
 from qkdrmp.errors import QKDRMPError
 from qkdrmp.network.formats import load_topology
 from qkdrmp.scenario import Scenario, load_scenario
-from qkdrmp.simulation import Results, check, collect, start
+from qkdrmp.simulation import Results, check, run_once
 from qkdrmp.statistics import half_width, summarise
 from qkdrmp.sweep import Sweep, SweepInterrupted, processes
-from qkdrmp.units import to_ticks
 
 # Pictures go to files; no window is ever opened.
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -104,9 +103,7 @@ def run(name_or_file: str, seed: int, out: Path | None, trace: bool) -> None:
     folder = _folder(out, scenario)
     _foresee(scenario)
     begun = time.perf_counter()
-    simulation = start(scenario, seed, messages=trace, levels=trace)
-    simulation.advance(to_ticks(scenario.duration_s))
-    results = collect(scenario, seed, simulation)
+    results = run_once(scenario, seed, messages=trace, levels=trace)
     wall = time.perf_counter() - begun
     click.echo(f"{scenario.name}, seed {seed}: {scenario.duration_s:g} s simulated in {wall:.2f} s")
     for figure, value in results.summary.items():
@@ -166,10 +163,8 @@ def _write_runs(runs: pd.DataFrame, timings: pd.DataFrame, folder: Path) -> None
 def _draw(runs: pd.DataFrame, plan: Sweep, folder: Path) -> None:
     qkdrmp.plots.save(qkdrmp.plots.throughput(runs), folder / "throughput.png")
     qkdrmp.plots.save(qkdrmp.plots.wait(runs), folder / "wait.png")
-    last = max(task for task in enumerate(plan.tasks) if task[1].replication == 0)[1]
-    simulation = start(last.scenario, last.seed)
-    simulation.advance(to_ticks(last.scenario.duration_s))
-    results = collect(last.scenario, last.seed, simulation)
+    last = plan.tasks[-plan.replications]  # the first replication of the last cell
+    results = run_once(last.scenario, last.seed)
     where = ", ".join(f"{path} = {value}" for path, value in plan.label(last).items())
     axes = qkdrmp.plots.load(results.nodes, last.scenario.topology)
     axes.set_title(f"{plan.scenario.name}: one run with {where}, seed {last.seed}", fontsize=9)
@@ -208,11 +203,10 @@ def _foresee(scenario: Scenario) -> None:
 
 
 def _foresee_sweep(plan: Sweep) -> None:
-    for task in plan.tasks:
-        if task.replication == 0 and check(task.scenario):
-            where = ", ".join(f"{path} = {value}" for path, value in plan.label(task).items() if path != "duration_s")
-            for sentence in check(task.scenario):
-                click.echo(f"foreseen{' with ' if where else ''}{where}: {_shortened(sentence)}")
+    for task in plan.tasks[:: plan.replications]:  # the first replication of each cell
+        where = ", ".join(f"{path} = {value}" for path, value in plan.label(task).items() if path != "duration_s")
+        for sentence in check(task.scenario):
+            click.echo(f"foreseen{' with ' if where else ''}{where}: {_shortened(sentence)}")
 
 
 def _shortened(sentence: str) -> str:

@@ -144,17 +144,19 @@ def simulate(
     StuckPoolWarning
         If key pools were stuck at the end.
     """
-    run = start(scenario, seed, messages, levels)
-    run.advance(to_ticks(scenario.duration_s))
-    if check:
-        run.check()
-    results = collect(scenario, seed, run)
+    results = run_once(scenario, seed, messages=messages, levels=levels, check=check)
     for finding in results.findings:
         warnings.warn(finding, StuckPoolWarning, stacklevel=2)
     return results
 
 
-def collect(scenario: Scenario, seed: int, run: Run) -> Results:
-    """Return what a run has given so far."""
+def run_once(
+    scenario: Scenario, seed: int, *, messages: bool = False, levels: bool = False, check: bool = False
+) -> Results:
+    """Run a scenario once, as `simulate` does, and leave the findings to the caller."""
+    run = start(scenario, seed, messages, levels)
+    run.advance(to_ticks(scenario.duration_s))
+    if check:
+        run.check()
     summary = pd.Series(run.summary(), name=scenario.name, dtype=object)
     return Results(scenario, seed, summary, run.tables(), run.findings())

@@ -17,6 +17,11 @@ from qkdrmp.units import to_ticks
 US = 10**6
 """Ticks in a microsecond."""
 
+# Settings of pools: empty or full at first; three repeaters of which only the middle one has to wait for keys.
+EMPTY = {"capacity": 80}
+FULL = {"capacity": 80, "initial": 80}
+MIDDLE_EMPTY = {"capacity": 120, "at": [{"link": ["R2", "R3"], "initial": 120}]}
+
 Trace = list[tuple[int, int, str, str]]
 """Sent tick, received tick, type, hop; sorted."""
 

@@ -27,6 +27,9 @@ from qkdrmp.qkd.request import Reason, State
 from qkdrmp.qkd.stack import QKDNetwork
 from qkdrmp.scenario import QKDScenario
 from tests.qkd.helpers import (
+    EMPTY,
+    FULL,
+    MIDDLE_EMPTY,
     US,
     ask,
     entry,
@@ -42,9 +45,6 @@ from tests.qkd.helpers import (
     trace,
 )
 
-EMPTY = {"capacity": 80}
-FULL = {"capacity": 80, "initial": 80}
-MIDDLE_EMPTY = {"capacity": 120, "at": [{"link": ["R2", "R3"], "initial": 120}]}
 NO_SLOT_AT_R2 = {"at": [{"node": "R2", "capacity": 0}]}
 STAR = network_of(("Alice", "R", 1), ("R", "Bob", 2), ("R", "Carol", 2))
 

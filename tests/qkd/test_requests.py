@@ -18,6 +18,9 @@ from qkdrmp.qkd.stack import QKDNetwork
 from qkdrmp.scenario import QKDScenario
 from qkdrmp.simulation import Results, StuckPoolWarning, simulate
 from tests.qkd.helpers import (
+    EMPTY,
+    FULL,
+    MIDDLE_EMPTY,
     US,
     ask,
     entry,
@@ -33,9 +36,6 @@ from tests.qkd.helpers import (
     trace,
 )
 
-EMPTY = {"capacity": 80}
-FULL = {"capacity": 80, "initial": 80}
-MIDDLE_EMPTY = {"capacity": 120, "at": [{"link": ["R2", "R3"], "initial": 120}]}
 TWO = line(1, 2, 3)
 STAR = network_of(("Alice", "R", 1), ("R", "Bob", 2), ("R", "Carol", 2), ("R", "Dave", 3))
 

@@ -14,10 +14,22 @@ from qkdrmp.qkd.invariants import check_quiescent
 from qkdrmp.qkd.messages import Accept, Claim
 from qkdrmp.qkd.settings import PRESETS
 from qkdrmp.qkd.stack import QKDNetwork
-from tests.qkd.helpers import ask, entry, key_times, line, network_of, outcome, run, scenario, stream, table, trace
-
-FULL = {"capacity": 80, "initial": 80}
-EMPTY = {"capacity": 80}
+from tests.qkd.helpers import (
+    EMPTY,
+    FULL,
+    MIDDLE_EMPTY,
+    ask,
+    entry,
+    key_times,
+    line,
+    network_of,
+    outcome,
+    run,
+    scenario,
+    stream,
+    table,
+    trace,
+)
 
 
 def claims(network: QKDNetwork) -> list[tuple[str, str, int, int]]:
@@ -172,7 +184,6 @@ def test_a_refill_is_asked_for_right_after_the_claim_that_made_it_due() -> None:
 
 
 THREE = line(1, 2, 3, 5)
-MIDDLE_EMPTY = {"capacity": 120, "at": [{"link": ["R2", "R3"], "initial": 120}]}
 """R1-R2 is empty at first and filled from 10 to 130; R2-R3 is full."""
 
 
