@@ -42,6 +42,10 @@ class Node:
         self._handlers = merge_handlers(protocols, vocabulary)
         self.env.process(self._dispatch())
 
+    def handle(self, message: Message) -> None:
+        """Hand one message, which came by another way than the inbox, to its handler."""
+        self._handlers[message.__class__](message)
+
     def _dispatch(self) -> ProcessGenerator:
         inbox, handlers = self.inbox, self._handlers
         waiting: list[Any] = inbox.items

@@ -112,3 +112,13 @@ def _until_refused(topology: Topology, path: Route) -> Route | None:
         if kind is not NodeKind.REPEATER:
             return None
     return path
+
+
+def routes_to(topology: Topology, destination: str) -> dict[str, Route]:
+    """Return the shortest route from every node that has one to `destination`, with repeaters and routers between.
+
+    Length and ties are as in `repeater_routes`, seen from the destination, so the rest of a route is the route from
+    any node on it.
+    """
+    relays = {name for name, node in topology.nodes.items() if node.kind in (NodeKind.REPEATER, NodeKind.ROUTER)}
+    return {name: path[::-1] for name, path in _shortest_paths(topology, destination, relays).items()}
