@@ -131,6 +131,10 @@ class Policy:
         """Return the connection that `trial` belongs to, or None if it belongs to nobody."""
         raise NotImplementedError
 
+    def period(self, agreement: Agreement) -> int | None:
+        """Return after how many trials (>= 1) the owners repeat, or None if they need not."""
+        raise NotImplementedError
+
 
 class RoundRobin(Policy):
     """The entries take turns, each as often as its weight, starting with the first one at the switch trial."""
@@ -140,6 +144,10 @@ class RoundRobin(Policy):
     def owner(self, trial: int, agreement: Agreement) -> str | None:
         """Return the entry at position (trial - K) of the cycle."""
         return take_turns(trial - agreement.since, agreement.entries)
+
+    def period(self, agreement: Agreement) -> int | None:
+        """Return the length of the cycle: the sum of the weights."""
+        return max(1, sum(weights_of(agreement.entries)))
 
 
 class Statistical(Policy):
@@ -155,6 +163,10 @@ class Statistical(Policy):
         lot = scramble(agreement.random, agreement.epoch, trial) * bounds[-1] >> 64
         return agreement.entries[bisect_right(bounds, lot)].id
 
+    def period(self, agreement: Agreement) -> int | None:
+        """Return None, unless there is nothing to draw."""
+        return None if len(agreement.entries) > 1 else 1
+
 
 class Priority(Policy):
     """The highest class present takes every trial; inside it the entries take turns."""
@@ -163,8 +175,11 @@ class Priority(Policy):
 
     def owner(self, trial: int, agreement: Agreement) -> str | None:
         """Return whose turn it is in the highest class."""
-        top = max((entry.priority for entry in agreement.entries), default=0)
-        return take_turns(trial - agreement.since, [entry for entry in agreement.entries if entry.priority == top])
+        return take_turns(trial - agreement.since, top_class(agreement.entries))
+
+    def period(self, agreement: Agreement) -> int | None:
+        """Return the length of the cycle: the sum of the weights in the highest class."""
+        return max(1, sum(weights_of(top_class(agreement.entries))))
 
 
 class Circuit(Policy):
@@ -176,6 +191,10 @@ class Circuit(Policy):
         """Return the entry whose place is the trial's lane; an entry beyond the last lane owns nothing."""
         lane = trial % self.lanes
         return next((e.id for e, place in zip(agreement.entries, agreement.places, strict=True) if place == lane), None)
+
+    def period(self, agreement: Agreement) -> int | None:
+        """Return the number of lanes: every slot is alike."""
+        return self.lanes
 
 
 class BufferSpace(Policy):
@@ -189,11 +208,21 @@ class BufferSpace(Policy):
             return None
         return agreement.entries[share_out(self.lanes, weights_of(agreement.entries))[trial % self.lanes]].id
 
+    def period(self, agreement: Agreement) -> int | None:
+        """Return the number of lanes: every slot is alike."""
+        return self.lanes
+
 
 def take_turns(position: int, entries: Sequence[Entry]) -> str | None:
     """Return the entry at `position` of the endless interleaving of `entries`, or None if there are none."""
     cycle = interleave(weights_of(entries))
     return entries[cycle[position % len(cycle)]].id if cycle else None
+
+
+def top_class(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries of the highest priority present, in order."""
+    top = max((entry.priority for entry in entries), default=0)
+    return [entry for entry in entries if entry.priority == top]
 
 
 POLICIES: dict[str, type[Policy]] = {
