@@ -25,6 +25,7 @@ __all__ = [
     "Topology",
     "TopologyError",
     "check",
+    "ladder",
     "load_scenario",
     "load_topology",
     "plots",
@@ -37,6 +38,6 @@ __all__ = [
 
 def __getattr__(name: str) -> ModuleType:
     # Charts take a second to import; most runs draw none.
-    if name == "plots":
-        return importlib.import_module("qkdrmp.plots")
+    if name in ("ladder", "plots"):
+        return importlib.import_module(f"qkdrmp.{name}")
     raise AttributeError(f"module 'qkdrmp' has no attribute '{name}'")

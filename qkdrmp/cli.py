@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -17,9 +17,10 @@ import qkdrmp
 from qkdrmp.bundled import bundled_names
 from qkdrmp.errors import QKDRMPError
 from qkdrmp.network.formats import load_topology
-from qkdrmp.scenario import Scenario, load_scenario
-from qkdrmp.simulation import Results, check, run_once
-from qkdrmp.statistics import half_width, summarise
+from qkdrmp.reporting import REPORTS, save_all, summary_lines, told
+from qkdrmp.scenario import SCENARIOS, Scenario, load_scenario
+from qkdrmp.simulation import FAMILIES, Results, check, run_once
+from qkdrmp.statistics import summarise
 from qkdrmp.sweep import Sweep, SweepInterrupted, processes
 
 # Pictures go to files; no window is ever opened.
@@ -70,10 +71,12 @@ def main() -> None:
 @main.command("list")
 def list_bundled() -> None:
     """Show the bundled scenarios and topologies."""
-    click.echo("Scenarios (qkdrmp run NAME, qkdrmp sweep NAME):")
-    for name in bundled_names("scenarios"):
-        scenario = load_scenario(name)
-        click.echo(f"  {name:<18}{scenario.description}")
+    scenarios = {name: load_scenario(name) for name in bundled_names("scenarios")}
+    for kind in SCENARIOS:
+        click.echo(f"Scenarios of {REPORTS[kind].title} (qkdrmp run, sweep or ladder NAME):")
+        for name, scenario in scenarios.items():
+            if scenario.kind == kind:
+                click.echo(f"  {name:<18}{scenario.description}")
     click.echo("Topologies (qkdrmp topology NAME):")
     for name in bundled_names("topologies"):
         network = load_topology(name)
@@ -96,29 +99,61 @@ def topology(name_or_file: str, draw: Path | None) -> None:
 @click.argument("name_or_file")
 @seed_option
 @out_option
-@click.option("--trace", is_flag=True, help="Record every message and every change of a pool's level as well.")
+@click.option(
+    "--trace", is_flag=True, help="Record everything: every message, every change of a pool's level, every pair."
+)
 def run(name_or_file: str, seed: int, out: Path | None, trace: bool) -> None:
-    """Run a scenario once and write its tables."""
+    """Run a scenario once and write its tables and figures."""
     scenario = load_scenario(name_or_file)
     folder = _folder(out, scenario)
     _foresee(scenario)
+    family, report = FAMILIES[scenario.kind], REPORTS[scenario.kind]
     begun = time.perf_counter()
-    results = run_once(scenario, seed, messages=trace, levels=trace)
+    results = run_once(scenario, seed, family.records if trace else report.records)
     wall = time.perf_counter() - begun
     click.echo(f"{scenario.name}, seed {seed}: {scenario.duration_s:g} s simulated in {wall:.2f} s")
-    for figure, value in results.summary.items():
-        click.echo(f"  {figure:<22}{_number(value)}")
+    for line in summary_lines(results):
+        click.echo(line)
     for finding in results.findings:
         click.echo(f"warning: {finding}")
-    _write_tables(results, folder)
+    written = [*_write_tables(results, folder), *save_all(report.of_run(results), folder)]
+    click.echo(f"written to {folder}: {', '.join(written)}")
 
 
-def _write_tables(results: Results, folder: Path) -> None:
+def _write_tables(results: Results, folder: Path) -> list[str]:
     summary = results.summary.to_frame("value").rename_axis("figure").reset_index()
-    tables = {"run_summary": summary, **results.tables}
+    tables = {f"{name}.csv": table for name, table in {"run_summary": summary, **results.tables}.items()}
     for name, table in tables.items():
-        table.to_csv(folder / f"{name}.csv", index=False)
-    click.echo(f"written to {folder}: {', '.join(f'{name}.csv' for name in tables)}")
+        table.to_csv(folder / name, index=False)
+    return list(tables)
+
+
+@main.command()
+@click.argument("name_or_file")
+@click.option("--request", type=click.IntRange(min=1), help="Number of a request.  [default: the first delivered]")
+@click.option("--connection", help="Id of a connection, in an entanglement network.")
+@click.option("--pairs", is_flag=True, help="Show the messages about single pairs of a connection as well.")
+@seed_option
+@out_option
+def ladder(
+    name_or_file: str, request: int | None, connection: str | None, pairs: bool, seed: int, out: Path | None
+) -> None:
+    """Run a scenario and draw the messages of one request or connection."""
+    if request is not None and connection is not None:
+        raise click.UsageError("Give --request or --connection, not both.")
+    scenario = load_scenario(name_or_file)
+    asked = connection if request is None else request
+    if asked is not None:
+        qkdrmp.ladder.check_noun(scenario, "connection" if request is None else "request")  # before a long run
+    results = run_once(scenario, seed, ["messages"])
+    chosen = qkdrmp.ladder.first(results) if asked is None else asked
+    drawn = qkdrmp.ladder.tell(results, chosen, pairs=pairs)
+    folder = _folder(out, scenario)
+    name = f"ladder_{re.sub(r'[^-.0-9A-Za-z_]', '_', str(chosen))}"
+    qkdrmp.plots.save(drawn.draw(), folder / f"{name}.png")
+    (folder / f"{name}.mmd").write_text(drawn.mermaid(), encoding="utf-8")
+    click.echo(f"{drawn.title}: {len(drawn.arrows)} messages")
+    click.echo(f"written to {folder}: {name}.png, {name}.mmd")
 
 
 @main.command()
@@ -147,54 +182,18 @@ def sweep(name_or_file: str, out: Path | None, replications: int | None, jobs: i
     wall = time.perf_counter() - begun
     _write_runs(runs, timings, folder)
     summarise(runs, plan.swept).to_csv(folder / "summary.csv", index=False)
-    _draw(runs, plan, folder)
+    pictures = save_all(REPORTS[scenario.kind].of_sweep(runs, plan), folder)
     # The shorter durations are part of the longest: their events are the same ones.
     events = runs.loc[runs["duration_s"] == runs["duration_s"].max(), "events"].sum()
     click.echo(f"{len(runs)} runs in {wall:.1f} s ({len(timings)} simulations, {events:,} events)")
-    _report(runs)
-    click.echo(f"written to {folder}: runs.csv, timings.csv, summary.csv, throughput.png, wait.png, load.png")
+    for line in told(runs, scenario.kind):
+        click.echo(line)
+    click.echo(f"written to {folder}: {', '.join(['runs.csv', 'timings.csv', 'summary.csv', *pictures])}")
 
 
 def _write_runs(runs: pd.DataFrame, timings: pd.DataFrame, folder: Path) -> None:
     runs.to_csv(folder / "runs.csv", index=False)
     timings.to_csv(folder / "timings.csv", index=False)
-
-
-def _draw(runs: pd.DataFrame, plan: Sweep, folder: Path) -> None:
-    qkdrmp.plots.save(qkdrmp.plots.throughput(runs), folder / "throughput.png")
-    qkdrmp.plots.save(qkdrmp.plots.wait(runs), folder / "wait.png")
-    last = plan.tasks[-plan.replications]  # the first replication of the last cell
-    results = run_once(last.scenario, last.seed)
-    where = ", ".join(f"{path} = {value}" for path, value in plan.label(last).items())
-    axes = qkdrmp.plots.load(results.nodes, last.scenario.topology)
-    axes.set_title(f"{plan.scenario.name}: one run with {where}, seed {last.seed}", fontsize=9)
-    qkdrmp.plots.save(axes, folder / "load.png")
-
-
-def _report(runs: pd.DataFrame) -> None:
-    """Print what was found, for the longest duration."""
-    longest = runs[runs["duration_s"] == runs["duration_s"].max()]
-    fields = [name for name in qkdrmp.plots.swept(runs) if name != "duration_s"]
-    click.echo(f"after {longest['duration_s'].iloc[0]:g} s (mean and 95 % interval over replications):")
-    for cell, group in longest.groupby(fields, sort=False, dropna=False) if fields else [((), longest)]:
-        where = ", ".join(f"{name} = {value}" for name, value in zip(fields, cell, strict=True))
-        click.echo(f"  {where or 'all':<24}{_found(group)}")
-
-
-def _found(group: pd.DataFrame) -> str:
-    delivered, wait = group["requests_delivered"], 1e3 * group["wait_mean_s"]
-    asked = group["requests_started"].sum()
-    stuck = group["stuck_pools"].mean()
-    return (
-        f"{_interval(delivered)} requests processed of {asked / len(group):.1f}"
-        + (f", mean wait {_interval(wait, 3)} ms" if wait.notna().any() else "")
-        + (f", {stuck:.1f} pools stuck" if stuck else "")
-    )
-
-
-def _interval(values: pd.Series[Any], digits: int = 1) -> str:
-    half = half_width(values)
-    return f"{values.mean():.{digits}f}" + ("" if math.isnan(half) else f" ± {half:.{digits}f}")
 
 
 def _foresee(scenario: Scenario) -> None:
@@ -221,7 +220,3 @@ def _folder(out: Path | None, scenario: Scenario) -> Path:
     folder = Path("results") / (scenario.name.replace("/", "_").strip(". ") or "scenario") if out is None else out
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _number(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"

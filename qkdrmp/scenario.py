@@ -19,6 +19,9 @@ from pydantic import (
 )
 
 from qkdrmp.bundled import resolve
+from qkdrmp.entanglement.layers import networks_of
+from qkdrmp.entanglement.settings import PRESETS as ENTANGLEMENT_PRESETS
+from qkdrmp.entanglement.settings import EntanglementSettings
 from qkdrmp.errors import ScenarioError, TopologyError, did_you_mean
 from qkdrmp.network.settings import NetworkSettings
 from qkdrmp.qkd.settings import PRESETS as QKD_PRESETS
@@ -200,7 +203,39 @@ class QKDScenario(Scenario, QKDSettings):
                     yield str(error)
 
 
-SCENARIOS: dict[str, type[Scenario]] = {"qkd": QKDScenario}
+class EntanglementScenario(Scenario, EntanglementSettings):
+    """A scenario of entanglement connections."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = ENTANGLEMENT_PRESETS
+
+    kind: Literal["entanglement"]
+
+    def _problems(self) -> Iterator[str]:
+        yield from super()._problems()
+        yield from self._unknown_names()
+        yield from self._impossible_links()
+
+    def _unknown_names(self) -> Iterator[str]:
+        users, model = self.topology.ends, self.demand.build()
+        for name in dict.fromkeys(getattr(model, "users_named", tuple[str, ...])()):
+            if name not in users:
+                yield f"demand: {self.topology.name} has no end node '{name}'{did_you_mean(name, users)}"
+        known = {n for node in self.topology.nodes.values() for n in networks_of(node.extra.get("network"))}
+        for name in self.layers.nested:
+            if name not in known:
+                hint = did_you_mean(name, known) or f"; known are {', '.join(sorted(known)) or 'none'}"
+                yield f"layers.nested: {self.topology.name} has no network '{name}'{hint}"
+
+    def _impossible_links(self) -> Iterator[str]:
+        for link in self.topology.links:
+            speed = self.channels.here(link=link.ends).signal_speed_m_per_s
+            try:
+                self.links.here(link=link.ends).build(link, speed)
+            except ValueError as error:
+                yield f"link {link}: {error}"
+
+
+SCENARIOS: dict[str, type[Scenario]] = {"qkd": QKDScenario, "entanglement": EntanglementScenario}
 
 
 def load_scenario(name_or_path: str | Path) -> Scenario:

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
+from qkdrmp.entanglement.run import EntanglementRun
+from qkdrmp.entanglement.run import foresee as foresee_entanglement
 from qkdrmp.errors import QKDRMPError
 from qkdrmp.qkd.prediction import foresee
 from qkdrmp.qkd.run import QKDRun
 from qkdrmp.scenario import Scenario
 from qkdrmp.units import to_ticks
 
+RECORDS = ("messages", "levels", "pairs")
+"""Tables that a run has only if it is told to record them."""
 
-class StuckPoolWarning(UserWarning):
+
+class RunWarning(UserWarning):
+    """A run ended in a way that deserves attention."""
+
+
+class StuckPoolWarning(RunWarning):
     """Key pools ended a run with too few keys to serve and too many to be refilled."""
 
 
@@ -51,16 +60,25 @@ class Family:
     Parameters
     ----------
     start : callable
-        Makes a run at time 0 of a scenario, a seed, and whether to record messages and levels.
+        Makes a run at time 0 of a scenario, a seed, and the names of what to record.
     foresee : callable
         Says, in sentences, what is wrong with a scenario before it runs.
+    records : tuple of str
+        What it can record.
+    warning : type
+        Of the warnings about how a run ended.
     """
 
-    start: Callable[[Any, int, bool, bool], Run]
+    start: Callable[[Any, int, Collection[str]], Run]
     foresee: Callable[[Any], list[str]]
+    records: tuple[str, ...]
+    warning: type[RunWarning]
 
 
-FAMILIES: Mapping[str, Family] = {"qkd": Family(QKDRun, foresee)}
+FAMILIES: Mapping[str, Family] = {
+    "qkd": Family(QKDRun, foresee, ("messages", "levels"), StuckPoolWarning),
+    "entanglement": Family(EntanglementRun, foresee_entanglement, ("messages", "pairs"), RunWarning),
+}
 
 
 @dataclass(frozen=True)
@@ -89,7 +107,7 @@ class Results:
         tables: dict[str, pd.DataFrame] = self.__dict__.get("tables", {})
         if name in tables:
             return tables[name]
-        if name in ("messages", "levels"):
+        if name in RECORDS:
             raise NotRecorded(f"{name} were not recorded: call simulate(..., {name}=True)")
         raise AttributeError(f"results have no '{name}'; the tables are {', '.join(tables)}")
 
@@ -97,8 +115,8 @@ class Results:
         return [*super().__dir__(), *self.tables]
 
 
-def start(scenario: Scenario, seed: int, messages: bool = False, levels: bool = False) -> Run:
-    """Return a run of `scenario` at time 0.
+def start(scenario: Scenario, seed: int, record: Collection[str] = ()) -> Run:
+    """Return a run of `scenario` at time 0, which records what `record` names (see `RECORDS`).
 
     Raises
     ------
@@ -109,7 +127,7 @@ def start(scenario: Scenario, seed: int, messages: bool = False, levels: bool = 
         raise QKDRMPError(f"{scenario!r} is not a scenario: give what load_scenario returns")
     if not isinstance(seed, int | np.integer) or seed < 0:
         raise QKDRMPError(f"seed = {seed!r} must be a whole number, 0 or more")
-    return FAMILIES[scenario.kind].start(scenario, seed, messages, levels)
+    return FAMILIES[scenario.kind].start(scenario, seed, record)
 
 
 def check(scenario: Scenario) -> list[str]:
@@ -121,7 +139,13 @@ def check(scenario: Scenario) -> list[str]:
 
 
 def simulate(
-    scenario: Scenario, seed: int = 1, *, messages: bool = False, levels: bool = False, check: bool = False
+    scenario: Scenario,
+    seed: int = 1,
+    *,
+    messages: bool = False,
+    levels: bool = False,
+    pairs: bool = False,
+    check: bool = False,
 ) -> Results:
     """Run a scenario once.
 
@@ -130,8 +154,9 @@ def simulate(
     scenario : Scenario
     seed : int
         Same scenario and seed: same tables, on any machine.
-    messages, levels : bool
-        Whether to record every message, and every change of every pool's level.
+    messages, levels, pairs : bool
+        Whether to record every message, every change of a pool's level (QKD), and every end-to-end pair
+        (entanglement).
     check : bool
         Whether to check the invariants at the end (see `invariants`).
 
@@ -139,22 +164,30 @@ def simulate(
     -------
     Results
 
+    Raises
+    ------
+    QKDRMPError
+        If the family of the scenario cannot record what is asked for.
+
     Warns
     -----
-    StuckPoolWarning
-        If key pools were stuck at the end.
+    RunWarning
+        If the run ended in a way that deserves attention: `StuckPoolWarning` for key pools.
     """
-    results = run_once(scenario, seed, messages=messages, levels=levels, check=check)
+    record = [name for name, wanted in zip(RECORDS, (messages, levels, pairs), strict=True) if wanted]
+    results = run_once(scenario, seed, record, check)
     for finding in results.findings:
-        warnings.warn(finding, StuckPoolWarning, stacklevel=2)
+        warnings.warn(finding, FAMILIES[scenario.kind].warning, stacklevel=2)
     return results
 
 
-def run_once(
-    scenario: Scenario, seed: int, *, messages: bool = False, levels: bool = False, check: bool = False
-) -> Results:
+def run_once(scenario: Scenario, seed: int, record: Collection[str] = (), check: bool = False) -> Results:
     """Run a scenario once, as `simulate` does, and leave the findings to the caller."""
-    run = start(scenario, seed, messages, levels)
+    run = start(scenario, seed, record)
+    unknown = set(record) - set(FAMILIES[scenario.kind].records)
+    if unknown:
+        known = ", ".join(FAMILIES[scenario.kind].records)
+        raise QKDRMPError(f"runs of kind '{scenario.kind}' have no {', '.join(unknown)} to record, but {known}")
     run.advance(to_ticks(scenario.duration_s))
     if check:
         run.check()

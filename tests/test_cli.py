@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from qkdrmp import load_scenario, simulate, summarise, sweep
 from qkdrmp.cli import main
+from qkdrmp.entanglement import tables as entanglement_tables
 from qkdrmp.qkd import tables
 
 QUICK = """
@@ -39,6 +40,18 @@ duration_s = [0.2, 0.3]
 """
 # A pool of 8 keys is interrupted at 1, but after two requests for 3 it has 2: too few, and too many to be refilled.
 STUCK = QUICK.replace("rate_per_s = 30", "rate_per_s = 60\nkey_num = 3")
+CHAIN = """
+kind = "entanglement"
+topology = "chain"
+duration_s = 0.03
+[demand]
+model = "listed"
+connections = [{ src = "Alice", dst = "Bob", pairs = 100, minimum_fidelity = 0.8, memories = 8 }]
+[sweep]
+replications = 2
+[sweep.over]
+"memories.t2_s" = [0.1, 1.0]
+"""
 FILES = {"runs.csv", "timings.csv", "summary.csv", "throughput.png", "wait.png", "load.png"}
 
 
@@ -74,14 +87,19 @@ def refused(result: Result) -> str:
 
 def test_the_list_names_and_describes_everything_bundled() -> None:
     lines = succeeded(qkdrmp("list")).splitlines()
-    assert lines[0] == "Scenarios (qkdrmp run NAME, qkdrmp sweep NAME):"
+    commands = "(qkdrmp run, sweep or ladder NAME):"
+    assert lines[0] == f"Scenarios of key requests {commands}"
+    entangled = lines.index(f"Scenarios of entanglement connections {commands}")
+    assert any(line.startswith("  beijing ") for line in lines[:entangled])
+    assert any(
+        line.startswith("  chain  ") for line in lines[entangled : lines.index("Topologies (qkdrmp topology NAME):")]
+    )
     assert "  line              Alice - R - Bob with key pools on both links, for learning" in lines
-    assert "Topologies (qkdrmp topology NAME):" in lines
-    assert lines[-1] == "  line              3 nodes (2 end, 1 repeater)"
-    assert all(len(line) <= 100 for line in lines)
+    assert "  line              3 nodes (2 end, 1 repeater)" in lines
+    assert all(len(line) <= 110 for line in lines)
 
 
-@pytest.mark.parametrize("command", [[], ["list"], ["run"], ["sweep"], ["topology"]])
+@pytest.mark.parametrize("command", [[], ["list"], ["run"], ["sweep"], ["ladder"], ["topology"]])
 def test_every_command_has_help(command: list[str]) -> None:
     assert "Usage:" in succeeded(qkdrmp(*command, "--help"))
 
@@ -110,8 +128,8 @@ def test_a_run_prints_its_summary_and_writes_its_tables(folder: Path) -> None:
     output = succeeded(qkdrmp("run", "quick.toml", "--seed", 3))
     results = simulate(load_scenario("quick.toml"), seed=3)
     assert output.startswith("quick, seed 3: 0.3 s simulated in ")
-    for name in tables.SUMMARY_COLUMNS:
-        assert f"  {name} " in output
+    for name, value in results.summary.items():
+        assert (f"\n  {name} " in output) == (value != 0 or not name.startswith("rejected_"))
     assert f"requests_delivered    {results.summary['requests_delivered']}\n" in output
     written = folder / "results" / "quick"
     assert {path.name for path in written.iterdir()} == {"run_summary.csv", "requests.csv", "nodes.csv", "pools.csv"}
@@ -125,6 +143,47 @@ def test_a_trace_adds_messages_and_levels(folder: Path) -> None:
     results = simulate(load_scenario("quick.toml"), messages=True, levels=True)
     assert len(pd.read_csv(folder / "deep" / "er" / "messages.csv")) == len(results.messages)
     assert list(pd.read_csv(folder / "deep" / "er" / "levels.csv").columns) == list(tables.LEVEL_COLUMNS)
+
+
+def test_the_figures_of_a_run_stand_in_columns() -> None:
+    Path("chain.toml").write_text(CHAIN)
+    for name in ("quick.toml", "stuck.toml", "chain.toml"):
+        lines = [line for line in succeeded(qkdrmp("run", name)).splitlines() if line.startswith("  ")]
+        assert len({re.match(r"  \S+ +", line).end() for line in lines}) == 1  # type: ignore[union-attr]
+        assert not any(re.match(r"  rejected_\S+ +0$", line) for line in lines)
+
+
+def test_what_is_not_known_is_a_dash() -> None:
+    Path("idle.toml").write_text(QUICK.replace("rate_per_s = 30", "rate_per_s = 1e-6"))
+    output = succeeded(qkdrmp("run", "idle.toml"))
+    assert re.search(r"  wait_mean_s +-\n", output)
+    assert "nan" not in output
+
+
+def test_a_run_of_connections_draws_their_pairs(folder: Path) -> None:
+    Path("chain.toml").write_text(CHAIN)
+    output = succeeded(qkdrmp("run", "chain.toml"))
+    assert re.search(r"  connections_unfinished +0\n", output)
+    written = {"run_summary", "connections", "attempts", "links", "allocations", "pairs"}
+    files = {*(f"{name}.csv" for name in written), "pairs.png", "fidelity.png"}
+    assert {path.name for path in (folder / "results" / "chain").iterdir()} == files
+    assert output.endswith("allocations.csv, pairs.csv, pairs.png, fidelity.png\n")
+    assert len(pd.read_csv(folder / "results" / "chain" / "run_summary.csv")) == len(
+        entanglement_tables.SUMMARY_COLUMNS
+    )
+    succeeded(qkdrmp("run", "chain.toml", "--trace"))
+    added = {"messages.csv", "milestones.csv"}
+    assert {path.name for path in (folder / "results" / "chain").iterdir()} == files | added
+
+
+def test_a_run_without_pairs_says_why_and_has_no_fidelity_to_draw(folder: Path) -> None:
+    never = CHAIN.replace("minimum_fidelity = 0.8", "minimum_fidelity = 0.99").replace(
+        "[demand]", "[setup]\nretries = 0\n[demand]"
+    )
+    Path("none.toml").write_text(never)
+    assert "rejected_infeasible     1\n" in succeeded(qkdrmp("run", "none.toml"))
+    assert (folder / "results" / "none" / "pairs.png").exists()
+    assert not (folder / "results" / "none" / "fidelity.png").exists()
 
 
 def test_stuck_pools_are_foreseen_and_named() -> None:
@@ -197,6 +256,28 @@ def test_a_sweep_foresees_stuck_pools_by_cell() -> None:
     output = succeeded(qkdrmp("sweep", "stuck.toml", "--jobs", 1, "--replications", 1))
     assert "foreseen with pools.capacity = 8: " in output
     assert "pools stuck" in output
+
+
+def test_a_sweep_of_connections_says_and_draws_what_matters(folder: Path) -> None:
+    Path("chain.toml").write_text(CHAIN)
+    output = succeeded(qkdrmp("sweep", "chain.toml", "--jobs", 1))
+    found = r"  memories\.t2_s = 0\.1 +pair rate \d+( ± \d+)? per s, fidelity 0\.\d+ ± 0\.\d+, setup 0\.\d+ ms\n"
+    assert re.search(found, output), output
+    written = {path.name for path in (folder / "results" / "chain").iterdir()}
+    assert written == {"runs.csv", "timings.csv", "summary.csv", "rate.png", "mean_fidelity.png"}
+    succeeded(qkdrmp("run", "chain.toml"))
+    assert written < {path.name for path in (folder / "results" / "chain").iterdir()}
+
+
+def test_a_sweep_of_policies_compares_them(folder: Path) -> None:
+    text = CHAIN.replace("replications = 2", "replications = 1")
+    Path("policies.toml").write_text(
+        text.replace('"memories.t2_s" = [0.1, 1.0]', '"setup.swap_order" = ["midpoint", "sequential"]')
+    )
+    output = succeeded(qkdrmp("sweep", "policies.toml", "--jobs", 1))
+    assert "±" not in output
+    assert output.endswith("multiplexing.png\n")
+    assert (folder / "results" / "policies" / "multiplexing.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_run_and_a_sweep_do_not_overwrite_each_other(folder: Path) -> None:
@@ -317,7 +398,7 @@ def test_ctrl_c_leaves_the_finished_runs(folder: Path) -> None:
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("long: 4 cells x 2000 replications")
-        time.sleep(4)
+        time.sleep(6)
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 130

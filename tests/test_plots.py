@@ -1,5 +1,6 @@
 import math
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from matplotlib.axes import Axes
 
 import qkdrmp
 from qkdrmp import Link, Node, Topology, load_scenario, load_topology, plots, simulate, sweep
+from qkdrmp.entanglement.tables import SUMMARY_COLUMNS
+from qkdrmp.simulation import Results
 from qkdrmp.statistics import half_width
 
 mpl.use("Agg")
@@ -202,3 +205,180 @@ def test_plots_are_loaded_when_first_wanted() -> None:
     assert qkdrmp.plots is plots
     with pytest.raises(AttributeError, match="no attribute 'plot'"):
         _ = qkdrmp.plot
+
+
+def test_a_theme_of_ones_own_survives(tmp_path: Path) -> None:
+    before = dict(mpl.rcParams)
+    plots.save(plots.throughput(table(pools__capacity=[2, 4])), tmp_path / "a.png")
+    plots.network(load_topology("line"))
+    assert {name for name, value in mpl.rcParams.items() if value != before[name]} == set()
+    with mpl.rc_context({"lines.linewidth": 7.0}):
+        mine, ours = plt.subplots()[1], plots.figure()
+        assert plots.throughput(table(pools__capacity=[2, 4]), mine).lines[0].get_linewidth() == 7
+        assert plots.throughput(table(pools__capacity=[2, 4]), ours).lines[0].get_linewidth() < 2
+
+
+def test_a_picture_is_the_same_whatever_the_theme(tmp_path: Path) -> None:
+    runs = table(pools__capacity=[2, 4], duration_s=[1.0, 2.0])
+    plots.save(plots.wait(runs), tmp_path / "a.png")
+    with mpl.rc_context({"xtick.major.size": 20, "ytick.labelsize": 3, "legend.fontsize": 3, "axes.linewidth": 5}):
+        plots.save(plots.wait(runs), tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_values_over_orders_of_magnitude_have_a_logarithmic_axis() -> None:
+    assert plots.throughput(table(memories__t2_s=[0.01, 0.1, 1.0])).get_xscale() == "log"
+    assert plots.throughput(table(pools__capacity=[2, 4, 8])).get_xscale() == "linear"
+
+
+def test_values_that_are_all_the_same_are_drawn_upon_an_axis_from_zero() -> None:
+    runs = table(pools__capacity=[2, 4])
+    assert plots.curve(runs.assign(wait_mean_s=440.0), "wait_mean_s").get_ylim() == (0, 660)
+
+
+# Connections
+
+
+@cache
+def connected(name: str = "shared_link", **changes: Any) -> Results:
+    changed = {path.replace("__", "."): value for path, value in changes.items()}
+    return simulate(load_scenario(name).replace({"duration_s": 0.12, **changed}), pairs=True)
+
+
+def lines_of(ax: Axes) -> list[Any]:
+    """Return the lines of pairs, not those of the lanes beneath."""
+    return [line for line in ax.lines if line.get_drawstyle() == "steps-post"]
+
+
+def test_pairs_over_time_has_a_line_and_a_lane_for_each_connection(tmp_path: Path) -> None:
+    results = connected()
+    ax = plots.pairs_over_time(results)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("time (ms)", "pairs delivered")
+    table = results.connections.set_index("id")
+    assert [line.get_ydata()[-1] for line in lines_of(ax)] == list(table["pairs"])
+    assert [text.get_text() for text in ax.get_yticklabels()][-3:] == ["A", "B", "C"]
+    assert names_of(ax) == ["asked", "installed", "links switched", "done or torn down"]
+    times = results.pairs.loc[results.pairs["connection"] == "C", "time_s"]
+    drawn = lines_of(ax)[2].get_xdata()
+    assert list(drawn[1:-1]) == pytest.approx(sorted(1e3 * times))
+    assert drawn[0] == pytest.approx(1e3 * table.loc["C", "active_s"])
+    said = [text.get_text() for text in ax.texts]
+    assert len(said) == 3
+    assert all(text.startswith("set up in ") for text in said)
+    assert saved_size(ax, tmp_path) > 5000
+
+
+def test_the_moments_of_a_connection_are_marked_where_they_were() -> None:
+    results = connected()
+    row = results.connections.set_index("id").loc["C"]
+    marked = [line.get_xdata()[0] for line in plots.pairs_over_time(results).lines if line.get_linestyle() == "None"]
+    for column in ("asked_s", "installed_s", "active_s", "done_s"):
+        assert 1e3 * row[column] in [pytest.approx(x) for x in marked]
+
+
+def test_a_rejected_connection_has_a_lane_that_says_so() -> None:
+    never = {"src": "Alice", "dst": "Bob", "pairs": 10, "minimum_fidelity": 0.999}
+    changes = {"duration_s": 0.02, "setup.retries": 0, "demand.connections": [never]}
+    results = simulate(load_scenario("chain").replace(changes), pairs=True)
+    ax = plots.pairs_over_time(results)
+    assert [text.get_text() for text in ax.texts] == ["rejected, infeasible"]
+    assert "rejected or aborted" in names_of(ax)
+    assert plots.fidelity_histogram(results).get_xlabel() == "fidelity at delivery"
+
+
+def test_of_many_connections_there_are_only_the_lines() -> None:
+    results = connected("multiplexing")
+    ax = plots.pairs_over_time(results)
+    assert ax.get_title(loc="left").endswith(f": {len(results.connections)} connections")
+    assert len(lines_of(ax)) == (results.connections["pairs"] > 0).sum()
+    assert ax.get_legend() is None
+    assert names_of(plots.fidelity_histogram(results))[0].startswith("all (")
+
+
+def test_nobody_asked_for_anything() -> None:
+    results = connected("chain", demand__connections=())
+    assert plots.pairs_over_time(results).get_ylim()[0] == 0
+    assert plots.fidelity_histogram(results).get_ylabel() == "pairs"
+
+
+def test_a_histogram_counts_every_pair_and_marks_what_is_believed() -> None:
+    results = connected()
+    ax = plots.fidelity_histogram(results)
+    counts = [patch.get_data().values.sum() for patch in ax.patches if patch.get_fill()]
+    assert counts == [len(group) for _, group in results.pairs.groupby("connection", sort=False)]
+    believed = [line.get_xdata()[0] for line in ax.lines]
+    expected = results.pairs.groupby("connection", sort=False)["believed_fidelity"].mean()
+    assert believed == pytest.approx(list(expected))
+    assert names_of(ax)[-1] == "mean the users believe"
+    assert ax.get_yscale() == "linear"
+
+
+def test_a_few_pairs_with_wrong_partners_are_seen() -> None:
+    results = connected()
+    pairs = results.pairs.copy()
+    pairs.loc[:1, "fidelity"] = 0.25
+    wrong = Results(results.scenario, 1, results.summary, {**results.tables, "pairs": pairs})
+    ax = plots.fidelity_histogram(wrong)
+    assert ax.get_yscale() == "log"
+    assert ax.get_xlim()[0] < 0.25 < ax.get_xlim()[1]
+
+
+def compared(**columns: list[Any]) -> pd.DataFrame:
+    runs = table(**columns).drop(columns=["requests_delivered", "wait_mean_s"])
+    luck = np.random.default_rng(2)
+    count = len(runs)
+    return runs.assign(
+        pair_rate_hz=luck.normal(5000, 100, count),
+        setup_mean_s=4e-4,
+        blocking=luck.random(count) / 5,
+        fidelity_mean=luck.normal(0.9, 0.01, count),
+        wrong_partner=0,
+    )
+
+
+def test_policies_are_compared_side_by_side(tmp_path: Path) -> None:
+    axes = plots.multiplexing(compared(allocation__policy=["circuit", "round-robin"]))
+    labels = ["delivered pairs (1/s)", "mean setup time (µs)", "rejected connections (share)", "mean fidelity of pairs"]
+    assert [ax.get_ylabel() for ax in axes] == labels
+    assert [text.get_text() for text in axes[0].get_xticklabels()] == ["circuit", "round-robin"]
+    assert len({ax.figure for ax in axes}) == 1
+    assert saved_size(axes[0], tmp_path) > 5000
+
+
+def test_policies_are_compared_over_a_load() -> None:
+    runs = compared(allocation__policy=["circuit", "round-robin"], demand__rate_per_s=[5, 10, 20])
+    axes = plots.multiplexing(runs, ["blocking", "fidelity_mean", "wrong_partner", "unknown"])
+    assert [ax.get_xlabel() for ax in axes] == [plots.LABELS["demand.rate_per_s"]] * 2
+    assert [names_of(ax) for ax in axes] == [[], ["round-robin", "circuit"]]
+    assert len(axes[0].lines) == 2
+
+
+def test_two_values_are_no_scale_to_compare_over() -> None:
+    runs = compared(demand__memories=[1, 2], allocation__policy=["circuit", "round-robin"])
+    axes = plots.multiplexing(runs, ["blocking", "pair_rate_hz"])
+    assert [text.get_text() for text in axes[0].get_xticklabels()] == ["circuit", "round-robin"]
+    assert [names_of(ax) for ax in axes] == [[], ["2", "1"]]
+
+
+def test_a_comparison_goes_where_it_is_told() -> None:
+    runs = compared(allocation__policy=["circuit", "round-robin"])
+    mine = list(plt.subplots(1, 3)[1])
+    assert plots.multiplexing(runs, ["blocking", "pair_rate_hz"], mine) == mine[:2]
+    with pytest.raises(qkdrmp.QKDRMPError, match="2 figures need as many axes, not 1: blocking, pair_rate_hz"):
+        plots.multiplexing(runs, ["blocking", "pair_rate_hz"], mine[:1])
+    with pytest.raises(qkdrmp.QKDRMPError, match="the runs have none of wrong_partner, unknown"):
+        plots.multiplexing(runs, ["wrong_partner", "unknown"])
+
+
+@pytest.mark.parametrize(
+    ("largest", "label"), [(2.0, "(s)"), (0.0009, "(µs)"), (0.0009996, "(ms)"), (0.0, "(s)"), (math.nan, "(s)")]
+)
+def test_times_have_a_unit_that_suits_them(largest: float, label: str) -> None:
+    runs = table(pools__capacity=[2, 4]).assign(setup_mean_s=largest)
+    assert plots.readable(runs, "setup_mean_s").get_ylabel() == f"mean setup time {label}"
+
+
+def test_every_figure_of_a_sweep_of_connections_has_a_name() -> None:
+    counts = {"connections_aborted", "connections_unfinished", "connections_rejected", "elementary_pairs", "events"}
+    named = {name for name in SUMMARY_COLUMNS if not name.startswith("rejected_")} - counts - {"messages"}
+    assert named <= set(plots.LABELS)

@@ -138,6 +138,21 @@ class LinkEnd:
         return self._lau is not None
 
     @property
+    def heard_nothing(self) -> bool:
+        """Whether the peer's list for the open epoch is still to come."""
+        return self._peer_lau is None
+
+    @property
+    def void_from(self) -> int | None:
+        """The first trial that is void because the peer's Barrier has not come; None if there is none."""
+        return self._barrier.pptsn if self._barrier else None
+
+    @property
+    def last_barrier(self) -> int:
+        """The trial this end named in the Barrier of the epoch it closed last (0 if that had none)."""
+        return self._closed[1].pptsn if self._closed[1] else 0
+
+    @property
     def silent(self) -> bool:
         """Whether the peer has let so many tries pass that its connections are to be aborted."""
         return self._tries >= SILENT_AFTER
@@ -158,6 +173,15 @@ class LinkEnd:
             return None
         index = bisect_right(self.agreements, trial, key=lambda agreement: agreement.since)
         return self.policy.owner(trial, self.agreements[index - 1]) if index else None
+
+    def regions(self, trial: int) -> list[tuple[int, Agreement | None]]:
+        """Return what governs the trials from `trial` on: pairs of a first trial and its agreement, None if void."""
+        first = max(0, bisect_right(self.agreements, trial, key=lambda agreement: agreement.since) - 1)
+        found: list[tuple[int, Agreement | None]] = [(a.since, a) for a in self.agreements[first:]]
+        if self._barrier is not None:
+            kept = [region for region in found if region[0] < self._barrier.pptsn]
+            found = [*kept, (self._barrier.pptsn, None)]
+        return found
 
     # What happens
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from qkdrmp.entanglement.pairs import BellDiagonal
+from qkdrmp.entanglement.pairs import BellDiagonal, shared_gate_error, shared_readout_error, swap
 from qkdrmp.entanglement.pairs import bbpssw as purify
 from qkdrmp.errors import QKDRMPError
 
@@ -91,6 +91,36 @@ class Physics:
         """Return the factor by which a swap at a node lowers the Werner parameter (above 0)."""
         return 1.0
 
+    def wait_quality(self, qcaps: Sequence[QCap]) -> float:
+        """Return the factor by which waiting in memories lowers the Werner parameter (above 0)."""
+        return 1.0
+
+
+class NoisyPhysics(Physics):
+    """What swaps, purification and waiting do with the gates, readouts and memories that the nodes say they have."""
+
+    def purified(self, fidelity: float, left: QCap, right: QCap) -> tuple[float, float]:
+        """Return success probability and fidelity of a round on two pairs of a fidelity between two nodes."""
+        pair = BellDiagonal.werner(fidelity)
+        gate = shared_gate_error(left.gate_error, right.gate_error)
+        probability, kept = purify(pair, pair, gate, shared_readout_error(left.readout_error, right.readout_error))
+        return probability, kept.fidelity
+
+    def swap_quality(self, at: QCap) -> float:
+        """Return the factor by which a swap at a node lowers the Werner parameter."""
+        perfect = BellDiagonal.werner(1.0)
+        return werner(swap(perfect, perfect, at.gate_error, at.readout_error).fidelity)
+
+    def wait_quality(self, qcaps: Sequence[QCap]) -> float:
+        """Return the factor by which waiting lowers the Werner parameter (above 0).
+
+        Both halves of every pair are taken to wait as long as the slowest link of the path needs for one pair: a rough
+        guess, as nobody knows beforehand how links will fall into step.
+        """
+        seconds = max((1 / right.rate for right in qcaps[1:] if right.rate > 0), default=0.0)
+        rates = [(1 / qcap.t1 + 2 / qcap.t2) / 3 for qcap in qcaps]
+        return math.exp(-seconds * sum(left + right for left, right in pairwise(rates)))
+
 
 @dataclass(frozen=True, slots=True)
 class LinkPlan:
@@ -131,20 +161,22 @@ Choices = Sequence[Sequence[LinkPlan]]
 """For each link the ways to use it, from the fewest rounds to the most."""
 
 
-def _quality(qcaps: Sequence[QCap], physics: Physics) -> float:
-    return math.prod(physics.swap_quality(qcap) for qcap in qcaps[1:-1])
+def quality(qcaps: Sequence[QCap], physics: Physics) -> float:
+    """Return the factor by which swaps and waiting along a path lower the Werner parameter."""
+    return physics.wait_quality(qcaps) * math.prod(physics.swap_quality(qcap) for qcap in qcaps[1:-1])
 
 
 def _at_rate(choices: Choices, rate: float) -> list[list[LinkPlan]]:
     return [[plan for plan in plans if plan.rate >= rate] for plans in choices]
 
 
-def _end_to_end(plans: Sequence[LinkPlan], quality: float) -> float:
+def end_to_end(plans: Sequence[LinkPlan], quality: float) -> float:
+    """Return the fidelity of the pairs that the links of a path give after their swaps."""
     return (1 + 3 * quality * math.prod(werner(plan.fidelity) for plan in plans)) / 4
 
 
 def _best_fidelity(choices: Choices, quality: float) -> float:
-    return _end_to_end([plans[-1] for plans in choices], quality) if all(choices) else 0.0
+    return end_to_end([plans[-1] for plans in choices], quality) if all(choices) else 0.0
 
 
 def _best_rate(choices: Choices, quality: float, fidelity: float) -> float:
@@ -212,9 +244,11 @@ def choose(
         If no choice meets both bounds.
     """
     choices = [link_plans(left, right, physics) for left, right in pairwise(qcaps)]
-    quality = _quality(qcaps, physics)
+    kept = quality(qcaps, physics)
     fast = _at_rate(choices, minimum_rate)
-    best = _best_fidelity(fast, quality)
+    best = _best_fidelity(fast, kept)
     if not all(fast) or best < minimum_fidelity - _CLOSE:
-        raise Infeasible(best, _best_rate(choices, quality, minimum_fidelity))
-    return _cheapest(fast, werner(minimum_fidelity) / quality)
+        raise Infeasible(best, _best_rate(choices, kept, minimum_fidelity))
+    # Rounding, or waits that leave nothing, must not ask for more than there is.
+    most = math.prod(werner(plans[-1].fidelity) for plans in fast)
+    return _cheapest(fast, min(most, werner(minimum_fidelity) / kept) if kept else 0.0)

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from qkdrmp.entanglement.link_plan import LinkPlan, Physics, QCap, _end_to_end, _quality, choose
+from qkdrmp.entanglement.link_plan import LinkPlan, Physics, QCap, choose, end_to_end, quality
+from qkdrmp.entanglement.pairs import Basis
 from qkdrmp.entanglement.rule import Action, Count, Deliver, Handover, Promote, Purify, Res, Rule, Swap, Terminate
 from qkdrmp.entanglement.ruleset import RuleSet, RuleSetStack, Stage
 from qkdrmp.entanglement.swap_tree import Span, SwapOrder, midpoint
+
+Side = Literal["left", "right"]
 
 Placed = tuple[str, int, Rule]
 """A rule with its node and stage."""
@@ -50,6 +53,7 @@ def compose(
     rounds: Sequence[int],
     need: int | None,
     outer: str | None = None,
+    basis: Basis | None = None,
 ) -> RuleSetStack:
     """Return the RuleSets that purify, swap by the tree, and deliver at both ends.
 
@@ -67,12 +71,15 @@ def compose(
         Pairs to deliver; None is endless.
     outer : str, optional
         The connection to hand the pairs over to, instead of delivering them.
+    basis : {"X", "Y", "Z"}, optional
+        In which the ends measure what they deliver.
     """
     by_link = dict(zip(tree.links, rounds, strict=True))
     last = max(rounds) + tree.height
     path = (tree.left, *(right for _, right in tree.links))
     stages: dict[str, dict[int, list[Rule]]] = {node: {} for node in path}
-    ends = (*_rules_of_end(tree, last, need, outer, "left"), *_rules_of_end(tree, last, need, outer, "right"))
+    sides: tuple[Side, Side] = ("left", "right")
+    ends = (rule for side in sides for rule in _rules_of_end(tree, last, need, outer, basis, side))
     for node, stage, rule in (*_rules_of_span(tree, by_link, last), *ends):
         stages[node].setdefault(stage, []).append(rule)
     rulesets = {node: _ruleset(rules) for node, rules in stages.items()}
@@ -80,13 +87,13 @@ def compose(
 
 
 def _rules_of_end(
-    tree: Span, stage: int, need: int | None, outer: str | None, side: Literal["left", "right"]
+    tree: Span, stage: int, need: int | None, outer: str | None, basis: Basis | None, side: Side
 ) -> Iterator[Placed]:
     node, partner = (tree.left, tree.right) if side == "left" else (tree.right, tree.left)
     if need is not None:
         enough = Count(name="delivered", op=">=", value=need)
         yield node, stage, Rule(conditions=(enough,), actions=(Terminate(),))
-    give = Handover(pair="p", outer=outer, side=side) if outer is not None else Deliver(pair="p")
+    give = Handover(pair="p", outer=outer, side=side) if outer is not None else Deliver(pair="p", basis=basis)
     yield node, stage, _rule({partner: ("p",)}, give)
 
 
@@ -138,6 +145,7 @@ def plan(
     swap_order: SwapOrder = midpoint,
     physics: Physics | None = None,
     outer: str | None = None,
+    basis: Basis | None = None,
 ) -> Plan:
     """Return the RuleSets that meet both bounds with the fewest raw pairs, and what they promise.
 
@@ -155,6 +163,8 @@ def plan(
         What swaps and purification do; perfect gates if not given.
     outer : str, optional
         The connection to hand the pairs over to, instead of delivering them.
+    basis : {"X", "Y", "Z"}, optional
+        In which the ends measure what they deliver.
 
     Raises
     ------
@@ -169,5 +179,5 @@ def plan(
     if tree.links != tuple(pairwise(path)):
         raise ValueError(f"swap_order must return a tree over the links of the path {path}, not over {tree.links}")
     links = choose(qcaps, minimum_fidelity, minimum_rate, physics)
-    stack = compose(connection, attempt, tree, [link.rounds for link in links], need, outer)
-    return Plan(stack, links, _end_to_end(links, _quality(qcaps, physics)))
+    stack = compose(connection, attempt, tree, [link.rounds for link in links], need, outer, basis)
+    return Plan(stack, links, end_to_end(links, quality(qcaps, physics)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pandas as pd
 
 from qkdrmp.qkd import tables
@@ -19,12 +21,12 @@ class QKDRun:
     settings : QKDSettings
         The scenario.
     seed : int
-    messages, levels : bool
-        Whether to record every message, and every change of every pool's level.
+    record : collection of str
+        Which of ``messages`` and ``levels`` (every change of every pool's level) to record.
     """
 
-    def __init__(self, settings: QKDSettings, seed: int, messages: bool = False, levels: bool = False) -> None:
-        self.network = QKDNetwork(settings, seed, trace=messages, histories=levels)
+    def __init__(self, settings: QKDSettings, seed: int, record: Collection[str] = ()) -> None:
+        self.network = QKDNetwork(settings, seed, trace="messages" in record, histories="levels" in record)
         self.warmup = to_ticks(settings.warmup_s)
         self._is_warm = self.warmup == 0
 

@@ -6,6 +6,7 @@ from typing import Any
 import networkx as nx
 import pytest
 
+from qkdrmp.bundled import bundled_names
 from qkdrmp.errors import TopologyError
 from qkdrmp.network.formats import FORMATS, Reader, great_circle_km, load_topology, save_topology
 from qkdrmp.network.topology import Link, Node, NodeKind, Topology
@@ -225,7 +226,7 @@ def test_every_wrong_field_is_reported_at_once(tmp_path: Path) -> None:
 def test_unknown_names_list_the_bundled_ones() -> None:
     message = complaint("bejing_qman")
     assert "'bejing_qman' is neither a file nor one of the bundled topologies" in message
-    assert "(did you mean 'beijing_qman'?): beijing_qman, line" in message
+    assert "(did you mean 'beijing_qman'?): " + ", ".join(bundled_names("topologies")) in message
 
 
 def test_unknown_formats_list_the_known_ones() -> None:

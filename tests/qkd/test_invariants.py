@@ -43,7 +43,7 @@ def fixed(examples: int) -> settings:
 
 
 def run_of(raw: dict[str, Any], seed: int = 1, **recorded: bool) -> QKDRun:
-    return QKDRun(Scenario.from_mapping(raw), seed, **recorded)
+    return QKDRun(Scenario.from_mapping(raw), seed, [name for name, wanted in recorded.items() if wanted])
 
 
 def drain(network: QKDNetwork) -> None:

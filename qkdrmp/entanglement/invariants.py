@@ -1,0 +1,77 @@
+"""What must always hold in an entanglement network, and what must hold once everything has ended."""
+
+from __future__ import annotations
+
+from qkdrmp.entanglement.ledger import State
+from qkdrmp.entanglement.record import Phase
+from qkdrmp.entanglement.stack import EntanglementNetwork
+from qkdrmp.invariants import require
+
+
+def check_network(network: EntanglementNetwork) -> None:
+    """Check everything; raise `InvariantError` if something that must hold does not."""
+    check_allocations(network)
+    check_pairs(network)
+    check_memories(network)
+    if all(entry.state is not State.UNFINISHED for entry in network.ledger.entries.values()):
+        check_all_free(network)
+
+
+def check_allocations(network: EntanglementNetwork) -> None:
+    """Check that both ends of every link give every trial that both have started to the same connection."""
+    if not network.settings.allocation.barrier:
+        return
+    for ends in network.links:
+        here, there = (network.interfaces[a][b].allocation for a, b in (ends, ends[::-1]))
+        closed = min(here.epoch, there.epoch)
+        pairs = zip(
+            *([a for a in end.agreements if a.epoch <= closed] for end in (here, there)),
+            strict=True,
+        )
+        for mine, theirs in pairs:
+            require(mine == theirs, f"{'-'.join(ends)}: the ends agreed on {mine} and {theirs}")
+        ahead, behind = (here, there) if here.epoch > there.epoch else (there, here)
+        require(abs(here.epoch - there.epoch) <= 1, f"{'-'.join(ends)}: epochs {here.epoch} and {there.epoch}")
+        if here.epoch != there.epoch and ahead.agreements[-1].epoch == ahead.epoch:
+            barrier = behind.void_from
+            since = ahead.agreements[-1].since
+            require(
+                barrier is not None and since >= barrier,
+                f"{'-'.join(ends)}: {ahead.name} switches at trial {since}, which {behind.name} has not released",
+            )
+
+
+def check_pairs(network: EntanglementNetwork) -> None:
+    """Check that no delivered pair has a wrong partner, and that none was delivered twice or beyond the need."""
+    if not network.settings.allocation.barrier:
+        return
+    for entry in network.ledger.entries.values():
+        require(entry.wrong_partner == 0, f"{entry.id}: {entry.wrong_partner} pairs have a wrong partner")
+        need = entry.wish.terms.need
+        require(need is None or entry.pairs <= need, f"{entry.id}: {entry.pairs} pairs delivered of {need}")
+        if entry.state is State.DELIVERED and need is not None:
+            require(entry.pairs == need, f"{entry.id}: delivered, with {entry.pairs} of {need} pairs")
+            require(not entry.halves, f"{entry.id}: {len(entry.halves)} pairs delivered at one end only")
+
+
+def check_memories(network: EntanglementNetwork) -> None:
+    """Check that no interface promises or fills more memories than it has."""
+    for name, by_peer in network.interfaces.items():
+        for peer, interface in by_peer.items():
+            where = f"{name} towards {peer}"
+            require(interface.free >= 0, f"{where}: quotas exceed the memories by {-interface.free}")
+            require(
+                0 <= interface.occupied <= interface.memories,
+                f"{where}: {interface.occupied} of {interface.memories} memories are filled",
+            )
+            for share in interface.shares.values():
+                require(0 <= share.held <= share.quota, f"{where}: {share.key} holds {share.held} of {share.quota}")
+
+
+def check_all_free(network: EntanglementNetwork) -> None:
+    """Check that nothing is left of connections that are over: to be used a while after the last one has ended."""
+    for name, stack in network.stacks.items():
+        for record in stack.records.values():
+            if record.phase is Phase.OVER:
+                require(not record.shares, f"{name}: {record.key} is over and still has memories")
+                require(record.session is None, f"{name}: {record.key} is over and still at work")

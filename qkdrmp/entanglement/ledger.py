@@ -1,0 +1,190 @@
+"""The ledger: what was asked, how each attempt went, and which pairs the two users got."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+
+from qkdrmp.entanglement.demand import Wish
+from qkdrmp.entanglement.messages import Reason, connection_of, root_of
+from qkdrmp.entanglement.pairs import Basis, measure_correlation
+from qkdrmp.entanglement.qubits import Qubit, bell_diagonal, fidelity
+from qkdrmp.network.environment import Environment
+
+
+class State(StrEnum):
+    """How a connection ended."""
+
+    DELIVERED = "delivered"
+    REJECTED = "rejected"
+    ABORTED = "aborted"
+    UNFINISHED = "unfinished"
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One try at setting up a connection; times in ticks.
+
+    Attributes
+    ----------
+    number, asked : int
+    reason : Reason or None
+        Why it failed; None if it did not.
+    by : str or None
+        Who rejected it.
+    detail : str
+    ended : int or None
+        When the Initiator knew how it went.
+    available, freed : int or None
+        When the resource that was lacking was expected to be free, and when it was.
+    """
+
+    number: int
+    asked: int
+    reason: Reason | None = None
+    by: str | None = None
+    detail: str = ""
+    ended: int | None = None
+    available: int | None = None
+    freed: int | None = None
+
+
+@dataclass(slots=True)
+class Entry:
+    """A connection from its asking to its end; times in ticks."""
+
+    id: str
+    wish: Wish
+    path: tuple[str, ...]
+    asked: int
+    attempts: list[Attempt] = field(default_factory=list)
+    installed: int | None = None
+    foreseen: float | None = None
+    """The fidelity that the Responder reckoned with."""
+    active: int | None = None
+    done: int | None = None
+    state: State = State.UNFINISHED
+    reason: Reason | None = None
+    pairs: int = 0
+    wrong_partner: int = 0
+    measured_errors: int = 0
+    fidelity_sum: float = 0.0
+    fidelity_min: float = 1.0
+    believed_sum: float = 0.0
+    first: int | None = None
+    last: int | None = None
+    armed: int = 0
+    armed_at: int = 0
+    ends_done: set[str] = field(default_factory=set)
+    halves: dict[int, Qubit] = field(default_factory=dict)
+    """What one user has got and the other has not yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A pair that both users have: the row behind the `pairs` table."""
+
+    connection: str
+    number: int
+    tick: int
+    fidelity: float
+    believed: float
+    right: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    """Something worth a note in a ladder diagram."""
+
+    connection: str
+    tick: int
+    node: str
+    event: str
+
+
+class Ledger:
+    """What happened to all connections.
+
+    Parameters
+    ----------
+    env : Environment
+    random : numpy.random.Generator
+        For what the users read when they measure.
+    pairs, milestones : bool
+        Whether to keep every delivery, and the milestones.
+    """
+
+    def __init__(self, env: Environment, random: np.random.Generator, pairs: bool, milestones: bool) -> None:
+        self.env = env
+        self.entries: dict[str, Entry] = {}
+        self.deliveries: list[Delivery] | None = [] if pairs else None
+        self.milestones: list[Milestone] | None = [] if milestones else None
+        self._random = random
+
+    def note(self, key: str, node: str, event: str) -> None:
+        """Keep a milestone, if milestones are kept."""
+        if self.milestones is not None:
+            self.milestones.append(Milestone(connection_of(key), self.env.now, node, event))
+
+    def open(self, wish: Wish, path: tuple[str, ...]) -> Entry:
+        """Enter a new connection."""
+        id_ = wish.id or f"c{len(self.entries) + 1}"
+        entry = self.entries[id_] = Entry(id_, wish, path, self.env.now)
+        return entry
+
+    def arm(self, key: str, tick: int) -> None:
+        """Note that a link end will work for a connection from `tick` on; with the last end it is active."""
+        entry = self.entries[root_of(key)]
+        entry.armed += 1
+        entry.armed_at = max(entry.armed_at, tick)
+        if entry.armed == 2 * (len(entry.path) - 1) and entry.active is None:
+            entry.active = entry.armed_at
+
+    def deliver(self, key: str, qubit: Qubit, readout_error: float, basis: Basis | None) -> None:
+        """Note that one user has got a half; with the other one's of the same number it is a pair."""
+        entry = self.entries[root_of(key)]
+        qubit.settle(self.env.now)
+        other = entry.halves.pop(qubit.number, None)
+        if other is None:
+            entry.halves[qubit.number] = qubit
+            return
+        right = other.pair is qubit.pair
+        true = fidelity(qubit, other)
+        believed = (1 + 3 * (qubit.werner + other.werner) / 2) / 4
+        entry.pairs += 1
+        entry.wrong_partner += not right
+        entry.fidelity_sum += true
+        entry.fidelity_min = min(entry.fidelity_min, true)
+        entry.believed_sum += believed
+        entry.first = self.env.now if entry.first is None else entry.first
+        entry.last = self.env.now
+        if basis is not None:
+            entry.measured_errors += self._differs(qubit, right, basis, readout_error)
+        if right:
+            qubit.pair.halves = [None, None]  # else the pair and its halves would keep each other alive
+        if self.deliveries is not None:
+            self.deliveries.append(Delivery(entry.id, qubit.number, self.env.now, true, believed, right))
+
+    def _differs(self, qubit: Qubit, right: bool, basis: Basis, readout_error: float) -> bool:
+        """Return whether the bits that two users read are not those of Phi+."""
+        agree = 0.5
+        if right:
+            pair = qubit.pair
+            agree = measure_correlation(bell_diagonal(pair.x, pair.y, pair.z), basis, readout_error)
+        return bool(self._random.random() < (agree if basis == "Y" else 1 - agree))
+
+    def complete(self, key: str, user: str) -> None:
+        """Note that a user has all the pairs; the connection is delivered when both have."""
+        entry = self.entries[root_of(key)]
+        entry.ends_done.add(user)
+        if entry.ends_done == {entry.wish.src, entry.wish.dst}:
+            self.finish(entry, State.DELIVERED)
+
+    def finish(self, entry: Entry, state: State, reason: Reason | None = None) -> None:
+        """Note how a connection ended; the first word counts."""
+        if entry.state is State.UNFINISHED:
+            entry.state = state
+            entry.reason = reason
+            entry.done = self.env.now

@@ -1,0 +1,192 @@
+"""The messages of connection setup, of RuleSets at work, and of teardown; LAU and Barrier are in `allocation`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from qkdrmp.entanglement.allocation import LAU, Barrier
+from qkdrmp.entanglement.link_plan import QCap
+from qkdrmp.entanglement.ruleset import RuleSetStack
+from qkdrmp.network.protocol import Message
+from qkdrmp.network.transport import Letter, Receipt
+
+
+class Reason(StrEnum):
+    """Why a connection was not set up, or was aborted."""
+
+    BUSY = "busy"
+    INFEASIBLE = "infeasible"
+    NO_ROUTE = "no_route"
+    UNAUTHORISED = "unauthorised"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    SILENT = "silent"
+    TORN_DOWN = "torn_down"
+
+
+def key_of(connection: str, attempt: int) -> str:
+    """Return what an attempt at a connection is called on the wire and on links."""
+    return f"{connection}#{attempt}"
+
+
+def root_of(key: str) -> str:
+    """Return the connection of two users that `key` serves, through however many networks."""
+    return connection_of(key).partition("/")[0]
+
+
+def connection_of(key: str) -> str:
+    """Return the connection that `key` is an attempt at."""
+    return key.rpartition("#")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a connection is to be.
+
+    Parameters
+    ----------
+    need : int or None
+        End-to-end pairs; None is endless, 0 a null setup, which only looks.
+    minimum_fidelity : float
+    minimum_rate : float
+        Pairs per second.
+    memories : int
+        Its quota q at every interface.
+    weight, priority : int
+        Its claim on shared links.
+    until : int or None
+        Time in ticks by which its RuleSets must be installed at the Initiator.
+    basis : {"X", "Y", "Z"} or None
+        In which both ends measure.
+    rewrite : bool
+        Whether borders may write the RuleSets of their networks; else the connection goes through them hop by hop.
+    """
+
+    need: int | None = None
+    minimum_fidelity: float = 0.5
+    minimum_rate: float = 0.0
+    memories: int = 2
+    weight: int = 1
+    priority: int = 0
+    until: int | None = None
+    basis: Literal["X", "Y", "Z"] | None = None
+    rewrite: bool = True
+
+    @property
+    def is_null(self) -> bool:
+        """Whether it only looks and holds nothing."""
+        return self.need == 0
+
+
+@dataclass(frozen=True, slots=True)
+class CSR(Message):
+    """CONNECTION SETUP REQUEST, hop by hop from the Initiator to the Responder.
+
+    Inside a nested network `outer` is the request of the surrounding network, which the exit border sends on.
+    """
+
+    connection: str
+    attempt: int
+    initiator: str
+    responder: str
+    terms: Terms
+    path: tuple[str, ...] = ()
+    qcaps: tuple[QCap, ...] = ()
+    outer: CSR | None = None
+
+    @property
+    def key(self) -> str:
+        """What the attempt is called."""
+        return key_of(self.connection, self.attempt)
+
+    @property
+    def asker(self) -> str:
+        """Who wants it in the end."""
+        return self.outermost.initiator
+
+    @property
+    def outermost(self) -> CSR:
+        """The request of the user, through however many networks."""
+        return self if self.outer is None else self.outer.outermost
+
+    @property
+    def depth(self) -> int:
+        """How many networks surround the one this request is for."""
+        return 0 if self.outer is None else 1 + self.outer.depth
+
+
+@dataclass(frozen=True, slots=True)
+class Response(Message):
+    """CONNECTION SETUP RESPONSE, hop by hop back: the RuleSets that are still to be popped.
+
+    A null setup has no RuleSets and brings back the QCaps. Inside a nested network `outer` is the Response of the
+    surrounding network, which the entry border sends on.
+    """
+
+    key: str
+    path: tuple[str, ...]
+    stack: RuleSetStack
+    fidelity: float
+    qcaps: tuple[QCap, ...] = ()
+    outer: Response | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reject(Message):
+    """CONNECTION SETUP REJECT, hop by hop back; each hop releases its hold."""
+
+    key: str
+    reason: Reason
+    by: str
+    available: int | None = None
+    """When the resource is expected to be free, in ticks; None if that is unknown."""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Teardown(Message):
+    """CONNECTION TEARDOWN during setup, hop by hop along the holds towards the Responder."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Termination(Message):
+    """RULESET TERMINATION, from an end (or from whoever aborts) to every node of the path."""
+
+    key: str
+    completed: bool
+    """Whether the sender has all its pairs; an end that has not goes on until it has."""
+    reason: Reason = Reason.TORN_DOWN
+    """Why the connection ends if it is not complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class SwapResult(Message):
+    """SWAP RESULT, from the node that swapped to both far ends: the pair you call so has another partner now."""
+
+    key: str
+    source: str
+    stage: int
+    number: int
+    partner: str
+    to: int
+    new_number: int
+    werner: float
+    """The Werner parameter it is believed to have, waiting at the far ends not counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class PurifyResult(Message):
+    """PURIFICATION RESULT, from one end of a pair to the other: the bit read from the sacrificed half."""
+
+    key: str
+    source: str
+    stage: int
+    number: int
+    bit: int
+
+
+VOCABULARY = (CSR, Response, Reject, Teardown, Termination, SwapResult, PurifyResult, LAU, Barrier, Letter, Receipt)

@@ -1,0 +1,98 @@
+"""A run of an entanglement network, from tick 0 on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from itertools import pairwise
+
+import pandas as pd
+
+from qkdrmp.entanglement import tables
+from qkdrmp.entanglement.demand import Kind
+from qkdrmp.entanglement.invariants import check_network
+from qkdrmp.entanglement.layers import Layers
+from qkdrmp.entanglement.ledger import State
+from qkdrmp.entanglement.settings import EntanglementSettings
+from qkdrmp.entanglement.stack import EntanglementNetwork
+from qkdrmp.units import to_ticks
+
+
+class EntanglementRun:
+    """One network under simulation.
+
+    Parameters
+    ----------
+    settings : EntanglementSettings
+        The scenario.
+    seed : int
+    record : collection of str
+        Which of ``messages`` and ``pairs`` to record.
+    """
+
+    def __init__(self, settings: EntanglementSettings, seed: int, record: Collection[str] = ()) -> None:
+        self.network = EntanglementNetwork(settings, seed, trace="messages" in record, pairs="pairs" in record)
+        self.warmup = to_ticks(settings.warmup_s)
+
+    def advance(self, until: int) -> None:
+        """Simulate up to tick `until`, warm-up included."""
+        self.network.env.advance(until)
+
+    def summary(self) -> dict[str, float]:
+        """Return the figures up to now (see `tables.SUMMARY_COLUMNS`)."""
+        return tables.summary(self.network, self.warmup)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return the tables connections, attempts, links and allocations, and those that were recorded."""
+        return tables.tables(self.network)
+
+    def findings(self) -> list[str]:
+        """Say which connections got pairs with wrong partners, or none though they were installed long ago."""
+        entries = self.network.ledger.entries.values()
+        wrong = [entry for entry in entries if entry.wrong_partner]
+        found = []
+        if wrong:
+            pairs, of = sum(entry.wrong_partner for entry in wrong), sum(entry.pairs for entry in wrong)
+            names = ", ".join(entry.id for entry in wrong)
+            found.append(f"{pairs} of {of} delivered pairs have halves that are not each other's partners: {names}")
+        late = self.network.env.now - self.network.env.now // 2
+        idle = [e for e in entries if e.state is State.UNFINISHED and not e.pairs and (e.installed or late) < late]
+        if idle:
+            names = ", ".join(entry.id for entry in idle)
+            found.append(f"{len(idle)} connections have been installed for half of the time and have no pair: {names}")
+        return found
+
+    def check(self) -> None:
+        """Raise `InvariantError` if something that must always hold does not."""
+        check_network(self.network)
+
+
+def foresee(settings: EntanglementSettings) -> list[str]:
+    """Return, in sentences, what is wrong with a scenario before it runs."""
+    found = []
+    if not settings.allocation.barrier:
+        found.append(
+            "without a Barrier the two ends of a link give trials to different connections: pairs will have wrong "
+            "partners"
+        )
+    layers = Layers(settings.topology)
+    asked = getattr(settings.demand.build(), "asked", None)
+    pairs = asked(tuple(settings.topology.ends)) if asked is not None else ()
+    return found + list(
+        dict.fromkeys(line for src, dst, kind in pairs for line in _never(settings, layers, src, dst, kind))
+    )
+
+
+def _never(settings: EntanglementSettings, layers: Layers, src: str, dst: str, kind: Kind) -> Iterator[str]:
+    """Yield why a connection can never be admitted."""
+    route = layers.route(src, dst)
+    if route is None:
+        yield f"there is no route from {src} to {dst}: connections between them will be rejected"
+        return
+    for node, peer in (*pairwise(route), *pairwise(route[::-1])):
+        has = settings.memories.here(node=node, link=(node, peer)).per_interface
+        if kind.memories > has and kind.pairs != 0:
+            yield (
+                f"connections from {src} to {dst} want {kind.memories} memories at every interface, but {node} has "
+                f"{has} towards {peer}: they will be rejected"
+            )
+            return

@@ -1,0 +1,302 @@
+"""The settings of entanglement networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from qkdrmp.entanglement.demand import DEMANDS
+from qkdrmp.entanglement.link_models import MIM, MM, MSM, LinkModel
+from qkdrmp.entanglement.pairs import Memory
+from qkdrmp.entanglement.policies import POLICIES, Policy
+from qkdrmp.entanglement.qubits import Device
+from qkdrmp.entanglement.swap_tree import SwapOrder, midpoint, sequential
+from qkdrmp.errors import did_you_mean
+from qkdrmp.network.impairment import Impairment
+from qkdrmp.network.settings import NetworkSettings
+from qkdrmp.network.topology import Link
+from qkdrmp.settings import ModelSection, Section
+from qkdrmp.units import to_ticks
+
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[int, Field(strict=True, ge=1)]
+
+LINKS: dict[str, type[LinkModel]] = {"mim": MIM, "msm": MSM, "mm": MM}
+SWAP_ORDERS: dict[str, SwapOrder] = {"midpoint": midpoint, "sequential": sequential}
+
+
+class LinkSettings(Section):
+    """How links make pairs.
+
+    Attributes
+    ----------
+    model : {"mim", "msm", "mm"} or class
+        Analyser in the middle, pair source in the middle, or analyser at the receiving end; or a subclass of
+        `link_models.LinkModel`.
+    source_efficiency, detector_efficiency : float
+        See `link_models.LinkModel`.
+    fidelity : float
+        Of a new pair, a Werner state.
+    """
+
+    model: Any = "mim"
+    source_efficiency: Share = 1.0
+    detector_efficiency: Share = 0.9
+    fidelity: Annotated[float, Field(gt=0.25, le=1, allow_inf_nan=False)] = 0.98
+
+    @field_validator("model")
+    @classmethod
+    def _check_model(cls, value: Any) -> Any:
+        is_own = isinstance(value, type) and issubclass(value, LinkModel)
+        if not is_own and not (isinstance(value, str) and value in LINKS):
+            hint = did_you_mean(str(value), LINKS)
+            raise ValueError(f"{value!r} must be one of {', '.join(LINKS)}{hint}, or a subclass of LinkModel")
+        return value
+
+    def build(self, link: Link, speed_m_per_s: float) -> LinkModel:
+        """Return the model of a link."""
+        chosen: type[LinkModel] | str = self.model
+        return (LINKS[chosen] if isinstance(chosen, str) else chosen)(
+            length_km=link.length_km,
+            source_efficiency=self.source_efficiency,
+            detector_efficiency=self.detector_efficiency,
+            attenuation_db_per_km=link.attenuation_db_per_km,
+            speed_m_per_s=speed_m_per_s,
+        )
+
+
+class MemorySettings(Section):
+    """The memories of a node.
+
+    Attributes
+    ----------
+    per_interface : int
+        How many there are at each link.
+    t1_s, t2_s : float
+        Time constants; see `pairs.Memory`.
+    """
+
+    per_interface: Positive = 8
+    t1_s: Annotated[float, Field(gt=0)] = 10.0
+    t2_s: Annotated[float, Field(gt=0)] = 1.0
+
+    @model_validator(mode="after")
+    def _check_times(self) -> Self:
+        if self.t2_s > 2 * self.t1_s:
+            raise ValueError(f"t2_s = {self.t2_s} must be at most twice t1_s = {self.t1_s}")
+        return self
+
+
+class GateSettings(Section):
+    """The gates of a node.
+
+    Attributes
+    ----------
+    error : float
+        Probability that a two-qubit gate leaves its qubits maximally mixed.
+    readout_error : float
+        Probability that a readout is wrong.
+    """
+
+    exceptions_by: ClassVar[tuple[str, ...]] = ("node",)
+
+    error: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.005
+    readout_error: Annotated[float, Field(ge=0, lt=0.5, allow_inf_nan=False)] = 0.005
+
+
+class SetupSettings(Section):
+    """How connections are set up.
+
+    Attributes
+    ----------
+    processing_s : float
+        What a node takes for each message.
+    timeout_round_trips, timeout_margin_s : float
+        How long an Initiator waits for the Response.
+    hold_round_trips, hold_margin_s : float
+        How long a node holds memories for a connection that is being set up.
+    retries : int
+        How often an Initiator tries again.
+    backoff_s, backoff_most_s : float
+        It waits at least this before the first retry, twice as long before each further one, up to the most; jitter
+        makes that half to one and a half of it.
+    swap_order : {"midpoint", "sequential"} or callable
+        Which swap trees the Responders choose.
+    refuse : tuple of str
+        Initiators that a node does not serve.
+    """
+
+    exceptions_by: ClassVar[tuple[str, ...]] = ("node",)
+
+    processing_s: Seconds = 1e-5
+    timeout_round_trips: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
+    timeout_margin_s: Seconds = 0.01
+    hold_round_trips: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 4.0
+    hold_margin_s: Seconds = 0.02
+    retries: Annotated[int, Field(strict=True, ge=0)] = 3
+    backoff_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.05
+    backoff_most_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    swap_order: Any = "midpoint"
+    refuse: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+    @field_validator("swap_order")
+    @classmethod
+    def _check_order(cls, value: Any) -> Any:
+        if not callable(value) and not (isinstance(value, str) and value in SWAP_ORDERS):
+            hint = did_you_mean(str(value), SWAP_ORDERS)
+            raise ValueError(f"{value!r} must be one of {', '.join(SWAP_ORDERS)}{hint}, or a function")
+        return value
+
+    @model_validator(mode="after")
+    def _check_times(self) -> Self:
+        longer = self.hold_round_trips >= self.timeout_round_trips and self.hold_margin_s >= self.timeout_margin_s
+        if not longer:
+            raise ValueError("hold_round_trips and hold_margin_s must be at least timeout_round_trips and _margin_s")
+        return self
+
+    def order(self) -> SwapOrder:
+        """Return the swap order as a function."""
+        chosen: SwapOrder | str = self.swap_order
+        return SWAP_ORDERS[chosen] if isinstance(chosen, str) else chosen
+
+
+class AllocationSettings(Section):
+    """How connections share links.
+
+    Attributes
+    ----------
+    policy : str or Policy class
+        One of `policies.POLICIES`, or a class of one's own.
+    lead : {"auto"} or int
+        How many trials ahead a Barrier looks; "auto" is just enough for the link not to stall.
+    margin_s : float
+        How long beyond a round trip a node waits before it sends something again.
+    barrier : bool
+        False shows what a Barrier is for: the two ends of a link switch `skew_trials` apart.
+    skew_trials : int
+    skew_from_s : float
+        Before this the ends switch together all the same.
+    """
+
+    exceptions_by: ClassVar[tuple[str, ...]] = ("link",)
+    same_everywhere: ClassVar[tuple[str, ...]] = ("barrier", "skew_trials", "skew_from_s")
+
+    policy: Any = "round-robin"
+    lead: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
+    margin_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-4
+    barrier: bool = True
+    skew_trials: Annotated[int, Field(strict=True, ge=0)] = 0
+    skew_from_s: Seconds = 0.0
+
+    @field_validator("policy")
+    @classmethod
+    def _check_policy(cls, value: Any) -> Any:
+        is_own = isinstance(value, type) and issubclass(value, Policy)
+        if not is_own and not (isinstance(value, str) and value in POLICIES):
+            hint = did_you_mean(str(value), POLICIES)
+            raise ValueError(f"{value!r} must be one of {', '.join(POLICIES)}{hint}, or a subclass of Policy")
+        return value
+
+    @model_validator(mode="after")
+    def _check_skew(self) -> Self:
+        if self.barrier and self.skew_trials:
+            raise ValueError("skew_trials needs barrier = false, because a Barrier leaves no skew")
+        return self
+
+    def build(self, lanes: int) -> Policy:
+        """Return the policy of a link with so many lanes."""
+        chosen: type[Policy] | str = self.policy
+        return (POLICIES[chosen] if isinstance(chosen, str) else chosen)(lanes)
+
+    def lead_trials(self, round_trip: int, slot: int, lanes: int) -> int:
+        """Return the lead of a link."""
+        return -(-round_trip // slot) * lanes if isinstance(self.lead, str) else self.lead
+
+
+class FaultSettings(Section):
+    """Faults of the classical channels; heralds of pairs have none.
+
+    Attributes
+    ----------
+    loss, duplication : float
+        Probabilities, for each message.
+    extra_delay_s : float
+        Each copy is late by up to this, uniformly, so that messages overtake each other.
+    """
+
+    exceptions_by: ClassVar[tuple[str, ...]] = ()
+    same_everywhere: ClassVar[tuple[str, ...]] = ("loss", "duplication", "extra_delay_s")
+
+    loss: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
+    duplication: Probability = 0.0
+    extra_delay_s: Seconds = 0.0
+
+    def build(self) -> Impairment | None:
+        """Return the impairment of the channels; None if there are no faults."""
+        if self.loss == self.duplication == self.extra_delay_s == 0:
+            return None
+        return Impairment(self.loss, self.duplication, to_ticks(self.extra_delay_s))
+
+
+class LayerSettings(Section):
+    """Networks in networks.
+
+    Attributes
+    ----------
+    nested : tuple of str
+        Networks (the attribute ``network`` of nodes) that look like one virtual link from outside.
+    """
+
+    exceptions_by: ClassVar[tuple[str, ...]] = ()
+
+    nested: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+
+class DemandSettings(ModelSection):
+    """Who asks for which connections when: a model of `demand` by name with its parameters, or an object."""
+
+    registry: ClassVar[Mapping[str, type]] = DEMANDS
+    noun: ClassVar[str] = "demand"
+    exceptions_by: ClassVar[tuple[str, ...]] = ()
+
+    model: Any = "listed"
+
+    @classmethod
+    def fits(cls, model: Any) -> bool:
+        """Return whether an object can be used as a model."""
+        return super().fits(model) and hasattr(model, "processes")
+
+
+class EntanglementSettings(NetworkSettings):
+    """A network with the sections that belong to entanglement connections."""
+
+    links: LinkSettings = LinkSettings()
+    memories: MemorySettings = MemorySettings()
+    gates: GateSettings = GateSettings()
+    setup: SetupSettings = SetupSettings()
+    allocation: AllocationSettings = AllocationSettings()
+    layers: LayerSettings = LayerSettings()
+    faults: FaultSettings = FaultSettings()
+    demand: DemandSettings = DemandSettings()
+
+    def device(self, node: str, link: Link) -> Device:
+        """Return what the memories of a node at one of its links, and its gates, do to qubits."""
+        memories = self.memories.here(node=node, link=link.ends)
+        gates = self.gates.here(node=node)
+        return Device(Memory(memories.t1_s, memories.t2_s), gates.error, gates.readout_error)
+
+    def lanes(self, link: Link) -> int:
+        """Return the memories of the end of a link that has fewer."""
+        return min(self.memories.here(node=end, link=link.ends).per_interface for end in link.ends)
+
+    def longest_wait(self) -> float:
+        """Return how long a message may be late, in seconds."""
+        return math.fsum((self.faults.extra_delay_s, self.allocation.margin_s))
+
+
+PRESETS: dict[str, dict[str, Any]] = {}

@@ -1,0 +1,25 @@
+"""Figures: each function draws into an axes and returns it, so that a paper can arrange and restyle them."""
+
+from qkdrmp.plots.canvas import figure, save
+from qkdrmp.plots.connections import fidelity_histogram, pairs_over_time
+from qkdrmp.plots.curves import curve, is_scale, multiplexing, readable, swept, throughput, wait
+from qkdrmp.plots.labels import LABELS
+from qkdrmp.plots.maps import load, network, positions
+
+__all__ = [
+    "LABELS",
+    "curve",
+    "fidelity_histogram",
+    "figure",
+    "is_scale",
+    "load",
+    "multiplexing",
+    "network",
+    "pairs_over_time",
+    "positions",
+    "readable",
+    "save",
+    "swept",
+    "throughput",
+    "wait",
+]

@@ -1,0 +1,84 @@
+"""Where figures are drawn: axes in the style of this package, which leaves the rest of the process alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+from weakref import WeakSet
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.backend_bases import FigureCanvasBase
+from matplotlib.figure import Figure
+
+from qkdrmp.errors import QKDRMPError, did_you_mean
+
+DPI = 160
+STYLE: Any = {**sns.axes_style("ticks"), **sns.plotting_context("paper", font_scale=1.15)}
+SPARE_TICKS = 30
+COLOURS: list[str] = list(sns.color_palette("colorblind").as_hex())
+
+# Figures in the style of this package: ticks and letters are made late, so it must be known when they are.
+_own: WeakSet[Figure] = WeakSet()
+
+
+def figure(width: float = 6.4, height: float = 4.2) -> Axes:
+    """Return the axes of a new figure, `width` by `height` inches, in the style of this package."""
+    return figures(1, width, height)[0]
+
+
+def figures(count: int, width: float, height: float) -> list[Axes]:
+    """Return axes side by side in a new figure, `width` by `height` inches, in the style of this package."""
+    with mpl.rc_context(STYLE):
+        made, axes = plt.subplots(1, count, figsize=(width, height), layout="constrained", squeeze=False)
+    _own.add(made)
+    return list(axes[0])
+
+
+@contextmanager
+def canvas(ax: Axes | None, width: float = 6.4, height: float = 4.2) -> Iterator[Axes]:
+    """Give the axes to draw into: `ax`, in whatever style is its own, or those of a new `figure`."""
+    ax = ax or figure(width, height)
+    drawn = whole(ax)
+    with _style(drawn):
+        yield ax
+        if drawn in _own:
+            _make_ticks(drawn)
+
+
+def _make_ticks(drawn: Figure) -> None:
+    """Make more ticks than will be shown, while the style holds: matplotlib makes them when it first needs them."""
+    for axis in (axis for ax in drawn.axes for axis in (ax.xaxis, ax.yaxis)):
+        axis.get_major_ticks(SPARE_TICKS)
+        axis.get_minor_ticks(SPARE_TICKS * bool(len(axis.get_minorticklocs())))
+
+
+def whole(ax: Axes) -> Figure:
+    """Return the figure that `ax` belongs to."""
+    return ax.figure if isinstance(ax.figure, Figure) else ax.figure.figure
+
+
+def save(ax: Axes, path: Path) -> None:
+    """Write the figure that `ax` belongs to into a file, by its suffix a PNG (also without one), PDF or SVG; close it.
+
+    Raises
+    ------
+    QKDRMPError
+        If there is no such kind of picture.
+    """
+    kind = path.suffix.removeprefix(".").lower() or "png"
+    known = FigureCanvasBase.get_supported_filetypes()
+    if kind not in known:
+        raise QKDRMPError(f"{path}: cannot draw a '{kind}' file{did_you_mean(kind, known)}: {', '.join(known)}")
+    drawn = whole(ax)
+    with _style(drawn):
+        drawn.savefig(path, dpi=DPI, format=kind)
+    plt.close(drawn)
+
+
+def _style(drawn: Figure) -> AbstractContextManager[object]:
+    return mpl.rc_context(STYLE) if drawn in _own else nullcontext()

@@ -1,0 +1,132 @@
+"""Maps of networks: their nodes at their places, with what happened there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.patheffects import withStroke
+
+from qkdrmp.network.topology import NodeKind, Topology
+from qkdrmp.plots.canvas import COLOURS, canvas
+
+MAP_SIZE = (9.0, 7.0)
+LOAD_COLOURS = "YlOrRd"
+
+
+def load(nodes: pd.DataFrame, topology: Topology, ax: Axes | None = None) -> Axes:
+    """Draw the network with its repeaters coloured by the requests they have served (figure 3(b)).
+
+    Parameters
+    ----------
+    nodes : pandas.DataFrame
+        The table of nodes of a run, or of the mean of several.
+    topology : Topology
+    """
+    served = nodes.set_index("node")["served"]
+    values = [float(served[name]) for name in topology.repeaters]
+    with canvas(ax, *MAP_SIZE) as ax:
+        if values:
+            shades = ScalarMappable(Normalize(0, max(*values, 1)), cmap=LOAD_COLOURS)
+            ax.figure.colorbar(shades, ax=ax, label="requests served as relay", shrink=0.7)
+        _draw_network(topology, ax, values)
+    return ax
+
+
+def network(topology: Topology, ax: Axes | None = None) -> Axes:
+    """Draw a topology at its coordinates."""
+    with canvas(ax, *MAP_SIZE) as ax:
+        _draw_network(topology, ax, None)
+    return ax
+
+
+def _draw_network(topology: Topology, ax: Axes, loads: Sequence[float] | None) -> None:
+    places = positions(topology)
+    nx.draw_networkx_edges(topology.graph, places, ax=ax, edge_color="0.6", width=1.0)
+    blue, orange = COLOURS[:2]
+    styles = {
+        NodeKind.REPEATER: ("s", orange, 150, "repeater"),
+        NodeKind.END: ("o", blue, 60, "user"),
+        NodeKind.ROUTER: ("h", "0.7", 150, "router"),
+        NodeKind.PASSIVE: ("D", "0.85", 80, "takes no part"),
+    }
+    for kind, (shape, colour, size, label) in styles.items():
+        at = np.array([places[node.name] for node in topology.nodes.values() if node.kind is kind])
+        if len(at):
+            shaded = kind is NodeKind.REPEATER and loads is not None
+            colours: dict[str, Any] = {"color": colour}
+            if shaded:
+                colours = {"c": loads, "cmap": LOAD_COLOURS, "vmin": 0, "vmax": max(*(loads or ()), 1)}
+            ax.scatter(
+                at[:, 0],
+                at[:, 1],
+                marker=shape,
+                s=size,
+                edgecolors="0.25",
+                linewidths=0.7,
+                zorder=2,
+                label=label,
+                **colours,
+            )
+    _finish_map(topology, ax)
+    _name_nodes(ax, places)
+
+
+def _name_nodes(ax: Axes, places: dict[str, tuple[float, float]]) -> None:
+    """Write each name beside its node, on the side where it covers least."""
+    ax.figure.canvas.draw()
+    points = ax.figure.dpi / 72
+    centres = {name: ax.transData.transform(place) for name, place in places.items()}
+    taken = [_box(x, y, 12 * points, 12 * points) for x, y in centres.values()]
+    for name, (x, y) in centres.items():
+        width, height = 5.2 * points * len(name), 9 * points
+        sides = [(dx, dy) for dy in (1, -1, 0) for dx in (0, 1, -1) if dx or dy]
+        shifts = [(dx * (width / 2 + 7 * points), dy * 12 * points) for dx, dy in sides]
+        boxes = [_box(x + dx, y + dy, width, height) for dx, dy in shifts]
+        best = min(range(len(boxes)), key=lambda number: sum(_overlap(boxes[number], other) for other in taken))
+        taken.append(boxes[best])
+        shift = (shifts[best][0] / points, shifts[best][1] / points)
+        text = ax.annotate(name, places[name], shift, textcoords="offset points", ha="center", va="center", fontsize=7)
+        text.set_path_effects([withStroke(linewidth=2, foreground="white")])
+
+
+def _box(x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
+    return x - width / 2, x + width / 2, y - height / 2, y + height / 2
+
+
+def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
+    return max(0.0, min(a[1], b[1]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[2], b[2]))
+
+
+def _finish_map(topology: Topology, ax: Axes) -> None:
+    ax.margins(0.08)
+    ax.legend(frameon=False, loc="best", fontsize=8)
+    if not _has_places(topology):
+        ax.set_axis_off()
+        return
+    latitude = float(np.mean([node.latitude for node in topology.nodes.values() if node.latitude is not None]))
+    ax.set_aspect(1 / math.cos(math.radians(latitude)), adjustable="datalim")
+    ax.tick_params(left=True, bottom=True, labelleft=True, labelbottom=True)
+    ax.set_xlabel("longitude (degrees east)")
+    ax.set_ylabel("latitude (degrees north)")
+    sns.despine(ax=ax)
+
+
+def _has_places(topology: Topology) -> bool:
+    return all(node.latitude is not None for node in topology.nodes.values())
+
+
+def positions(topology: Topology) -> dict[str, tuple[float, float]]:
+    """Return where to draw each node: longitude and latitude, or a layout where some are unknown."""
+    if _has_places(topology):
+        return {name: (float(node.longitude or 0), float(node.latitude or 0)) for name, node in topology.nodes.items()}
+    laid_out = nx.kamada_kawai_layout(topology.graph, weight="length_km")
+    return {name: (float(x), float(y)) for name, (x, y) in laid_out.items()}
