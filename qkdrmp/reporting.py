@@ -117,6 +117,7 @@ CURVES = {
     "rate.png": "pair_rate_hz",
     "mean_fidelity.png": "fidelity_mean",
     "setup.png": "setup_mean_s",
+    "completion.png": "completion_mean_s",
     "blocking.png": "blocking",
 }
 SAME = 1e-9  # what differs by less differs by rounding

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Self, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
@@ -69,6 +70,8 @@ class Section(BaseModel):
     def _problems_of_place(self, exception: Mapping[str, Any]) -> list[str]:
         given = [place for place in PLACES if place in exception]
         if len(given) != 1 or given[0] not in self.exceptions_by:
+            if not self.exceptions_by:
+                return ["these settings hold everywhere, so there can be no exceptions"]
             alone = f"give {self.exceptions_by[0]} alone"
             return ["give either node or link" if self.exceptions_by == PLACES else alone]
         node, link = exception.get("node", ""), exception.get("link", ("a", "b"))
@@ -166,7 +169,7 @@ class ModelSection(Section):
         if problems:
             raise ValueError("\n".join(problems))
         try:
-            return TypeAdapter(model).validate_python(self.parameters)
+            return _adapter(model).validate_python(self.parameters)
         except ValidationError as error:
             raise ValueError("\n".join(sentences(error, model))) from None
 
@@ -178,6 +181,11 @@ class ModelSection(Section):
         if types[name] in (int, float) and isinstance(value, bool | str):
             return f"{name} = {value!r} must be a {'whole ' if types[name] is int else ''}number"
         return ""
+
+
+@lru_cache
+def _adapter(model: type) -> TypeAdapter[Any]:
+    return TypeAdapter(model)
 
 
 def sentences(error: ValidationError, model: type) -> list[str]:

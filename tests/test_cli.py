@@ -264,7 +264,7 @@ def test_a_sweep_of_connections_says_and_draws_what_matters(folder: Path) -> Non
     found = r"  memories\.t2_s = 0\.1 +pair rate \d+( ± \d+)? per s, fidelity 0\.\d+ ± 0\.\d+, setup 0\.\d+ ms\n"
     assert re.search(found, output), output
     written = {path.name for path in (folder / "results" / "chain").iterdir()}
-    assert written == {"runs.csv", "timings.csv", "summary.csv", "rate.png", "mean_fidelity.png"}
+    assert written == {"runs.csv", "timings.csv", "summary.csv", "rate.png", "mean_fidelity.png", "completion.png"}
     succeeded(qkdrmp("run", "chain.toml"))
     assert written < {path.name for path in (folder / "results" / "chain").iterdir()}
 

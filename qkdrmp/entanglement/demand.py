@@ -211,6 +211,11 @@ class Poisson(Kind):
     users: tuple[tuple[str, str], ...] = ()
     mean_lasts_s: PositiveFloat | None = None
 
+    def __post_init__(self) -> None:
+        for src, dst in self.users:
+            if src == dst:
+                raise ValueError(f"users: '{src}' twice, but a connection needs two users")
+
     def asked(self, users: tuple[str, ...]) -> list[tuple[str, str, Kind]]:
         """Return who asks whom for what."""
         return [(src, dst, self) for src, dst in self.users or permutations(users, 2)]

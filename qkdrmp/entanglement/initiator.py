@@ -110,7 +110,7 @@ class Initiator:
         wish = entry.wish
         self.ledger.note(key_of(entry.id, number), wish.src, "asked")
         self._clocks[entry.id].timeout.start(self.timeout_ticks(wish.dst))
-        self.setup.request(CSR(entry.id, number, wish.src, wish.dst, wish.terms), None)
+        self.setup.request(CSR(entry.id, number, wish.src, wish.dst, wish.terms, self.env.now), None)
 
     def _record(self, entry: Entry) -> Record | None:
         return self.records.get(key_of(entry.id, len(entry.attempts)))

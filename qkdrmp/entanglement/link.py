@@ -141,6 +141,11 @@ class Link(Generic[H]):
             account.update(slot - 1)
             self._restart_users([account])
             return
+        other = self._accounts[1 - end].get(connection)
+        least = account.room
+        if other is None or (least >= other.room and least >= other.at(slot)):
+            account.update(slot - 1)  # what the other end has no room for brings no new turns
+            return
         stream = self._streams.get((connection, connection))
         before = min(stream.rooms(slot)) if stream else 0
         account.update(slot - 1)

@@ -91,13 +91,29 @@ class Physics:
         """Return the factor by which a swap at a node lowers the Werner parameter (above 0)."""
         return 1.0
 
-    def wait_quality(self, qcaps: Sequence[QCap]) -> float:
-        """Return the factor by which waiting in memories lowers the Werner parameter (above 0)."""
+    def waited(self, fidelity: float, seconds: float, left: QCap, right: QCap) -> float:
+        """Return the fidelity of a pair that waits for its mate in a round of purification."""
+        return fidelity
+
+    def wait_quality(self, qcaps: Sequence[QCap], period_s: float) -> float:
+        """Return the factor by which waiting in memories lowers the Werner parameter (above 0).
+
+        `period_s` is the mean time in which the slowest link makes a pair that is ready to be swapped.
+        """
         return 1.0
 
 
 class NoisyPhysics(Physics):
-    """What swaps, purification and waiting do with the gates, readouts and memories that the nodes say they have."""
+    """What swaps, purification and waiting do with the gates, readouts and memories that the nodes say they have.
+
+    Parameters
+    ----------
+    one_way_s : float
+        How long a message takes from one end of the path to the other, in seconds.
+    """
+
+    def __init__(self, one_way_s: float = 0.0) -> None:
+        self.one_way_s = one_way_s
 
     def purified(self, fidelity: float, left: QCap, right: QCap) -> tuple[float, float]:
         """Return success probability and fidelity of a round on two pairs of a fidelity between two nodes."""
@@ -111,15 +127,31 @@ class NoisyPhysics(Physics):
         perfect = BellDiagonal.werner(1.0)
         return werner(swap(perfect, perfect, at.gate_error, at.readout_error).fidelity)
 
-    def wait_quality(self, qcaps: Sequence[QCap]) -> float:
+    def waited(self, fidelity: float, seconds: float, left: QCap, right: QCap) -> float:
+        """Return the fidelity of a pair that waits for its mate in a round of purification."""
+        return (1 + 3 * werner(fidelity) * math.exp(-seconds * (_decay(left) + _decay(right)))) / 4
+
+    def wait_quality(self, qcaps: Sequence[QCap], period_s: float) -> float:
         """Return the factor by which waiting lowers the Werner parameter (above 0).
 
-        Both halves of every pair are taken to wait as long as the slowest link of the path needs for one pair: a rough
-        guess, as nobody knows beforehand how links will fall into step.
+        A rough guess, as nobody knows beforehand how the links will fall into step: every half waits for its herald,
+        which takes as long as a message along the link; all links but the slowest wait for one pair of that one; the
+        ends wait for the word of the last swap, the nodes between them for what comes before it.
         """
-        seconds = max((1 / right.rate for right in qcaps[1:] if right.rate > 0), default=0.0)
-        rates = [(1 / qcap.t1 + 2 / qcap.t2) / 3 for qcap in qcaps]
-        return math.exp(-seconds * sum(left + right for left, right in pairwise(rates)))
+        decay = [_decay(qcap) for qcap in qcaps]
+        links = list(pairwise(decay))
+        slowest = min(range(len(links)), key=lambda index: qcaps[index + 1].rate)
+        herald = self.one_way_s / len(links)
+        waits = [herald + (0.0 if index == slowest else period_s) for index in range(len(links))]
+        lost = sum(wait * (left + right) for wait, (left, right) in zip(waits, links, strict=True))
+        if len(links) > 1:
+            lost += self.one_way_s * (decay[0] + decay[-1] + sum(decay[1:-1]) / 2)
+        return math.exp(-lost)
+
+
+def _decay(qcap: QCap) -> float:
+    """Return how fast a half in a node's memory lowers the Werner parameter, per second."""
+    return (1 / qcap.t1 + 2 / qcap.t2) / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +181,8 @@ def link_plans(left: QCap, right: QCap, physics: Physics) -> list[LinkPlan]:
     quota, pairs, fidelity = min(left.free_memories, right.free_memories), 1.0, right.fidelity
     plans = [LinkPlan(0, pairs, right.rate, fidelity)] if quota and fidelity > 0.25 else []
     for rounds in range(1, quota if plans else 0):
-        success, better = physics.purified(fidelity, left, right)
+        waited = physics.waited(fidelity, pairs / right.rate, left, right) if right.rate > 0 else 0.25
+        success, better = physics.purified(waited, left, right)
         if better <= fidelity + _CLOSE:
             break
         pairs, fidelity = pairs * 2 / success, better
@@ -161,9 +194,10 @@ Choices = Sequence[Sequence[LinkPlan]]
 """For each link the ways to use it, from the fewest rounds to the most."""
 
 
-def quality(qcaps: Sequence[QCap], physics: Physics) -> float:
+def quality(qcaps: Sequence[QCap], physics: Physics, slowest_rate: float) -> float:
     """Return the factor by which swaps and waiting along a path lower the Werner parameter."""
-    return physics.wait_quality(qcaps) * math.prod(physics.swap_quality(qcap) for qcap in qcaps[1:-1])
+    period_s = 1 / slowest_rate if slowest_rate > 0 else math.inf
+    return physics.wait_quality(qcaps, period_s) * math.prod(physics.swap_quality(qcap) for qcap in qcaps[1:-1])
 
 
 def _at_rate(choices: Choices, rate: float) -> list[list[LinkPlan]]:
@@ -244,11 +278,17 @@ def choose(
         If no choice meets both bounds.
     """
     choices = [link_plans(left, right, physics) for left, right in pairwise(qcaps)]
-    kept = quality(qcaps, physics)
     fast = _at_rate(choices, minimum_rate)
-    best = _best_fidelity(fast, kept)
-    if not all(fast) or best < minimum_fidelity - _CLOSE:
-        raise Infeasible(best, _best_rate(choices, kept, minimum_fidelity))
-    # Rounding, or waits that leave nothing, must not ask for more than there is.
-    most = math.prod(werner(plans[-1].fidelity) for plans in fast)
-    return _cheapest(fast, min(most, werner(minimum_fidelity) / kept) if kept else 0.0)
+    slowest = min(qcap.rate for qcap in qcaps[1:])
+    while True:
+        kept = quality(qcaps, physics, slowest)
+        best = _best_fidelity(fast, kept)
+        if not all(fast) or best < minimum_fidelity - _CLOSE:
+            raise Infeasible(best, _best_rate(choices, kept, minimum_fidelity))
+        # Rounding, or waits that leave nothing, must not ask for more than there is.
+        most = math.prod(werner(plans[-1].fidelity) for plans in fast)
+        chosen = _cheapest(fast, min(most, werner(minimum_fidelity) / kept) if kept else 0.0)
+        slower = min(plan.rate for plan in chosen)
+        if slower >= slowest:
+            return chosen
+        slowest = slower  # purified pairs come more slowly, so the others wait longer than reckoned

@@ -92,6 +92,8 @@ class CSR(Message):
     initiator: str
     responder: str
     terms: Terms
+    asked: int = 0
+    """When the Initiator of this network sent it, in ticks."""
     path: tuple[str, ...] = ()
     qcaps: tuple[QCap, ...] = ()
     outer: CSR | None = None

@@ -180,4 +180,4 @@ def plan(
         raise ValueError(f"swap_order must return a tree over the links of the path {path}, not over {tree.links}")
     links = choose(qcaps, minimum_fidelity, minimum_rate, physics)
     stack = compose(connection, attempt, tree, [link.rounds for link in links], need, outer, basis)
-    return Plan(stack, links, end_to_end(links, quality(qcaps, physics)))
+    return Plan(stack, links, end_to_end(links, quality(qcaps, physics, min(link.rate for link in links))))

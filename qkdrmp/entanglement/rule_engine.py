@@ -115,7 +115,11 @@ class RuleEngine(Protocol):
         if record is not None and record.phase is Phase.INSTALLED:
             record.active = max(record.active, tick)
             self.ledger.arm(key, tick)
-            self.ledger.note(key, self.bench.name, f"armed towards {interface.peer}")
+            self.ledger.note(
+                key,
+                self.bench.name,
+                f"armed towards {interface.peer} from trial {interface.allocation.agreements[-1].since}",
+            )
 
     # What other nodes say
 

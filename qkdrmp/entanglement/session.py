@@ -88,6 +88,21 @@ class Session:
         Timers that have run out, kinds of message that have come.
     """
 
+    __slots__ = (
+        "_begun",
+        "_bins",
+        "_rounds",
+        "_timers",
+        "_working",
+        "bench",
+        "counters",
+        "heard",
+        "owner",
+        "progress",
+        "rules",
+        "rung",
+    )
+
     def __init__(self, owner: Owner, bench: Workbench) -> None:
         self.owner = owner
         self.bench = bench

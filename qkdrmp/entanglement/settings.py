@@ -187,7 +187,7 @@ class AllocationSettings(Section):
     same_everywhere: ClassVar[tuple[str, ...]] = ("barrier", "skew_trials", "skew_from_s")
 
     policy: Any = "round-robin"
-    lead: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
+    lead: Literal["auto"] | int = "auto"
     margin_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-4
     barrier: bool = True
     skew_trials: Annotated[int, Field(strict=True, ge=0)] = 0
@@ -200,6 +200,13 @@ class AllocationSettings(Section):
         if not is_own and not (isinstance(value, str) and value in POLICIES):
             hint = did_you_mean(str(value), POLICIES)
             raise ValueError(f"{value!r} must be one of {', '.join(POLICIES)}{hint}, or a subclass of Policy")
+        return value
+
+    @field_validator("lead", mode="before")
+    @classmethod
+    def _check_lead(cls, value: Any) -> Any:
+        if value != "auto" and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+            raise ValueError(f'{value!r} must be "auto" or a whole number of at least 0')
         return value
 
     @model_validator(mode="after")

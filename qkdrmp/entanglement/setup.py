@@ -9,7 +9,7 @@ from typing import cast
 from qkdrmp.entanglement.admission import Admission, Offer
 from qkdrmp.entanglement.interface import Interface
 from qkdrmp.entanglement.layers import Layers
-from qkdrmp.entanglement.link_plan import Infeasible, Physics
+from qkdrmp.entanglement.link_plan import Infeasible, NoisyPhysics
 from qkdrmp.entanglement.messages import CSR, Reason, Reject, Response, Teardown, key_of
 from qkdrmp.entanglement.planning import Plan, null_stack, plan
 from qkdrmp.entanglement.record import Hop, Phase, Record
@@ -20,6 +20,7 @@ from qkdrmp.entanglement.teardown import Teardowns
 from qkdrmp.network.node import Node
 from qkdrmp.network.protocol import Protocol, on
 from qkdrmp.network.transport import Timer, Transport
+from qkdrmp.units import to_seconds
 
 
 class Setup(Protocol):
@@ -36,8 +37,6 @@ class Setup(Protocol):
     layers : Layers
     swap_order : callable
         How this node, as a Responder, orders swaps.
-    physics : Physics
-        What it then reckons with.
 
     Attributes
     ----------
@@ -58,7 +57,6 @@ class Setup(Protocol):
         teardowns: Teardowns,
         layers: Layers,
         swap_order: SwapOrder,
-        physics: Physics,
     ) -> None:
         self.node = node
         self.transport = transport
@@ -68,7 +66,6 @@ class Setup(Protocol):
         self.teardowns = teardowns
         self.layers = layers
         self.swap_order = swap_order
-        self.physics = physics
         self.interfaces: dict[str, Interface] = {}
         self.failed: Callable[[Record, Reject], None] = lambda record, reject: None
         self.established: Callable[[Record, float], None] = lambda record, fidelity: None
@@ -143,7 +140,7 @@ class Setup(Protocol):
         """Ask for a connection through a nested network, of which this is the entry border."""
         terms = replace(csr.terms, need=0 if csr.terms.is_null else None)
         connection = cast(str, after.inner).rpartition("#")[0]
-        inner = CSR(connection, 1, self.node.name, after.peer, terms, outer=csr)
+        inner = CSR(connection, 1, self.node.name, after.peer, terms, self.node.env.now, outer=csr)
         self.request(inner, None, outer=record)
 
     # Answers
@@ -178,7 +175,7 @@ class Setup(Protocol):
             fidelity,
             rate,
             self.swap_order,
-            self.physics,
+            NoisyPhysics(to_seconds(self.node.env.now - csr.asked)),
             None if outer is None else outer.key,
             terms.basis,
         )

@@ -16,7 +16,6 @@ from qkdrmp.entanglement.interface import Interface
 from qkdrmp.entanglement.layers import Layers
 from qkdrmp.entanglement.ledger import Attempt, Entry, Ledger
 from qkdrmp.entanglement.link import Link
-from qkdrmp.entanglement.link_plan import NoisyPhysics
 from qkdrmp.entanglement.messages import VOCABULARY
 from qkdrmp.entanglement.pairs import BellDiagonal, Memory
 from qkdrmp.entanglement.qubits import Device, Qubit, correlations, new_pair
@@ -112,9 +111,7 @@ class EntanglementNetwork:
         teardowns = Teardowns(name, transport, records)
         engine = RuleEngine(bench, records, sharing, teardowns, self.ledger)
         admission = Admission(bench, setup, records)
-        requests = Setup(
-            node, transport, records, admission, engine, teardowns, self.layers, setup.order(), NoisyPhysics()
-        )
+        requests = Setup(node, transport, records, admission, engine, teardowns, self.layers, setup.order())
         sharing.silent = teardowns.give_up_on
         node.install([transport, sharing, teardowns, engine, requests], VOCABULARY)
         initiator = None

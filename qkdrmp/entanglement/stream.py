@@ -41,6 +41,8 @@ class Side(Protocol[_H_contra]):
 class Account:
     """The room of a connection at an end, and how much of it came too late for the slot that has started last."""
 
+    __slots__ = ("_connection", "_late", "_side", "_slot", "room")
+
     def __init__(self, side: Side[H], connection: str) -> None:
         self._side = side
         self._connection = connection
@@ -70,6 +72,8 @@ class Stream:
     The top of the stack is the next success. Each candidate vouches for the slots between the one above it (the top:
     between now) and its own: their turns below `rooms` fail. The bottom stands for what lies behind all candidates.
     """
+
+    __slots__ = ("accounts", "done", "key", "stack")
 
     def __init__(self, key: Key, accounts: tuple[Account, Account]) -> None:
         self.key = key

@@ -31,6 +31,7 @@ SUMMARY_COLUMNS: dict[str, str] = {
     "attempts_mean": "mean number of setup attempts",
     "setup_mean_s": "mean time from asking to the installation at the Initiator, retries included, s",
     "setup_p95_s": "95th percentile of that time, s",
+    "completion_mean_s": "mean time from asking to the last pair, of connections that have all they need, s",
     "pairs_delivered": "end-to-end pairs that both users have",
     "pair_rate_hz": "these, per second after the warm-up",
     "fidelity_mean": "mean true fidelity of these pairs at delivery",
@@ -133,6 +134,8 @@ def summary(network: EntanglementNetwork, warmup: int) -> dict[str, float]:
     reasons = Counter(entry.reason for entry in entries if entry.state is State.REJECTED)
     ended = len(entries) - states[State.UNFINISHED]
     setups = np.array([to_seconds(entry.installed - entry.asked) for entry in entries if entry.installed is not None])
+    finished = [entry for entry in entries if entry.state is State.DELIVERED and entry.wish.terms.need]
+    completions = [to_seconds(entry.done - entry.asked) for entry in finished if entry.done is not None]
     pairs = sum(entry.pairs for entry in entries)
     observed = to_seconds(network.env.now - warmup)
     nothing = float("nan")
@@ -144,6 +147,7 @@ def summary(network: EntanglementNetwork, warmup: int) -> dict[str, float]:
         "attempts_mean": float(np.mean([len(entry.attempts) for entry in entries])) if entries else nothing,
         "setup_mean_s": float(setups.mean()) if len(setups) else nothing,
         "setup_p95_s": float(np.quantile(setups, 0.95)) if len(setups) else nothing,
+        "completion_mean_s": float(np.mean(completions)) if completions else nothing,
         "pairs_delivered": pairs,
         "pair_rate_hz": pairs / observed if observed > 0 else 0.0,
         "fidelity_mean": sum(entry.fidelity_sum for entry in entries) / pairs if pairs else nothing,

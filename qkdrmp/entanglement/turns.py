@@ -23,7 +23,7 @@ Rooms = tuple[int, int]
 Owners = Sequence[str | None]
 """The owners of some trials in a row."""
 
-KEPT = 64
+KEPT = 8
 """So many tables are kept, in case they are asked for again."""
 
 _BLOCK_SLOTS = 64

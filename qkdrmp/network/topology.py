@@ -179,7 +179,8 @@ class Topology:
             span = f"{sum(lengths):.3f} km in all, from {min(lengths):.3f} to {max(lengths):.3f} km each"
             lines.append(f"links: {len(lengths)}, {span}")
         lines.append(f"connected pieces: {nx.number_connected_components(self.graph)}")
-        if lonely := [name for name in self.ends if set(self.repeaters).isdisjoint(self.graph[name])]:
+        relays = {*self.repeaters, *self._named(NodeKind.ROUTER)}
+        if lonely := [name for name in self.ends if relays.isdisjoint(self.graph[name])]:
             lines.append(f"end nodes that touch no repeater: {', '.join(lonely)}")
         if self.source:
             lines.append(f"source: {self.source}")

@@ -21,7 +21,7 @@ WIDEST_NAMES = 40
 LEGEND_LETTERS = 24
 EQUAL = 1e-9
 MAGNITUDES = 50.0  # values that span so much are drawn on a logarithmic axis
-COMPARED = ("pair_rate_hz", "setup_mean_s", "blocking", "fidelity_mean")
+COMPARED = ("pair_rate_hz", "completion_mean_s", "setup_mean_s", "blocking", "fidelity_mean")
 LEAST_POINTS = 3
 PANEL_SIZE, LEGEND_WIDTH = (3.1, 3.4), 1.9
 

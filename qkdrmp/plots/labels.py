@@ -63,6 +63,7 @@ LABELS = {
     "blocking": "rejected connections (share)",
     "attempts_mean": "mean setup attempts",
     "setup_mean_s": "mean setup time (s)",
+    "completion_mean_s": "mean time to the last pair (s)",
     "setup_p95_s": "setup time, 95th percentile (s)",
     "stall_s": "void time of links (s)",
     "wrong_partner": "pairs with wrong partners",

@@ -85,7 +85,7 @@ def milestones(network: EntanglementNetwork, event: str) -> dict[str, int]:
     """Return for each node when an event happened there first, in ticks."""
     found: dict[str, int] = {}
     for milestone in network.ledger.milestones or ():
-        if milestone.event == event:
+        if milestone.event.partition(" from trial ")[0] == event:
             found.setdefault(milestone.node, milestone.tick)
     return found
 

@@ -137,7 +137,11 @@ def test_a_pair_of_two_links_waits_for_the_slower_link_and_for_the_result_of_the
     # R swaps at 950, and its word arrives at 1060. R-B has waited 200 at R and 310 at B, A-R 100 at R and 210 at A.
     # Then all memories are free, and the next slots start at 1150, their swap is at 1250, its result at 1360.
     network = network_of(
-        chain("ARB"), links=CERTAIN, memories={"t1_s": TAU, "t2_s": TAU, "per_interface": 1}, gates=PERFECT
+        chain("ARB"),
+        [{"memories": 1, "minimum_fidelity": 0.26}],
+        links=CERTAIN,
+        memories={"t1_s": TAU, "t2_s": TAU, "per_interface": 1},
+        gates=PERFECT,
     )
     run(network, 0.003)
     expected = [(1060, 820), *((1060 + 300 * n, 620) for n in range(1, 7))]
@@ -458,7 +462,7 @@ def test_the_waits_for_the_next_pair_and_for_the_partners_bit_count_too() -> Non
     # both ends. From then on every round is like this one.
     network = network_of(
         chain("AB"),
-        [{"memories": 2, "minimum_fidelity": 0.86}],
+        [{"memories": 2, "minimum_fidelity": 0.825}],
         links={**CERTAIN, "fidelity": 0.85},
         memories={"t1_s": 5e-3, "t2_s": 5e-3, "per_interface": 2},
         gates=PERFECT,

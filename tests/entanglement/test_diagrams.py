@@ -50,7 +50,8 @@ def between(table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
 
 def when(results: Results, connection: str, node: str, event: str) -> float:
     notes = results.milestones
-    found = notes[(notes["connection"] == connection) & (notes["node"] == node) & (notes["event"] == event)]
+    events = notes["event"].str.partition(" from trial ")[0]
+    found = notes[(notes["connection"] == connection) & (notes["node"] == node) & (events == event)]
     assert len(found) == 1, f"{event} at {node}: {len(found)} times"
     return float(found["time_s"].iloc[0])
 
