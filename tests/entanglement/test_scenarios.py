@@ -15,8 +15,9 @@ import pytest
 from qkdrmp import load_scenario, simulate, sweep
 from qkdrmp.bundled import bundled_names
 from qkdrmp.entanglement import tables
+from qkdrmp.entanglement.link_models import MIM
 from qkdrmp.entanglement.messages import VOCABULARY
-from qkdrmp.entanglement.policies import POLICIES
+from qkdrmp.entanglement.policies import POLICIES, Agreement, Policy
 from qkdrmp.errors import ScenarioError
 from qkdrmp.scenario import EntanglementScenario, Scenario
 from qkdrmp.simulation import Results, check
@@ -260,3 +261,49 @@ def test_several_wrong_things_are_said_each_in_its_line() -> None:
     with pytest.raises(ScenarioError) as caught:
         load_scenario("shared_link").replace({"links.fidelity": 0.2, "memories.per_interface": 0})
     assert len(str(caught.value).splitlines()) == 2
+
+
+# --- What users bring along -------------------------------------------------------------------------------------------
+
+
+class FirstComeTakesMost(Policy):
+    """The connection that has been there longest gets three trials of four; a policy of one method."""
+
+    __slots__ = ()
+
+    def owner(self, trial: int, agreement: Agreement) -> str | None:
+        entries = agreement.entries
+        return entries[0 if trial % 4 else trial // 4 % len(entries)].id if entries else None
+
+
+class Doubled(MIM):
+    """An analyser that tells all four Bell states apart."""
+
+    @property
+    def success_probability(self) -> float:
+        return 2 * super().success_probability
+
+
+def test_a_policy_of_ones_own_shares_the_links() -> None:
+    scenario = load_scenario("shared_link").replace({"allocation.policy": FirstComeTakesMost})
+    results = simulate(scenario, check=True)
+    given = results.allocations.query("link == 'R1-R2'").set_index("connection")["trials"]
+    assert given["A"] > 2 * given["B"] > 0
+    assert results.summary["wrong_partner"] == 0
+
+
+def test_a_link_model_of_ones_own_makes_the_pairs() -> None:
+    plain, doubled = (simulate(load_scenario("chain").replace({"links.model": model})) for model in ("mim", Doubled))
+    assert doubled.links["success_probability"].iloc[0] == pytest.approx(2 * plain.links["success_probability"].iloc[0])
+    assert doubled.connections["rate_hz"].iloc[0] > 1.3 * plain.connections["rate_hz"].iloc[0]
+
+
+def test_policies_of_ones_own_can_be_swept_by_their_names() -> None:
+    runs = sweep(
+        load_scenario("shared_link"),
+        over={"allocation.policy": ["round-robin", FirstComeTakesMost]},
+        replications=2,
+        executor=ThreadPoolExecutor(1),
+        progress=False,
+    )
+    assert list(runs["allocation.policy"].unique()) == ["round-robin", "FirstComeTakesMost"]
