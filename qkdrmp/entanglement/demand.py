@@ -90,6 +90,8 @@ class Asked(Kind):
     def __post_init__(self) -> None:
         if self.src == self.dst:
             raise ValueError(f"src and dst are both '{self.src}', but must be two users")
+        if self.teardown_s is not None and self.teardown_s < self.at_s:
+            raise ValueError(f"teardown_s = {self.teardown_s} must not be before at_s = {self.at_s}")
         if self.id is not None and (not self.id.strip() or set(self.id) & set("/#,")):
             raise ValueError(f"id = {self.id!r} must be some text without '/', '#' and ','")
 
@@ -169,9 +171,15 @@ class Listed:
     connections: tuple[Asked, ...] = ()
 
     def __post_init__(self) -> None:
-        names = [one.id for one in self.connections if one.id is not None]
+        names = self._names
         if doubled := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"connections: the id '{doubled[0]}' is given twice")
+            raise ValueError(
+                f"connections: two have the id '{doubled[0]}' (without one, the second is 'c2', and so on)"
+            )
+
+    @property
+    def _names(self) -> list[str]:
+        return [one.id or f"c{number}" for number, one in enumerate(self.connections, start=1)]
 
     def asked(self, users: tuple[str, ...]) -> list[tuple[str, str, Kind]]:
         """Return who asks whom for what."""
@@ -183,14 +191,15 @@ class Listed:
 
     def processes(self, workload: Workload) -> Iterator[ProcessGenerator]:
         """Yield the process that asks."""
-        planned = [(to_ticks(one.at_s), _asking(one, workload)) for one in self.connections]
+        named = zip(self._names, self.connections, strict=True)
+        planned = [(to_ticks(one.at_s), _asking(name, one, workload)) for name, one in named]
         yield at_times(workload.env, sorted(planned, key=lambda plan: plan[0]))
 
 
-def _asking(one: Asked, workload: Workload) -> Callable[[], object]:
+def _asking(name: str, one: Asked, workload: Workload) -> Callable[[], object]:
     by = {"src": (one.src,), "dst": (one.dst,), "both": (one.src, one.dst)}[one.teardown_by]
     teardown = None if one.teardown_s is None else (to_ticks(one.teardown_s), by)
-    return lambda: workload.ask(wish(one, one.src, one.dst, workload.env.now, id=one.id, teardown=teardown))
+    return lambda: workload.ask(wish(one, one.src, one.dst, workload.env.now, id=name, teardown=teardown))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -129,8 +129,16 @@ class Ledger:
             self.milestones.append(Milestone(connection_of(key), self.env.now, node, event))
 
     def open(self, wish: Wish, path: tuple[str, ...]) -> Entry:
-        """Enter a new connection."""
+        """Enter a new connection.
+
+        Raises
+        ------
+        ValueError
+            If there has been one of this id.
+        """
         id_ = wish.id or f"c{len(self.entries) + 1}"
+        if id_ in self.entries:
+            raise ValueError(f"there is a connection '{id_}' already")
         entry = self.entries[id_] = Entry(id_, wish, path, self.env.now)
         return entry
 

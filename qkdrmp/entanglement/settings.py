@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -237,7 +236,6 @@ class FaultSettings(Section):
     """
 
     exceptions_by: ClassVar[tuple[str, ...]] = ()
-    same_everywhere: ClassVar[tuple[str, ...]] = ("loss", "duplication", "extra_delay_s")
 
     loss: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
     duplication: Probability = 0.0
@@ -300,10 +298,6 @@ class EntanglementSettings(NetworkSettings):
     def lanes(self, link: Link) -> int:
         """Return the memories of the end of a link that has fewer."""
         return min(self.memories.here(node=end, link=link.ends).per_interface for end in link.ends)
-
-    def longest_wait(self) -> float:
-        """Return how long a message may be late, in seconds."""
-        return math.fsum((self.faults.extra_delay_s, self.allocation.margin_s))
 
 
 PRESETS: dict[str, dict[str, Any]] = {}
