@@ -41,28 +41,28 @@ class Side(Protocol[_H_contra]):
 class Account:
     """The room of a connection at an end, and how much of it came too late for the slot that has started last."""
 
-    __slots__ = ("_connection", "_late", "_side", "_slot", "room")
+    __slots__ = ("_connection", "_side", "late", "room", "slot")
 
     def __init__(self, side: Side[H], connection: str) -> None:
         self._side = side
         self._connection = connection
         self.room = 0
-        self._slot = -1
-        self._late = 0
+        self.slot = -1
+        self.late = 0
 
     def at(self, slot: int) -> int:
         """Return the room that the trials of `slot` found, or will find."""
-        return self.room - self._late if slot == self._slot else self.room
+        return self.room - self.late if slot == self.slot else self.room
 
     def update(self, slot: int) -> bool:
         """Look at the room, and say whether it has changed; the change counts after `slot` only."""
         room = self._side.room(self._connection)
         change = room - self.room
         self.room = room
-        if slot > self._slot:
-            self._slot, self._late = slot, change
-        elif slot == self._slot:
-            self._late += change
+        if slot > self.slot:
+            self.slot, self.late = slot, change
+        elif slot == self.slot:
+            self.late += change
         return change != 0
 
 
@@ -84,7 +84,10 @@ class Stream:
     def rooms(self, slot: int) -> Rooms:
         """Return the rooms that the trials of `slot` found, or will find, at both ends."""
         left, right = self.accounts
-        return left.at(slot), right.at(slot)
+        return (
+            left.room - left.late if slot == left.slot else left.room,
+            right.room - right.late if slot == right.slot else right.room,
+        )
 
 
 class Bottom:

@@ -40,6 +40,8 @@ class Turns(NamedTuple):
 
     def eligible(self, rooms: Rooms) -> int:
         """Return how many of them find a memory at both ends; they are the first ones, for both counts ascend."""
+        if self.left is self.right:  # both ends count alike: 1, 2, 3...
+            return min(rooms[0], rooms[1], len(self.lanes))
         return min(bisect_right(self.left, rooms[0]), bisect_right(self.right, rooms[1]))
 
 
@@ -166,7 +168,8 @@ def _alike(owners: Owners) -> dict[Key, Turns]:
     for lane, owner in enumerate(owners):
         if owner is not None:
             lanes.setdefault(owner, []).append(lane)
-    return {(own, own): Turns(has, range(1, len(has) + 1), range(1, len(has) + 1)) for own, has in lanes.items()}
+    orders = {count: range(1, count + 1) for count in map(len, lanes.values())}
+    return {(own, own): Turns(has, orders[len(has)], orders[len(has)]) for own, has in lanes.items()}
 
 
 def _apart(left: Owners, right: Owners) -> dict[Key, Turns]:

@@ -58,7 +58,8 @@ class WorkingRule:
     def holds(self) -> bool:
         """Return whether all its conditions hold."""
         for bin_, n in self.needs:
-            if not bin_.has(n):
+            # Rules are looked through all the time, and mostly for a pair that is not there.
+            if bin_.next not in bin_.pairs or not (n == 1 or bin_.has(n)):
                 return False
         return not self.conditions or all(condition() for condition in self.conditions)
 
