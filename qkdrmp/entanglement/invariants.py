@@ -13,8 +13,7 @@ def check_network(network: EntanglementNetwork) -> None:
     check_allocations(network)
     check_pairs(network)
     check_memories(network)
-    if all(entry.state is not State.UNFINISHED for entry in network.ledger.entries.values()):
-        check_all_free(network)
+    check_over(network)
 
 
 def check_allocations(network: EntanglementNetwork) -> None:
@@ -68,8 +67,8 @@ def check_memories(network: EntanglementNetwork) -> None:
                 require(0 <= share.held <= share.quota, f"{where}: {share.key} holds {share.held} of {share.quota}")
 
 
-def check_all_free(network: EntanglementNetwork) -> None:
-    """Check that nothing is left of connections that are over: to be used a while after the last one has ended."""
+def check_over(network: EntanglementNetwork) -> None:
+    """Check that a node keeps nothing of a connection that is over there."""
     for name, stack in network.stacks.items():
         for record in stack.records.values():
             if record.phase is Phase.OVER:

@@ -26,6 +26,10 @@ class Reason(StrEnum):
     TORN_DOWN = "torn_down"
 
 
+REJECTIONS = tuple(reason for reason in Reason if reason not in (Reason.SILENT, Reason.TORN_DOWN))
+"""Reasons of rejections; the other ones are of aborts."""
+
+
 def key_of(connection: str, attempt: int) -> str:
     """Return what an attempt at a connection is called on the wire and on links."""
     return f"{connection}#{attempt}"

@@ -17,7 +17,7 @@ import pandas as pd
 from qkdrmp.entanglement.allocation import LAU, Barrier
 from qkdrmp.entanglement.interface import Interface
 from qkdrmp.entanglement.ledger import Entry, State
-from qkdrmp.entanglement.messages import CSR, Reason, Termination, connection_of
+from qkdrmp.entanglement.messages import CSR, REJECTIONS, Termination, connection_of
 from qkdrmp.entanglement.policies import Agreement, Policy
 from qkdrmp.entanglement.stack import EntanglementNetwork
 from qkdrmp.network.transport import Letter
@@ -26,7 +26,7 @@ from qkdrmp.units import to_seconds
 SUMMARY_COLUMNS: dict[str, str] = {
     "connections_asked": "connections asked for after the warm-up; all about connections is about these",
     **{f"connections_{state}": f"of these, {state} at the end" for state in State},
-    **{f"rejected_{reason}": f"connections rejected, at last, with the reason {reason}" for reason in Reason},
+    **{f"rejected_{reason}": f"connections rejected, at last, with the reason {reason}" for reason in REJECTIONS},
     "blocking": "share of the connections asked for and ended that were rejected",
     "attempts_mean": "mean number of setup attempts",
     "setup_mean_s": "mean time from asking to the installation at the Initiator, retries included, s",
@@ -142,7 +142,7 @@ def summary(network: EntanglementNetwork, warmup: int) -> dict[str, float]:
     return {
         "connections_asked": len(entries),
         **{f"connections_{state}": states[state] for state in State},
-        **{f"rejected_{reason}": reasons[reason] for reason in Reason},
+        **{f"rejected_{reason}": reasons[reason] for reason in REJECTIONS},
         "blocking": states[State.REJECTED] / ended if ended else nothing,
         "attempts_mean": float(np.mean([len(entry.attempts) for entry in entries])) if entries else nothing,
         "setup_mean_s": float(setups.mean()) if len(setups) else nothing,

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from qkdrmp.entanglement.link_plan import Infeasible, Physics, QCap, bbpssw, werner
+from qkdrmp.entanglement.link_plan import Infeasible, NoisyPhysics, Physics, QCap, bbpssw, werner
 from qkdrmp.entanglement.planning import compose, null_stack, plan
 from qkdrmp.entanglement.rule import OPERATORS, Count, Deliver, Handover, Promote, Purify, Res, Rule, Swap, Terminate
 from qkdrmp.entanglement.ruleset import RuleSetStack
@@ -414,3 +414,38 @@ def test_long_paths_are_planned_too() -> None:
     assert planned.fidelity == pytest.approx(0.8, abs=2e-3)
     assert math.isfinite(planned.rate)
     assert set(planned.stack.rulesets) == set(names(31))
+
+
+# --- Waiting ----------------------------------------------------------------------------------------------------------
+
+
+def memories(*rates: float, t1: float = 10.0, t2: float = 1.0) -> list[QCap]:
+    return [QCap(f"n{i}", rate=rate, fidelity=0.98, t1=t1, t2=t2, free_memories=4) for i, rate in enumerate(rates)]
+
+
+def test_the_halves_of_a_single_link_wait_for_nothing_but_their_herald() -> None:
+    qcaps = memories(math.inf, 100.0)
+    assert NoisyPhysics(0.01).wait_quality(qcaps, 1 / 100) == pytest.approx(math.exp(-2 * 0.01 * 0.7))
+
+
+def test_a_fast_link_waits_for_a_slow_one_and_the_ends_for_the_word_of_the_swap() -> None:
+    qcaps = memories(math.inf, 100.0, 10.0)
+    waits = 2 * (0.01 + 0.1) + 2 * 0.01 + 2 * 0.02 + 0.02 / 2
+    assert NoisyPhysics(0.02).wait_quality(qcaps, 1 / 10) == pytest.approx(math.exp(-0.7 * waits))
+
+
+def test_a_pair_to_be_purified_waits_for_its_mate() -> None:
+    slow, fast = (plan("c", 1, memories(math.inf, rate), 1, 0.985, physics=NoisyPhysics()) for rate in (500.0, 1e6))
+    assert [link.rounds for link in (*fast.links, *slow.links)] == [1, 2]  # what waits gains less
+    with pytest.raises(Infeasible):
+        plan("c", 1, memories(math.inf, 1.0), 1, 0.985, physics=NoisyPhysics())
+
+
+def test_links_wait_longer_for_one_that_purifies() -> None:
+    qcaps = memories(math.inf, 2000.0, 2000.0, 2000.0)
+    plain, better = (plan("c", 1, qcaps, 1, bound, physics=NoisyPhysics()) for bound in (0.5, 0.955))
+    assert better.rate < plain.rate
+    assert better.fidelity >= 0.955
+    alone = math.prod(werner(link.fidelity) for link in better.links)
+    waits = NoisyPhysics().wait_quality(qcaps, 1 / better.rate)
+    assert better.fidelity == pytest.approx((1 + 3 * alone * waits) / 4)

@@ -320,3 +320,10 @@ def test_policies_of_ones_own_can_be_swept_by_their_names() -> None:
         progress=False,
     )
     assert list(runs["allocation.policy"].unique()) == ["round-robin", "FirstComeTakesMost"]
+
+
+@pytest.mark.parametrize("t2_s", [0.02, 0.05, 0.2, 1.0])
+def test_what_the_responder_foresees_is_about_what_comes_out(t2_s: float) -> None:
+    found = simulate(load_scenario("chain").replace({"memories.t2_s": t2_s})).connections.iloc[0]
+    assert found["state"] == "delivered"
+    assert found["foreseen_fidelity"] == pytest.approx(found["fidelity_mean"], abs=0.01)
