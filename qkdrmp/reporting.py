@@ -119,6 +119,7 @@ CURVES = {
     "setup.png": "setup_mean_s",
     "completion.png": "completion_mean_s",
     "blocking.png": "blocking",
+    "stall.png": "stall_s",
 }
 SAME = 1e-9  # what differs by less differs by rounding
 
@@ -149,6 +150,8 @@ def _entanglement_found(group: pd.DataFrame) -> str:
         parts.append(f"blocking {_measured(group['blocking'])}")
     if group["setup_mean_s"].notna().any():
         parts.append(f"setup {_measured(1e3 * group['setup_mean_s'])} ms")
+    if group["stall_s"].any():
+        parts.append(f"stall {_measured(1e3 * group['stall_s'])} ms")
     wrong = group["wrong_partner"].mean()
     return ", ".join(parts) + (f", {wrong:.1f} pairs with wrong partners" if wrong else "")
 

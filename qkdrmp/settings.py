@@ -101,6 +101,29 @@ class Section(BaseModel):
         return section
 
 
+def name_or_own(value: Any, registry: Mapping[str, Any], is_own: bool, own: str) -> Any:
+    """Return a value that is the name of something in a registry, or something of the user's own.
+
+    Parameters
+    ----------
+    value : object
+    registry : mapping of str to object
+    is_own : bool
+        Whether the value will do as it is.
+    own : str
+        What would do as it is, for the error message.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    if not is_own and not (isinstance(value, str) and value in registry):
+        hint = did_you_mean(str(value), registry)
+        raise ValueError(f"{value!r} must be one of {', '.join(registry)}{hint}, or {own}")
+    return value
+
+
 class ModelSection(Section):
     """A section that chooses one of several models by name, with the model's own parameters beside the name.
 

@@ -13,11 +13,10 @@ from qkdrmp.entanglement.pairs import Memory
 from qkdrmp.entanglement.policies import POLICIES, Policy
 from qkdrmp.entanglement.qubits import Device
 from qkdrmp.entanglement.swap_tree import SwapOrder, midpoint, sequential
-from qkdrmp.errors import did_you_mean
 from qkdrmp.network.impairment import Impairment
 from qkdrmp.network.settings import NetworkSettings
 from qkdrmp.network.topology import Link
-from qkdrmp.settings import ModelSection, Section
+from qkdrmp.settings import ModelSection, Section, name_or_own
 from qkdrmp.units import to_ticks
 
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -52,10 +51,7 @@ class LinkSettings(Section):
     @classmethod
     def _check_model(cls, value: Any) -> Any:
         is_own = isinstance(value, type) and issubclass(value, LinkModel)
-        if not is_own and not (isinstance(value, str) and value in LINKS):
-            hint = did_you_mean(str(value), LINKS)
-            raise ValueError(f"{value!r} must be one of {', '.join(LINKS)}{hint}, or a subclass of LinkModel")
-        return value
+        return name_or_own(value, LINKS, is_own, "a subclass of LinkModel")
 
     def build(self, link: Link, speed_m_per_s: float) -> LinkModel:
         """Return the model of a link."""
@@ -146,10 +142,7 @@ class SetupSettings(Section):
     @field_validator("swap_order")
     @classmethod
     def _check_order(cls, value: Any) -> Any:
-        if not callable(value) and not (isinstance(value, str) and value in SWAP_ORDERS):
-            hint = did_you_mean(str(value), SWAP_ORDERS)
-            raise ValueError(f"{value!r} must be one of {', '.join(SWAP_ORDERS)}{hint}, or a function")
-        return value
+        return name_or_own(value, SWAP_ORDERS, callable(value), "a function")
 
     @model_validator(mode="after")
     def _check_times(self) -> Self:
@@ -196,10 +189,7 @@ class AllocationSettings(Section):
     @classmethod
     def _check_policy(cls, value: Any) -> Any:
         is_own = isinstance(value, type) and issubclass(value, Policy)
-        if not is_own and not (isinstance(value, str) and value in POLICIES):
-            hint = did_you_mean(str(value), POLICIES)
-            raise ValueError(f"{value!r} must be one of {', '.join(POLICIES)}{hint}, or a subclass of Policy")
-        return value
+        return name_or_own(value, POLICIES, is_own, "a subclass of Policy")
 
     @field_validator("lead", mode="before")
     @classmethod

@@ -9,13 +9,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from qkdrmp.errors import ScenarioError, did_you_mean
+from qkdrmp.errors import ScenarioError
 from qkdrmp.key_rates import KEY_RATES
 from qkdrmp.network.settings import NetworkSettings
 from qkdrmp.qkd.demand import DEMANDS
 from qkdrmp.qkd.key_pool import Replenish, Thresholds
 from qkdrmp.qkd.scheduling import POLICIES, Policy
-from qkdrmp.settings import ModelSection, Section
+from qkdrmp.settings import ModelSection, Section, name_or_own
 
 Count = Annotated[int, Field(strict=True, ge=0)]
 Positive = Annotated[int, Field(strict=True, ge=1)]
@@ -113,10 +113,7 @@ class QueueSettings(Section):
     @field_validator("policy")
     @classmethod
     def _check_policy(cls, value: Any) -> Any:
-        if not callable(value) and not (isinstance(value, str) and value in POLICIES):
-            hint = did_you_mean(str(value), POLICIES)
-            raise ValueError(f"{value!r} must be one of {', '.join(POLICIES)}{hint}, or a function")
-        return value
+        return name_or_own(value, POLICIES, callable(value), "a function")
 
     def function(self) -> Policy:
         """Return the policy as a function."""
