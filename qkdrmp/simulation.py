@@ -107,7 +107,8 @@ class Results:
         tables: dict[str, pd.DataFrame] = self.__dict__.get("tables", {})
         if name in tables:
             return tables[name]
-        if name in RECORDS:
+        scenario = self.__dict__.get("scenario")  # not there yet while a copy is being made
+        if scenario is not None and name in FAMILIES[scenario.kind].records:
             raise NotRecorded(f"{name} were not recorded: call simulate(..., {name}=True)")
         raise AttributeError(f"results have no '{name}'; the tables are {', '.join(tables)}")
 

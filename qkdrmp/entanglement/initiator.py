@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from qkdrmp.entanglement.ledger import Attempt, Entry, Ledger, State
-from qkdrmp.entanglement.messages import CSR, Reason, Reject, key_of
+from qkdrmp.entanglement.messages import CSR, Reason, Reject, Response, key_of
 from qkdrmp.entanglement.record import Phase, Record
 from qkdrmp.entanglement.records import Records
 from qkdrmp.entanglement.settings import SetupSettings
@@ -109,7 +110,10 @@ class Initiator:
         entry.armed = entry.armed_at = 0
         wish = entry.wish
         self.ledger.note(key_of(entry.id, number), wish.src, "asked")
-        self._clocks[entry.id].timeout.start(self.timeout_ticks(wish.dst))
+        patience = self.timeout_ticks(wish.dst)
+        if wish.terms.until is not None:
+            patience = min(patience, max(1, wish.terms.until - self.env.now))
+        self._clocks[entry.id].timeout.start(patience)
         self.setup.request(CSR(entry.id, number, wish.src, wish.dst, wish.terms, self.env.now), None)
 
     def _record(self, entry: Entry) -> Record | None:
@@ -150,13 +154,17 @@ class Initiator:
 
     # What comes of them
 
-    def _established(self, record: Record, fidelity: float) -> None:
+    def _established(self, record: Record, response: Response) -> None:
         entry = self.ledger.entries[record.connection]
         if entry.state is not State.UNFINISHED:  # the other user has hung up before this one knew of the connection
             self.teardowns.terminate(record, completed=False)
             return
         entry.attempts[-1].ended = entry.installed = self.env.now
-        entry.foreseen = fidelity
+        entry.attempts[-1].detail = "; ".join(
+            f"{left.node}-{right.node}: {right.rate:.6g} pairs/s of fidelity {right.fidelity:.6g}"
+            for left, right in pairwise(response.qcaps)
+        )
+        entry.foreseen = response.fidelity
         clocks = self._clocks[entry.id]
         clocks.timeout.cancel()
         if entry.wish.terms.is_null:

@@ -44,7 +44,7 @@ class Setup(Protocol):
         By neighbour.
     failed, established : callable
         Called at the Initiator with the record of its attempt: it was rejected (with the REJECT), it is installed
-        (with the fidelity that the Responder foresees).
+        (with the RESPONSE).
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Setup(Protocol):
         self.swap_order = swap_order
         self.interfaces: dict[str, Interface] = {}
         self.failed: Callable[[Record, Reject], None] = lambda record, reject: None
-        self.established: Callable[[Record, float], None] = lambda record, fidelity: None
+        self.established: Callable[[Record, Response], None] = lambda record, response: None
         self._hold_ticks: Callable[[str, str], int] = lambda initiator, responder: 0
 
     def connect(self, interfaces: dict[str, Interface], hold_ticks: Callable[[str, str], int]) -> None:
@@ -250,7 +250,7 @@ class Setup(Protocol):
         elif response.outer is not None:
             self.take_response(response.outer)
         else:
-            self.established(record, response.fidelity)
+            self.established(record, response)
 
     # Rejection
 

@@ -74,7 +74,7 @@ ATTEMPT_COLUMNS: dict[str, str] = {
     "ended_s": "when the Initiator knew how it went, s",
     "outcome": "installed, or the reason why not",
     "rejected_by": "node that rejected it",
-    "detail": "more about the reason",
+    "detail": "more about the reason; what a null setup found out",
     "estimated_s": "when the rejecting node expected to have room, s",
     "available_s": "when it had room, s",
 }

@@ -253,3 +253,21 @@ def test_pairs_of_the_first_connection_stay_away_for_the_stall_and_no_longer(lea
     at = [pair.tick for pair in deliveries(network) if pair.connection == "c1"]
     gap = max(np.diff(at)) - SLOT
     assert gap == stall(ROUND_TRIP, lead)
+
+
+def test_a_null_setup_brings_back_what_the_links_can_do() -> None:
+    network = network_of(chain("ARB"), [{"pairs": 0, "memories": 3}], links={**CERTAIN, "fidelity": 0.9})
+    run(network, 0.01)
+    # A trial takes 100 us and always succeeds; three memories try at once.
+    said = "A-R: 30000 pairs/s of fidelity 0.9; R-B: 30000 pairs/s of fidelity 0.9"
+    assert entry_of(network).attempts[0].detail == said
+
+
+@pytest.mark.parametrize(("within_us", "state"), [(441, "delivered"), (439, "rejected")])
+def test_a_connection_that_is_not_installed_in_time_is_given_up(within_us: int, state: str) -> None:
+    network = network_of(chain("ARB"), [{"pairs": 3, "within_s": within_us * 1e-6}], links=CERTAIN, gates=PERFECT)
+    run(network, 0.2)
+    entry = entry_of(network)
+    assert entry.state == state
+    if state == "rejected":
+        assert (entry.reason, len(entry.attempts), entry.done) == ("timeout", 1, within_us * US)
