@@ -174,6 +174,8 @@ class Initiator:
 
     def _aborted(self, record: Record, reason: Reason) -> None:
         entry = self.ledger.entries[record.connection]
+        if record.attempt != len(entry.attempts):
+            return  # the Initiator has given up that attempt long ago, and is at another one
         attempt = entry.attempts[-1]
         if attempt.ended is None:
             attempt.reason, attempt.ended = reason, self.env.now
