@@ -65,15 +65,17 @@ def merge(active: tuple[Entry, ...], leading: tuple[Entry, ...], other: tuple[En
 
     An entry that one end has not (yet) or not any longer is left out; one whose weight or priority changed is new.
     """
-    common = [entry for entry in leading if entry in other]
-    return tuple([e for e in active if e in common] + [e for e in common if e not in active])
+    wanted, known = set(other).intersection(leading), set(active)
+    return tuple([e for e in active if e in wanted] + [e for e in leading if e in wanted and e not in known])
 
 
 def places(before: Agreement, entries: tuple[Entry, ...]) -> tuple[int, ...]:
     """Return the place of each entry: the one it had in the agreement `before`, or the lowest that is free."""
-    old = {entry: place for entry, place in zip(before.entries, before.places, strict=True) if entry in entries}
+    staying = set(entries)
+    old = {entry: place for entry, place in zip(before.entries, before.places, strict=True) if entry in staying}
     new = [entry for entry in entries if entry not in old]
-    free = islice((place for place in count() if place not in old.values()), len(new))
+    held = set(old.values())
+    free = islice((place for place in count() if place not in held), len(new))
     taken = old | dict(zip(new, free, strict=True))
     return tuple(taken[entry] for entry in entries)
 
@@ -219,7 +221,7 @@ class LinkEnd:
     def _review(self) -> tuple[Message, ...]:
         """Open an epoch if one is due: for a removal, or for an addition that the last one has not offered."""
         gone = any(self._wanted.get(entry.id) != entry for entry in self.active)
-        offered = self.active + self._closed[0].next
+        offered = {*self.active, *self._closed[0].next}
         fresh = any(entry not in offered for entry in self._wanted.values())
         return self._open() if (gone or fresh) and not self.waiting else ()
 
