@@ -101,10 +101,9 @@ class Interface:
         """Memories that are in nobody's quota."""
         return self.memories - sum(share.quota for share in self.shares.values())
 
-    def hold(self, key: str, quota: int) -> Share:
+    def hold(self, key: str, quota: int) -> None:
         """Set memories aside for a connection."""
-        share = self.shares[key] = Share(self, key, quota)
-        return share
+        self.shares[key] = Share(self, key, quota)
 
     def dismiss(self, key: str) -> None:
         """Let a connection go, with its quota; halves still to be heralded are given up as they come."""
@@ -125,8 +124,10 @@ class Interface:
         self._tell_watchers()
 
     def _tell_watchers(self) -> None:
+        if not self._watched:
+            return
         free = self.free
-        for memories, freed in self._watched if self._watched else ():
+        for memories, freed in self._watched:
             if memories <= free:
                 freed()
         self._watched = [one for one in self._watched if one[0] > free]

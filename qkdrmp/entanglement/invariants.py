@@ -72,5 +72,6 @@ def check_over(network: EntanglementNetwork) -> None:
     for name, stack in network.stacks.items():
         for record in stack.records.values():
             if record.phase is Phase.OVER:
-                require(not record.shares, f"{name}: {record.key} is over and still has memories")
+                kept = [interface.peer for interface in record.interfaces if record.key in interface.shares]
+                require(not kept, f"{name}: {record.key} is over and still has memories towards {', '.join(kept)}")
                 require(record.session is None, f"{name}: {record.key} is over and still at work")

@@ -7,6 +7,7 @@ the correlations <XX>, -<YY> and <ZZ>, which are all 1 for Phi+: every Pauli cha
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import exp
 from typing import Literal, Protocol
 
@@ -58,26 +59,32 @@ class Device:
     gate_error: float = 0.0
     readout_error: float = 0.0
 
-    def __post_init__(self) -> None:
-        per_tick = 1 / TICKS_PER_SECOND
-        rates = per_tick / self.memory.t1_s, per_tick / self.memory.t2_s
-        object.__setattr__(self, "amplitude_rate", rates[0])
-        object.__setattr__(self, "phase_rate", rates[1])
-        object.__setattr__(self, "mean_rate", (rates[0] + 2 * rates[1]) / 3)
-        swapped = correlations(swap(PERFECT, PERFECT, self.gate_error, self.readout_error))
-        object.__setattr__(self, "swap_factors", swapped)
-        object.__setattr__(self, "swap_quality", sum(swapped) / 3)
+    # Looked up at every wait and swap, so each is worked out once.
 
-    amplitude_rate: float = 0.0
-    """1/T1 per tick (derived)."""
-    phase_rate: float = 0.0
-    """1/T2 per tick (derived)."""
-    mean_rate: float = 0.0
-    """How fast a Werner parameter shrinks, per tick (derived): the mean over the three correlations."""
-    swap_factors: Correlations = (1.0, 1.0, 1.0)
-    """What a swap here multiplies the correlations by (derived)."""
-    swap_quality: float = 1.0
-    """What a swap here multiplies the Werner parameter by (derived)."""
+    @cached_property
+    def amplitude_rate(self) -> float:
+        """1/T1, per tick."""
+        return 1 / TICKS_PER_SECOND / self.memory.t1_s
+
+    @cached_property
+    def phase_rate(self) -> float:
+        """1/T2, per tick."""
+        return 1 / TICKS_PER_SECOND / self.memory.t2_s
+
+    @cached_property
+    def mean_rate(self) -> float:
+        """How fast a Werner parameter shrinks, per tick: the mean over the three correlations."""
+        return (self.amplitude_rate + 2 * self.phase_rate) / 3
+
+    @cached_property
+    def swap_factors(self) -> Correlations:
+        """What a swap here multiplies the correlations by."""
+        return correlations(swap(PERFECT, PERFECT, self.gate_error, self.readout_error))
+
+    @cached_property
+    def swap_quality(self) -> float:
+        """What a swap here multiplies the Werner parameter by."""
+        return sum(self.swap_factors) / 3
 
 
 class Occupied(Protocol):
@@ -192,6 +199,12 @@ def give_up(qubit: Qubit) -> None:
     pair = qubit.pair
     pair.halves = [None if half is qubit else half for half in pair.halves]
     pair.x = pair.y = pair.z = 0.0
+
+
+def discard(qubit: Qubit) -> None:
+    """Give up a half, and free its memory."""
+    give_up(qubit)
+    qubit.share.release()
 
 
 def purify(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from qkdrmp.entanglement.interface import Interface, Share
+from qkdrmp.entanglement.interface import Interface
 from qkdrmp.entanglement.messages import PurifyResult, SwapResult, Terms, key_of
 from qkdrmp.entanglement.planning import Plan
-from qkdrmp.entanglement.qubits import Qubit, give_up
+from qkdrmp.entanglement.qubits import Qubit, discard
 from qkdrmp.entanglement.session import Session
 from qkdrmp.network.transport import Timer
 
@@ -72,7 +72,6 @@ class Record:
     path: tuple[str, ...] = ()
     plan: Plan | None = None
     session: Session | None = None
-    shares: list[Share] = field(default_factory=list)
     expiry: Timer | None = None
     queue: list[SwapResult | PurifyResult] = field(default_factory=list)
     early: list[tuple[str, Qubit]] = field(default_factory=list)
@@ -106,11 +105,11 @@ class Record:
         """Set memories aside."""
         self.phase = Phase.HELD
         if not self.terms.is_null:
-            self.shares = [interface.hold(self.key, self.terms.memories) for interface in self.interfaces]
+            for interface in self.interfaces:
+                interface.hold(self.key, self.terms.memories)
 
     def release(self) -> None:
         """Give the memories back."""
-        self.shares = []
         for interface in self.interfaces:
             interface.dismiss(self.key)
 
@@ -124,7 +123,6 @@ class Record:
             self.session.stop()
             self.session = None
         for _, qubit in self.early:
-            give_up(qubit)
-            qubit.share.release()
+            discard(qubit)
         self.early.clear()
         self.queue.clear()

@@ -9,7 +9,7 @@ from qkdrmp.entanglement.ledger import Ledger
 from qkdrmp.entanglement.messages import PurifyResult, SwapResult
 from qkdrmp.entanglement.pairs import Basis
 from qkdrmp.entanglement.policies import Entry
-from qkdrmp.entanglement.qubits import Qubit, give_up
+from qkdrmp.entanglement.qubits import Qubit, discard
 from qkdrmp.entanglement.record import Phase, Record
 from qkdrmp.entanglement.records import Records
 from qkdrmp.entanglement.ruleset import RuleSet
@@ -51,8 +51,7 @@ class Work:
         """Give a pair to the connection around this one, which may not be installed here yet."""
         around = self.record.outer
         if around is None or around.phase is Phase.OVER:
-            give_up(qubit)
-            qubit.share.release()
+            discard(qubit)
         elif around.session is None:
             around.early.append((partner, qubit))
         else:

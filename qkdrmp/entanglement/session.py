@@ -13,7 +13,7 @@ import numpy as np
 from qkdrmp.entanglement.bins import Bin
 from qkdrmp.entanglement.messages import PurifyResult, SwapResult
 from qkdrmp.entanglement.pairs import Basis
-from qkdrmp.entanglement.qubits import Device, Qubit, believed_after, give_up, purify
+from qkdrmp.entanglement.qubits import Device, Qubit, believed_after, discard, purify
 from qkdrmp.network.environment import Environment
 from qkdrmp.network.transport import Timer, Transport
 
@@ -171,7 +171,7 @@ class Session:
         for timer in self._timers.values():
             timer.cancel()
         for qubit in kept:
-            self.free(qubit)
+            discard(qubit)
 
     def work(self) -> None:
         """Run rules until none of them is ready."""
@@ -203,11 +203,6 @@ class Session:
         if bin_.results and number in bin_.results:
             self.take_swap(bin_.results.pop(number))
 
-    def free(self, qubit: Qubit) -> None:
-        """Give up a pair and its memory."""
-        give_up(qubit)
-        qubit.share.release()
-
     def believed(self, qubit: Qubit) -> float:
         """Return the fidelity a pair is believed to have now."""
         qubit.settle(self.bench.env.now)
@@ -238,4 +233,4 @@ class Session:
             self.put(after, number, round_.qubit)
         else:
             after.leave_out(number)
-            self.free(round_.qubit)
+            discard(round_.qubit)

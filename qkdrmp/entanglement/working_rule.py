@@ -8,7 +8,7 @@ from typing import Any
 
 from qkdrmp.entanglement.bins import Bin
 from qkdrmp.entanglement.messages import SwapResult
-from qkdrmp.entanglement.qubits import Qubit, join
+from qkdrmp.entanglement.qubits import Qubit, discard, join
 from qkdrmp.entanglement.rule import (
     OPERATORS,
     Action,
@@ -178,7 +178,7 @@ def _promote(session: Session, action: Promote, places: Places) -> Callable[[Tak
 
 def _free(session: Session, action: Free, places: Places) -> Callable[[Taken], None]:
     i = places[action.pair][0]
-    return lambda taken: session.free(taken[i])
+    return lambda taken: discard(taken[i])
 
 
 def _settimer(session: Session, action: SetTimer, places: Places) -> Callable[[Taken], None]:
