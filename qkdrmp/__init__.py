@@ -3,15 +3,20 @@
 import importlib
 from types import ModuleType
 
+from qkdrmp.design import latin_hypercube
 from qkdrmp.errors import QKDRMPError, ScenarioError, TopologyError
+from qkdrmp.experiment import Experiment, load_experiment
 from qkdrmp.network.formats import load_topology, save_topology
 from qkdrmp.network.topology import Link, Node, NodeKind, Topology
-from qkdrmp.scenario import Scenario, load_scenario
+from qkdrmp.scenario import Scenario
+from qkdrmp.scenario_file import load_scenario
 from qkdrmp.simulation import Results, StuckPoolWarning, check, simulate
 from qkdrmp.statistics import summarise
-from qkdrmp.sweep import SweepFailed, SweepInterrupted, sweep
+from qkdrmp.store import StoreError
+from qkdrmp.sweep import SweepFailed, SweepInterrupted, SweepWarning, sweep
 
 __all__ = [
+    "Experiment",
     "Link",
     "Node",
     "NodeKind",
@@ -19,13 +24,17 @@ __all__ = [
     "Results",
     "Scenario",
     "ScenarioError",
+    "StoreError",
     "StuckPoolWarning",
     "SweepFailed",
     "SweepInterrupted",
+    "SweepWarning",
     "Topology",
     "TopologyError",
     "check",
     "ladder",
+    "latin_hypercube",
+    "load_experiment",
     "load_scenario",
     "load_topology",
     "plots",

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
+import shlex
 import sys
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
 import click
-import pandas as pd
 
 import qkdrmp
 from qkdrmp.bundled import bundled_names
 from qkdrmp.errors import QKDRMPError
+from qkdrmp.experiment import STORE
 from qkdrmp.network.formats import load_topology
+from qkdrmp.plan import Plan
 from qkdrmp.reporting import REPORTS, save_all, summary_lines, told
-from qkdrmp.scenario import SCENARIOS, Scenario, load_scenario
+from qkdrmp.scenario import SCENARIOS, Scenario
+from qkdrmp.scenario_file import load_scenario
 from qkdrmp.simulation import FAMILIES, Results, check, run_once
-from qkdrmp.statistics import summarise
-from qkdrmp.sweep import Sweep, SweepInterrupted, processes
+from qkdrmp.sweep import SweepInterrupted, SweepWarning, carry_out
+from qkdrmp.workers import processes
 
 # Pictures go to files; no window is ever opened.
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -29,6 +38,8 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 NAMES_SHOWN = 6
+HOW_NOT_WHAT = ("jobs", "cluster", "restart")
+"""Options that change how a sweep is carried out, but not what comes out."""
 
 out_option = click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for results.  [default: results/NAME]"
@@ -160,40 +171,81 @@ def ladder(
 @click.argument("name_or_file")
 @out_option
 @click.option("--replications", type=click.IntRange(min=1), help="Runs of each cell.  [default: the scenario's]")
+@click.option("--precision", type=float, help="Add runs until intervals are within this share of the mean, e.g. 0.05.")
+@click.option("--of", metavar="FIGURE", help="Figure for --precision.  [default: requests or pairs delivered]")
+@click.option("--most", type=click.IntRange(min=2), help="Most runs of a cell for --precision.  [default: 100]")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one for each core]")
+@click.option("--cluster", metavar="ADDRESS", help="Run on a dask cluster, such as tcp://127.0.0.1:8786.")
+@click.option("--restart", is_flag=True, help="Discard the runs that the folder has.")
 @seed_option
-def sweep(name_or_file: str, out: Path | None, replications: int | None, jobs: int | None, seed: int) -> None:
-    """Run a scenario over its grid; write tables and figures."""
+def sweep(
+    name_or_file: str, out: Path | None, jobs: int | None, cluster: str | None, restart: bool, seed: int, **rule: Any
+) -> None:
+    """Run a scenario at all its points; write tables and figures.
+
+    Each finished run is kept at once. Stopped and started again, a sweep goes on from there; with more values or
+    replications it only runs what is new.
+    """
     scenario = load_scenario(name_or_file)
-    plan = Sweep(scenario, replications=replications, seed=seed)
+    plan = Plan(scenario, seed=seed, **rule)
     folder = _folder(out, scenario)
     cells = plan.planned // plan.replications
     click.echo(f"{scenario.name}: {cells} cells x {plan.replications} replications = {plan.planned} runs, seed {seed}")
     _foresee_sweep(plan)
+    if restart:
+        (folder / STORE).unlink(missing_ok=True)
     begun = time.perf_counter()
     try:
-        with processes(jobs) as executor:
-            runs, timings = plan.run(executor, progress=sys.stderr.isatty())
+        with _executor(jobs, cluster) as executor, warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always", SweepWarning)
+            found = carry_out(plan, folder, executor, progress=sys.stderr.isatty(), command=_command())
     except SweepInterrupted as interruption:
-        if interruption.runs.empty:
-            _fail(str(interruption), EXIT_INTERRUPTED)
-        _write_runs(interruption.runs, interruption.timings, folder)
-        _fail(f"{interruption}; they are in {folder / 'runs.csv'}", EXIT_INTERRUPTED)
+        found_so_far = "" if interruption.experiment.runs.empty else f"; they are in {folder / 'runs.csv'}"
+        _fail(f"{interruption}{found_so_far}", EXIT_INTERRUPTED)
     wall = time.perf_counter() - begun
-    _write_runs(runs, timings, folder)
-    summarise(runs, plan.swept).to_csv(folder / "summary.csv", index=False)
-    pictures = save_all(REPORTS[scenario.kind].of_sweep(runs, plan), folder)
+    for warning in heard:
+        click.echo(f"warning: {warning.message}")
+    pictures = save_all(REPORTS[scenario.kind].of_sweep(found.runs, plan), folder)
     # The shorter durations are part of the longest: their events are the same ones.
-    events = runs.loc[runs["duration_s"] == runs["duration_s"].max(), "events"].sum()
-    click.echo(f"{len(runs)} runs in {wall:.1f} s ({len(timings)} simulations, {events:,} events)")
-    for line in told(runs, scenario.kind):
+    events = found.runs.loc[found.runs["duration_s"] == found.runs["duration_s"].max(), "events"].sum()
+    click.echo(f"{len(found.runs)} runs in {wall:.1f} s ({len(found.timings)} simulations, {events:,.0f} events)")
+    for line in told(found.runs, scenario.kind):
         click.echo(line)
-    click.echo(f"written to {folder}: {', '.join(['runs.csv', 'timings.csv', 'summary.csv', *pictures])}")
+    click.echo(f"written to {folder}: {', '.join([*(f'{table}.csv' for table in found.tables), *pictures])}")
 
 
-def _write_runs(runs: pd.DataFrame, timings: pd.DataFrame, folder: Path) -> None:
-    runs.to_csv(folder / "runs.csv", index=False)
-    timings.to_csv(folder / "timings.csv", index=False)
+@contextmanager
+def _executor(jobs: int | None, address: str | None) -> Iterator[Executor | Callable[[], Executor]]:
+    if address is None:
+        yield partial(processes, jobs)
+        return
+    if jobs is not None:
+        raise click.UsageError("Give --jobs or --cluster, not both.")
+    with _extra("cluster").cluster(address) as executor:
+        yield executor
+
+
+def _extra(name: str) -> ModuleType:
+    """Return a module of this package that needs packages of the extra of the same name."""
+    try:
+        return importlib.import_module(f"qkdrmp.{name}")
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("qkdrmp"):
+            raise
+        _fail(f"this needs the package {error.name}: pip install 'qkdrmp[{name}]'", EXIT_USAGE)
+
+
+def _command() -> str:
+    """Return the command that is being carried out, with all that its results depend on."""
+    context = click.get_current_context()
+    words = ["qkdrmp", str(context.info_name)]
+    for parameter in context.command.params:
+        value = context.params.get(str(parameter.name))
+        if isinstance(parameter, click.Argument):
+            words.append(str(value))
+        elif value not in (None, False) and parameter.name not in HOW_NOT_WHAT:
+            words += [parameter.opts[-1], str(value)]
+    return shlex.join(words)
 
 
 def _foresee(scenario: Scenario) -> None:
@@ -201,10 +253,12 @@ def _foresee(scenario: Scenario) -> None:
         click.echo(f"foreseen: {sentence}")
 
 
-def _foresee_sweep(plan: Sweep) -> None:
-    for task in plan.tasks[:: plan.replications]:  # the first replication of each cell
-        where = ", ".join(f"{path} = {value}" for path, value in plan.label(task).items() if path != "duration_s")
-        for sentence in check(task.scenario):
+def _foresee_sweep(plan: Plan) -> None:
+    for cell in plan.cells:
+        where = ", ".join(
+            f"{path} = {value}" for path, value in cell.labels(plan.swept).items() if path != "duration_s"
+        )
+        for sentence in check(cell.scenario):
             click.echo(f"foreseen{' with ' if where else ''}{where}: {_shortened(sentence)}")
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 
 import qkdrmp
+from qkdrmp.plan import Plan
 from qkdrmp.simulation import Results, run_once
 from qkdrmp.statistics import half_width
-from qkdrmp.sweep import Sweep
 
 Picture = tuple[str, Any]
 """The name of a file, and the axes of what goes into it."""
@@ -40,7 +40,7 @@ class Report:
     title: str
     records: tuple[str, ...]
     of_run: Callable[[Results], Iterator[Picture]]
-    of_sweep: Callable[[pd.DataFrame, Sweep], Iterator[Picture]]
+    of_sweep: Callable[[pd.DataFrame, Plan], Iterator[Picture]]
     found: Callable[[pd.DataFrame], str]
 
 
@@ -89,14 +89,14 @@ def _no_pictures(results: Results) -> Iterator[Picture]:
     yield from ()
 
 
-def _qkd_sweep(runs: pd.DataFrame, plan: Sweep) -> Iterator[Picture]:
+def _qkd_sweep(runs: pd.DataFrame, plan: Plan) -> Iterator[Picture]:
     yield "throughput.png", qkdrmp.plots.throughput(runs)
     yield "wait.png", qkdrmp.plots.wait(runs)
-    last = plan.tasks[-plan.replications]  # the first replication of the last cell
-    results = run_once(last.scenario, last.seed)
-    where = ", ".join(f"{path} = {value}" for path, value in plan.label(last).items())
+    last, seed = plan.cells[-1], plan.seed_of(0)
+    results = run_once(last.scenario, seed)
+    where = ", ".join(f"{path} = {value}" for path, value in last.labels(plan.swept).items())
     axes = qkdrmp.plots.load(results.nodes, last.scenario.topology)
-    axes.set_title(f"{plan.scenario.name}: one run with {where}, seed {last.seed}", fontsize=9)
+    axes.set_title(f"{plan.scenario.name}: one run with {where}, seed {seed}", fontsize=9)
     yield "load.png", axes
 
 
@@ -130,7 +130,7 @@ def _entanglement_run(results: Results) -> Iterator[Picture]:
         yield "fidelity.png", qkdrmp.plots.fidelity_histogram(results)
 
 
-def _entanglement_sweep(runs: pd.DataFrame, plan: Sweep) -> Iterator[Picture]:
+def _entanglement_sweep(runs: pd.DataFrame, plan: Plan) -> Iterator[Picture]:
     for number, (name, figure) in enumerate(CURVES.items()):
         if number == 0 or _differs(runs[figure]):
             yield name, qkdrmp.plots.readable(runs, figure)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -18,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from qkdrmp.bundled import resolve
+from qkdrmp.design import Point, latin_hypercube
 from qkdrmp.entanglement.layers import networks_of
 from qkdrmp.entanglement.settings import PRESETS as ENTANGLEMENT_PRESETS
 from qkdrmp.entanglement.settings import EntanglementSettings
@@ -27,10 +26,28 @@ from qkdrmp.network.settings import NetworkSettings
 from qkdrmp.qkd.settings import PRESETS as QKD_PRESETS
 from qkdrmp.qkd.settings import QKDSettings
 from qkdrmp.qkd.stack import TAKES_PART, has_pools
-from qkdrmp.settings import Section, sentences
+from qkdrmp.settings import ModelSection, Section, sentences
 from qkdrmp.units import to_seconds
 
 LONGEST_S = 1e15
+
+
+class Range(BaseModel):
+    """A range of numbers, for a Latin hypercube.
+
+    Attributes
+    ----------
+    low, high : int or float
+        Its ends; whole numbers are drawn if both are whole.
+    scale : str
+        In what it is even: ``linear`` or ``log``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    low: int | float
+    high: int | float
+    scale: Literal["linear", "log"] = "linear"
 
 
 class SweepSettings(BaseModel):
@@ -38,24 +55,75 @@ class SweepSettings(BaseModel):
 
     Attributes
     ----------
-    over : dict of str to list
-        Values for each swept field, by its path in the scenario; all combinations are run.
+    over : dict of str to list or Range
+        Values for each swept field, by its path in the scenario; all combinations are run. With `latin_hypercube` a
+        field may also have a `Range`.
+    points : list of dict
+        Points to run instead of a grid: each a table of fields, by their path, and their values.
+    latin_hypercube : int, optional
+        Number of points of a Latin hypercube over `over`, instead of all combinations.
     replications : int
-        How often each combination is run, with other random numbers each time.
+        How often each point is run, with other random numbers each time; at least so often with `precision`.
+    precision : float, optional
+        Replications are added at each point until the 95 % interval of the figure `of` is at most this share of the
+        mean to either side.
+    of : str, optional
+        The figure for `precision`; by default the family's own, such as ``requests_delivered``.
+    most : int
+        No point gets more replications than this.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    over: dict[str, list[Any]] = {}
+    over: dict[str, Any] = {}
+    points: list[dict[str, Any]] = []
+    latin_hypercube: Annotated[int, Field(strict=True, ge=1)] | None = None
     replications: Annotated[int, Field(strict=True, ge=1)] = 1
+    precision: Annotated[float, Field(gt=0)] | None = None
+    of: str | None = None
+    most: Annotated[int, Field(strict=True, ge=2)] = 100
 
     @field_validator("over")
     @classmethod
-    def _check_values(cls, over: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        for path, values in over.items():
-            if not values:
-                raise ValueError(f"{path} needs at least one value")
-        return over
+    def _check_values(cls, over: dict[str, Any]) -> dict[str, list[Any] | Range]:
+        return {path: _values(path, values) for path, values in over.items()}
+
+    @model_validator(mode="after")
+    def _check_design(self) -> Self:
+        if self.points and (self.over or self.latin_hypercube):
+            raise ValueError("give either points, or over")
+        ranges = [path for path, values in self.over.items() if isinstance(values, Range)]
+        if ranges and self.latin_hypercube is None:
+            raise ValueError(f"over: {ranges[0]} is a range: give latin_hypercube, the number of points, or a list")
+        return self
+
+    def design(self, seed: int) -> Mapping[str, Any] | list[Point]:
+        """Return a grid, or the points to run; those of a Latin hypercube are drawn by `seed`."""
+        if self.points:
+            return self.points
+        if self.latin_hypercube is None:
+            return self.over
+        return latin_hypercube(
+            {path: _limits(values) for path, values in self.over.items()}, self.latin_hypercube, seed
+        )
+
+
+def _values(path: str, values: Any) -> list[Any] | Range:
+    """Return the values of a swept field, or the range that a table describes."""
+    if isinstance(values, Mapping) and "low" in values:
+        try:
+            return Range.model_validate(values)
+        except ValidationError as error:
+            raise ValueError("\n".join(f"{path}: {line}" for line in sentences(error, Range))) from None
+    if isinstance(values, str | Mapping) or not isinstance(values, Sequence):
+        raise ValueError(f"{path} = {values!r} must be a list, or a range such as {{ low = 4, high = 64 }}")
+    if not values:
+        raise ValueError(f"{path} needs at least one value")
+    return list(values)
+
+
+def _limits(values: list[Any] | Range) -> Sequence[Any]:
+    return (values.low, values.high, values.scale) if isinstance(values, Range) else values
 
 
 class Scenario(NetworkSettings):
@@ -83,6 +151,7 @@ class Scenario(NetworkSettings):
     preset: str | None = None
     sweep: SweepSettings = SweepSettings()
 
+    # What the scenario was made from: a copy with changes is made from that, changed.
     _raw: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
@@ -134,9 +203,30 @@ class Scenario(NetworkSettings):
             If there is no such field, or a value is not allowed.
         """
         raw = copy_of(self._raw)
-        for path, value in changes.items():
+        # The parameters of a model go with the model, so those that are given with another one come after it.
+        for path, value in sorted(changes.items(), key=lambda change: not change[0].endswith(".model")):
+            if path.endswith(".model") and value != self.value(path):
+                self._drop_parameters(raw, path.removesuffix(".model"))
             _set(raw, path.split("."), value.item() if isinstance(value, np.generic) else value)
         return type(self).from_mapping(raw, where=self.name)  # type: ignore[return-value]
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Return what the scenario was made from: a structure like that of a scenario file, the topology an object."""
+        return copy_of(self._raw)
+
+    def value(self, path: str) -> Any:
+        """Return the value of a field by its path, such as ``pools.capacity``; None if nothing is said of it."""
+        value: Any = self
+        for part in path.split("."):
+            inside = isinstance(value, ModelSection) and part not in type(value).model_fields
+            value = getattr(value.build() if inside else value, part, None)
+        return value
+
+    def _drop_parameters(self, raw: dict[str, Any], section: str) -> None:
+        """Take the parameters of its model out of a section; exceptions keep theirs."""
+        given, own = raw.get(section), type(getattr(self, section, None))
+        if isinstance(given, dict) and issubclass(own, ModelSection):
+            raw[section] = {name: given[name] for name in given.keys() & own.model_fields if name != "parameters"}
 
     @staticmethod
     def from_mapping(raw: Mapping[str, Any], where: str = "scenario", folder: Path | None = None) -> Scenario:
@@ -236,27 +326,6 @@ class EntanglementScenario(Scenario, EntanglementSettings):
 
 
 SCENARIOS: dict[str, type[Scenario]] = {"qkd": QKDScenario, "entanglement": EntanglementScenario}
-
-
-def load_scenario(name_or_path: str | Path) -> Scenario:
-    """Return a bundled scenario, or the one a TOML file describes.
-
-    Raises
-    ------
-    ScenarioError
-        If there is no such scenario, or with one sentence for each thing that is wrong in it.
-    """
-    path = resolve("scenarios", name_or_path, ScenarioError)
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ScenarioError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ScenarioError(f"{path}: cannot be read as text: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(f"{path}: is not valid TOML: {error}") from None
-    raw.setdefault("name", path.stem)
-    return Scenario.from_mapping(raw, where=str(path), folder=path.parent)
 
 
 def copy_of(raw: Mapping[str, Any]) -> dict[str, Any]:

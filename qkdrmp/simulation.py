@@ -67,17 +67,20 @@ class Family:
         What it can record.
     warning : type
         Of the warnings about how a run ended.
+    figure : str
+        What a sweep is about, unless it is told: a figure of `Run.summary`.
     """
 
     start: Callable[[Any, int, Collection[str]], Run]
     foresee: Callable[[Any], list[str]]
     records: tuple[str, ...]
     warning: type[RunWarning]
+    figure: str
 
 
 FAMILIES: Mapping[str, Family] = {
-    "qkd": Family(QKDRun, foresee, ("messages", "levels"), StuckPoolWarning),
-    "entanglement": Family(EntanglementRun, foresee_entanglement, ("messages", "pairs"), RunWarning),
+    "qkd": Family(QKDRun, foresee, ("messages", "levels"), StuckPoolWarning, "requests_delivered"),
+    "entanglement": Family(EntanglementRun, foresee_entanglement, ("messages", "pairs"), RunWarning, "pair_rate_hz"),
 }
 
 

@@ -1,243 +1,102 @@
-"""Sweeps: a grid of scenarios, each run several times, into one tidy table.
+"""Sweeps: many scenarios, each run several times, into one tidy table.
 
 Runs that differ only in their duration are one simulation: a run of 0.6 s has, on its way, been a run of 0.1 s with the
 same seed, and what the table says of that is noted as it passes. Every replication has the same random numbers at
-every point of the grid (common random numbers), so that differences between points are not differences in luck.
+every point (common random numbers), so that differences between points are not differences in luck.
 """
 
 from __future__ import annotations
 
-import itertools
-import signal
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, as_completed
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from multiprocessing import resource_tracker
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
 from typing import Any
 
-import loky
-import numpy as np
 import pandas as pd
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
-from qkdrmp.errors import QKDRMPError, ScenarioError
-from qkdrmp.randomness import replication_seed
+from qkdrmp.errors import QKDRMPError, ScenarioError, did_you_mean
+from qkdrmp.experiment import STORE, Experiment, gather
+from qkdrmp.fingerprint import changes
+from qkdrmp.plan import Cell, Plan, Task
 from qkdrmp.scenario import Scenario
-from qkdrmp.simulation import start
-from qkdrmp.units import to_ticks
+from qkdrmp.store import Failure, Store, StoreError
+from qkdrmp.workers import Done, Workers, WorkersGone, processes
 
-DURATION = "duration_s"
-# Marks executors that are killed if a sweep is left: loky cannot bear tasks that have been cancelled before.
-KILLED = "killed_if_left"
-NOT_TO_SWEEP = ("kind", "name", "description", "sweep")
+CHANGES_TOLD, SHORT = 3, 30
+ELSEWHERE = "give another folder (--out), or start anew (--restart, or delete the file)"
+DISAGREEMENTS = {
+    "version": "its runs were made by another version, and two versions are not mixed",
+    "scenario": "its runs are of another scenario",
+    "values": "a swept value is something else than it was, by its source",
+}
 
 
 class SweepInterrupted(QKDRMPError):
-    """A sweep was stopped by the user.
+    """A sweep was stopped, by the user or for want of workers.
 
     Attributes
     ----------
-    runs, timings : pandas.DataFrame
-        The tables of the runs that were finished.
+    experiment : Experiment
+        With the runs that were finished.
     """
 
-    def __init__(self, runs: pd.DataFrame, timings: pd.DataFrame, planned: int) -> None:
-        super().__init__(f"the sweep was interrupted after {len(runs)} of {planned} runs")
-        self.runs = runs
-        self.timings = timings
+    def __init__(self, reason: str, experiment: Experiment, planned: int) -> None:
+        done = len(experiment.runs)
+        again = "; started again, the sweep goes on from there" if experiment.folder and done else ""
+        super().__init__(f"{reason} after {done} of {planned} runs{again}")
+        self.experiment = experiment
 
 
 class SweepFailed(QKDRMPError):
-    """A run of a sweep ended with an error; the cause is attached."""
+    """All runs of a sweep ended with an error."""
 
 
-@dataclass(frozen=True)
-class Task:
-    """One simulation, with the durations at which its figures are noted.
-
-    Parameters
-    ----------
-    scenario : Scenario
-        With the longest of the durations.
-    point : dict of str to object
-        The values of the swept fields, the duration left out.
-    durations_s : tuple of float
-        In rising order.
-    replication, seed : int
-    """
-
-    scenario: Scenario
-    point: dict[str, Any]
-    durations_s: tuple[float, ...]
-    replication: int
-    seed: int
-
-
-def run_task(task: Task) -> tuple[list[dict[str, Any]], float]:
-    """Return the figures at each duration of a task, and the wall time it took in seconds."""
-    begun = time.perf_counter()
-    run = start(task.scenario, task.seed)
-    figures = []
-    for duration_s in task.durations_s:
-        run.advance(to_ticks(duration_s))
-        figures.append(dict(run.summary()))
-    return figures, time.perf_counter() - begun
-
-
-class Sweep:
-    """A sweep, planned and checked.
-
-    Parameters
-    ----------
-    scenario : Scenario
-    over : mapping of str to sequence, optional
-        Values for each swept field, by its path in the scenario; all combinations are run. By default what the
-        scenario's own sweep section says.
-    replications : int, optional
-        Runs of each combination; by default what the scenario says.
-    seed : int
-        Seed of the whole sweep; each replication has one of its own, derived from it.
-
-    Attributes
-    ----------
-    swept : list of str
-        The columns that tell the cells apart.
-    tasks : list of Task
-    planned : int
-        Number of runs, that is of rows in the table.
-
-    Raises
-    ------
-    ScenarioError
-        If a swept field does not exist, or one of its values is not allowed.
-    """
-
-    def __init__(
-        self,
-        scenario: Scenario,
-        over: Mapping[str, Sequence[Any]] | None = None,
-        replications: int | None = None,
-        seed: int = 1,
-    ) -> None:
-        self.scenario = scenario
-        over = scenario.sweep.over if over is None else over
-        self.over = {path: _checked_values(path, values) for path, values in over.items()}
-        self.replications = scenario.sweep.replications if replications is None else replications
-        self.seed = seed
-        for name, number, least in (("replications", self.replications, 1), ("seed", seed, 0)):
-            if not isinstance(number, int | np.integer) or number < least:
-                raise ScenarioError(f"{name} = {number!r} must be a whole number, {least} or more")
-        self.swept = list(dict.fromkeys((*self.over, DURATION)))
-        self.tasks = list(self._tasks())
-
-    @property
-    def planned(self) -> int:
-        """See the class."""
-        return sum(len(task.durations_s) for task in self.tasks)
-
-    def _tasks(self) -> Iterator[Task]:
-        seeds = [replication_seed(self.seed, number) for number in range(self.replications)]
-        given = self.over.get(DURATION, [self.scenario.duration_s])
-        durations = tuple(sorted(self.scenario.replace({DURATION: duration_s}).duration_s for duration_s in given))
-        others = {path: values for path, values in self.over.items() if path != DURATION}
-        for values in itertools.product(*others.values()):
-            point = dict(zip(others, values, strict=True))
-            scenario = self.scenario.replace({**point, DURATION: durations[-1]})
-            for number, seed in enumerate(seeds):
-                yield Task(scenario, point, durations, number, seed)
-
-    def run(self, executor: Executor | None = None, progress: bool = True) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Run everything; return the table of runs and the table of wall times.
-
-        Parameters
-        ----------
-        executor : concurrent.futures.Executor, optional
-            Where to run it; by default one process for each core of this machine.
-        progress : bool
-            Whether to show a progress bar.
-
-        Raises
-        ------
-        SweepInterrupted
-            On Ctrl-C, with what was finished.
-        SweepFailed
-            If a run ended with an error, such as one in a policy of the user's own.
-        """
-        done: dict[int, tuple[list[dict[str, Any]], float]] = {}
-        try:
-            with tqdm(total=self.planned, unit="run", disable=not progress, desc=self.scenario.name) as bar:
-                for number, outcome in self._outcomes(executor):
-                    done[number] = outcome
-                    bar.update(len(outcome[0]))
-        except KeyboardInterrupt:
-            raise SweepInterrupted(self._runs(done), self._timings(done), self.planned) from None
-        return self._runs(done), self._timings(done)
-
-    def _outcomes(self, executor: Executor | None) -> Iterator[tuple[int, tuple[list[dict[str, Any]], float]]]:
-        with nullcontext(executor) if executor is not None else processes() as chosen:
-            with _ctrl_c_later():
-                futures: dict[Future[Any], int] = {
-                    chosen.submit(run_task, task): number for number, task in enumerate(self.tasks)
-                }
-            try:
-                for future in as_completed(futures):
-                    yield futures[future], self._result(future, self.tasks[futures[future]])
-            finally:
-                for future in futures if not hasattr(chosen, KILLED) else ():
-                    future.cancel()
-
-    def _result(self, future: Future[Any], task: Task) -> Any:
-        try:
-            return future.result()
-        except QKDRMPError:
-            raise
-        except Exception as error:
-            where = ", ".join(f"{path} = {value}" for path, value in self.label(task).items())
-            run = f"{self.scenario.name}: the run with {where}, seed {task.seed}"
-            raise SweepFailed(f"{run}, failed: {type(error).__name__}: {error}") from error
-
-    def _runs(self, done: Mapping[int, tuple[list[dict[str, Any]], float]]) -> pd.DataFrame:
-        rows = [
-            {**self._cell(self.tasks[number], duration), **figures}
-            for number, (all_figures, _) in sorted(done.items())
-            for duration, figures in zip(self.tasks[number].durations_s, all_figures, strict=True)
-        ]
-        return pd.DataFrame(rows)
-
-    def label(self, task: Task, duration_s: float | None = None) -> dict[str, Any]:
-        """Return the swept fields of a task with their values, as they are in the table."""
-        values = {**task.point, DURATION: task.durations_s[-1] if duration_s is None else duration_s}
-        return {path: _label(values[path]) for path in self.swept}
-
-    def _cell(self, task: Task, duration_s: float) -> dict[str, Any]:
-        return {**self.label(task, duration_s), "replication": task.replication, "seed": task.seed}
-
-    def _timings(self, done: Mapping[int, tuple[list[dict[str, Any]], float]]) -> pd.DataFrame:
-        rows = [
-            {**self._cell(self.tasks[number], self.tasks[number].durations_s[-1]), "wall_s": wall}
-            for number, (_, wall) in sorted(done.items())
-        ]
-        return pd.DataFrame(rows)
+class SweepWarning(UserWarning):
+    """A sweep is not all that was asked for: runs failed, it cannot be resumed, or intervals are wider than wanted."""
 
 
 def sweep(
     scenario: Scenario,
-    over: Mapping[str, Sequence[Any]] | None = None,
+    over: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]] | None = None,
     replications: int | None = None,
     seed: int = 1,
-    executor: Executor | None = None,
+    *,
+    folder: str | Path | None = None,
+    executor: Executor | Callable[[], Executor] | None = None,
+    precision: float | None = None,
+    of: str | None = None,
+    most: int | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Run a scenario at all combinations of some fields' values, several times each.
+    """Run a scenario at many points, several times each.
 
     Parameters
     ----------
-    scenario, over, replications, seed
-        See `Sweep`.
-    executor : concurrent.futures.Executor, optional
-        Where to run it; by default one process for each core of this machine.
+    scenario : Scenario
+    over : mapping or sequence, optional
+        Values for each swept field, by its path in the scenario, of which all combinations are run; or a list of
+        points, each a mapping from paths to values, as `latin_hypercube` makes it. By default what the scenario's own
+        sweep section says.
+    replications : int, optional
+        Runs of each point, with other random numbers each time; by default what the scenario says.
+    seed : int
+        Seed of the whole sweep; each replication has one of its own, derived from it.
+    folder : path, optional
+        Where each finished run is kept at once, and in the end the tables. Started again, the sweep only runs what is
+        missing; a run that failed is tried again. What the folder has of other points is kept for later.
+    executor : concurrent.futures.Executor or callable, optional
+        Where to run it, or a function that makes an executor, which is called again if a worker died and the executor
+        with it; by default one process for each core of this machine.
+    precision : float, optional
+        Replications are added to each point until the 95 % interval of the figure `of` is at most this share of its
+        mean to either side, 0.05 for 5 %.
+    of : str, optional
+        The figure for `precision`; by default requests_delivered or pair_rate_hz.
+    most : int, optional
+        The most replications of a point that `precision` may ask for; by default 100.
     progress : bool
         Whether to show a progress bar.
 
@@ -245,60 +104,211 @@ def sweep(
     -------
     pandas.DataFrame
         One row a run: the swept fields under their path, ``duration_s``, ``replication``, the ``seed`` with which
-        `simulate` repeats the run, and its figures (for the QKD family see ``qkd.tables.SUMMARY_COLUMNS``). The table
-        is the same on any executor.
+        `simulate` repeats the run, whether it ``failed`` (it then has no figures), and its figures (see
+        ``qkd.tables.SUMMARY_COLUMNS`` and ``entanglement.tables.SUMMARY_COLUMNS``). The table is the same on any
+        executor, and whether or not the sweep was interrupted on the way.
+
+    Raises
+    ------
+    ScenarioError
+        If a swept field does not exist, or one of its values is not allowed.
+    StoreError
+        If the folder has runs of another scenario or another version of the package, or another sweep is using it.
+    SweepInterrupted
+        On Ctrl-C, or if the workers are gone, with what was finished.
+    SweepFailed
+        If no run came to an end without an error, such as one in a policy of one's own.
+
+    Warns
+    -----
+    SweepWarning
+        If runs failed, if the sweep cannot be resumed, or if an interval is wider than asked for.
     """
-    return Sweep(scenario, over, replications, seed).run(executor, progress)[0]
+    plan = Plan(scenario, over, replications, seed, precision=precision, of=of, most=most)
+    return carry_out(plan, None if folder is None else Path(folder), executor, progress).runs
 
 
-def _label(value: Any) -> Any:
-    """Return how a swept value is written in the table: functions and objects by their name."""
-    if callable(value):
-        return getattr(value, "__name__", type(value).__name__)
-    if value is None or isinstance(value, str | int | float):
-        return value
-    # The default text of an object is its address, which is another one in every run.
-    return type(value).__name__ if str(value) == object.__repr__(value) else str(value)
+def carry_out(
+    plan: Plan,
+    folder: Path | None = None,
+    executor: Executor | Callable[[], Executor] | None = None,
+    progress: bool = True,
+    command: str = "",
+) -> Experiment:
+    """Run what is missing of a plan; return everything. For parameters, errors and warnings see `sweep`.
+
+    Parameters
+    ----------
+    command : str
+        What a user would write to run it again, if it is not a call of `sweep`.
+    """
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    with Store(None if folder is None else folder / STORE) as store:
+        agree(plan, store)
+        counts = [plan.replications] * len(plan.cells)
+        try:
+            with Workers(plan.simulate, executor or processes) as workers, Progress(plan, progress) as bar:
+                while tasks := list(missing(plan, store, counts)):
+                    bar.expect(sum(len(task.durations_s) for task in tasks), _rows(plan, counts))
+                    _work(tasks, store, workers, bar)
+                    counts = _enough(plan, store, counts)
+        except (KeyboardInterrupt, WorkersGone) as error:
+            found = gather(plan, store, counts, folder, command)
+            raise SweepInterrupted(str(error) or "the sweep was interrupted", found, plan.planned) from None
+        found = gather(plan, store, counts, folder, command)
+        _tell(plan, found)
+    return found
 
 
-def _checked_values(path: str, values: Any) -> list[Any]:
-    """Return the values of one swept field, those of numpy as plain numbers."""
-    if path.partition(".")[0] in NOT_TO_SWEEP:
-        raise ScenarioError(f"sweep.over: {path} cannot be swept, because it does not change a run")
-    if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
-        raise ScenarioError(f"sweep.over: {path} = {values!r} must be a list")
-    plain = [value.item() if isinstance(value, np.generic) else value for value in values]
-    labels = [_label(value) for value in plain]
-    repeated = [label for number, label in enumerate(labels) if label in labels[:number]]
-    if not plain:
-        raise ScenarioError(f"sweep.over: {path} needs at least one value")
-    if repeated:
-        raise ScenarioError(f"sweep.over: {path} has two values called {repeated[0]!r}, which nobody could tell apart")
-    return plain
+def _rows(plan: Plan, counts: Sequence[int]) -> int:
+    return sum(count * len(cell.durations_s) for cell, count in zip(plan.cells, counts, strict=True))
 
 
-@contextmanager
-def _ctrl_c_later() -> Iterator[None]:
-    """Hold Ctrl-C back for a moment; processes that are started in it leave it to the one that started them."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    resource_tracker.ensure_running()  # lets Ctrl-C through again when it starts, so it had better run already
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def _tell(plan: Plan, found: Experiment) -> None:
+    """Warn of what is not as it was asked for.
+
+    Raises
+    ------
+    SweepFailed
+        If all runs failed.
+    """
+    if failed := len(found.failures):
+        first = found.failures.iloc[0]
+        where = ", ".join(f"{name} = {first[name]}" for name in (*plan.swept, "seed"))
+        what = f"{failed} of {len(found.runs)} runs failed; the one with {where}: {first['error']}"
+        if failed == len(found.runs):
+            raise SweepFailed(f"{plan.scenario.name}: {what}")
+        warnings.warn(f"{plan.scenario.name}: {what}", SweepWarning, stacklevel=4)
+    if rule := plan.precision:
+        cells = found.runs.groupby(plan.swept, sort=False, dropna=False)[rule.of]
+        wide = sum(not rule.is_reached(list(values)) for _, values in cells)
+        if wide:
+            told = f"the interval of {rule.of} is wider than {rule.share:g} of the mean in {wide} of {len(cells)} cells"
+            warnings.warn(f"{plan.scenario.name}: {told}, after {rule.most} replications", SweepWarning, stacklevel=4)
 
 
-@contextmanager
-def processes(jobs: int | None = None) -> Iterator[Executor]:
-    """Return an executor with `jobs` processes on this machine; by default one for each core."""
-    own = loky.ProcessPoolExecutor(jobs, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
-    setattr(own, KILLED, True)
-    try:
-        yield own
-    except BaseException:
-        own.shutdown(wait=True, kill_workers=True)
-        raise
-    own.shutdown(wait=True)
+def agree(plan: Plan, store: Store) -> None:
+    """Make sure that the runs of a store are runs of a plan, and let it know what further ones have in common.
+
+    Raises
+    ------
+    StoreError
+        If they are not, with what has changed.
+    """
+    facts = plan.facts()
+    known = {name: store.facts(name) or {} for name in facts}
+    if store.runs:
+        both = known["values"].keys() & facts["values"].keys()
+        before, now = ({**side, "values": {name: side["values"][name] for name in both}} for side in (known, facts))
+        for name, sentence in DISAGREEMENTS.items():
+            if changed := list(changes(before[name], now[name])):
+                raise StoreError(f"{store.path}: {sentence} ({_told(changed)}); {ELSEWHERE}")
+        if plan.no_source is not None:
+            raise StoreError(f"{store.path}: the sweep cannot go on, because {plan.no_source}; {ELSEWHERE}")
+    elif store.path is not None and plan.no_source is not None:
+        warnings.warn(f"this sweep cannot be resumed, because {plan.no_source}", SweepWarning, stacklevel=4)
+    store.forgive()
+    for name, content in facts.items():
+        store.know(name, {**known["values"], **content} if name == "values" else content)
+
+
+def _told(changed: list[tuple[str, Any, Any]]) -> str:
+    """Return what has changed, in words."""
+    told = [
+        f"{path} was {before!r}, is {now!r}" if max(map(len, map(repr, (before, now)))) <= SHORT else f"{path} changed"
+        for path, before, now in changed[:CHANGES_TOLD]
+    ]
+    more = len(changed) - CHANGES_TOLD
+    return ", ".join(told + ([f"and {more} more"] if more > 0 else []))
+
+
+def missing(plan: Plan, store: Store, counts: Sequence[int]) -> Iterator[Task]:
+    """Yield what is not in a store yet: first the first replication of each cell, then the second, and so on."""
+    for replication in range(max(counts, default=0)):
+        seed = plan.seed_of(replication)
+        for cell, count in zip(plan.cells, counts, strict=True):
+            simulation = cell.simulation(seed)
+            durations = tuple(
+                duration_s
+                for duration_s in cell.durations_s
+                if (simulation, duration_s) not in store.runs and (simulation, duration_s) not in store.failures
+            )
+            if replication < count and durations:
+                yield Task(cell.scenario, cell.point, durations, seed, simulation)
+
+
+def _work(tasks: Sequence[Task], store: Store, workers: Workers[Task, Any], bar: Progress) -> None:
+    """Carry out tasks and keep each at once."""
+    for number, done in workers.outcomes(tasks):
+        task = tasks[number]
+        if isinstance(done.result, Failure):
+            store.fail(task.simulation, task.durations_s, done.result)
+        else:
+            store.add(task.simulation, dict(zip(task.durations_s, done.result, strict=True)), done.wall_s)
+        bar.saw(task, done)
+
+
+def _enough(plan: Plan, store: Store, counts: Sequence[int]) -> list[int]:
+    """Return how many replications of each cell there should be after those that are in a store."""
+    rule = plan.precision
+    if rule is None:
+        return list(counts)
+    wanted = []
+    for cell, count in zip(plan.cells, counts, strict=True):
+        wanted.append(max(rule.wanted(values) for values in _samples(plan, store, cell, count, rule.of)))
+    return wanted
+
+
+def _samples(plan: Plan, store: Store, cell: Cell, count: int, of: str) -> Iterator[list[float]]:
+    """Yield the values of a figure in all replications of a cell, for each of its durations; nan for those failed.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such figure.
+    """
+    simulations = [cell.simulation(plan.seed_of(replication)) for replication in range(count)]
+    for duration_s in cell.durations_s:
+        rows = [store.runs.get((simulation, duration_s), {}) for simulation in simulations]
+        for row in rows:
+            if row and of not in row:
+                raise ScenarioError(f"of = '{of}' is no figure of these runs{did_you_mean(of, row)}: {', '.join(row)}")
+        yield [row.get(of, float("nan")) for row in rows]
+
+
+class Progress:
+    """A progress bar that counts runs, failures among them, and events per second.
+
+    Parameters
+    ----------
+    plan : Plan
+    shown : bool
+    """
+
+    def __init__(self, plan: Plan, shown: bool) -> None:
+        self._bar = tqdm(total=0, unit="run", disable=not shown, desc=plan.scenario.name)
+        self._begun = time.perf_counter()
+        self._failed, self._events = 0, 0
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def expect(self, runs: int, of: int) -> None:
+        """Say how many runs are still to come, of how many in all."""
+        self._bar.total = of
+        self._bar.n = self._bar.initial = max(self._bar.n, of - runs)
+        self._bar.refresh()
+
+    def saw(self, task: Task, done: Done[Any]) -> None:
+        """Count what came of a task."""
+        if isinstance(done.result, Failure):
+            self._failed += len(task.durations_s)
+        else:
+            self._events += dict(done.result[-1]).get("events", 0)
+        speed = self._events / (time.perf_counter() - self._begun)
+        self._bar.set_postfix_str(f"{self._failed} failed, {speed:,.0f} events/s", refresh=False)
+        self._bar.update(len(task.durations_s))

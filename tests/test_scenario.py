@@ -11,7 +11,8 @@ import qkdrmp
 from qkdrmp.errors import ScenarioError
 from qkdrmp.key_rates import BB84Sifted, Constant
 from qkdrmp.network.topology import Link, Node, Topology
-from qkdrmp.scenario import QKDScenario, Scenario, load_scenario
+from qkdrmp.scenario import QKDScenario, Scenario
+from qkdrmp.scenario_file import load_scenario
 from qkdrmp.simulation import check, simulate
 
 BASE = 'topology = "line"\nduration_s = 1\n'
@@ -338,7 +339,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
     "swept field with one value": (BASE + '[sweep.over]\n"pools.capacity" = 3', ["must be a list"]),
     "swept field without quotes": (
         BASE + "[sweep.over]\npools.capacity = [3]",
-        ["sweep.over.pools = {", "must be a list"],
+        ["sweep.over: pools = {", "must be a list"],
     ),
     "matrix: unknown users": (
         BASE + '[demand]\nmodel = "poisson"\nmatrix = [{src = "Alise", dst = "R", rate_per_s = 1}]',
@@ -471,7 +472,7 @@ def test_a_key_rate_object_must_be_one(model: Any) -> None:
 
 def test_an_object_has_no_parameters_beside_it() -> None:
     with pytest.raises(ScenarioError, match="unknown field 'rate_bps' beside a key-rate model object"):
-        load_scenario("line").replace({"key_rate.model": BB84Sifted()})
+        load_scenario("line").replace({"key_rate.model": BB84Sifted(), "key_rate.rate_bps": 500})
 
 
 # Lists of requests

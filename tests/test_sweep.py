@@ -1,6 +1,8 @@
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,11 +11,27 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import qkdrmp
-from qkdrmp import Scenario, ScenarioError, SweepFailed, SweepInterrupted, load_scenario, simulate, sweep
+from qkdrmp import (
+    Scenario,
+    ScenarioError,
+    StoreError,
+    SweepFailed,
+    SweepInterrupted,
+    SweepWarning,
+    latin_hypercube,
+    load_scenario,
+    simulate,
+    sweep,
+)
+from qkdrmp.fingerprint import model_version
 from qkdrmp.key_rates import BB84Sifted, Constant
+from qkdrmp.plan import Plan
 from qkdrmp.qkd.request import KeyRequest
 from qkdrmp.qkd.tables import SUMMARY_COLUMNS
-from qkdrmp.sweep import Sweep, processes
+from qkdrmp.statistics import half_width
+from qkdrmp.store import Store
+from qkdrmp.sweep import carry_out
+from qkdrmp.workers import processes
 
 
 class Here(Executor):
@@ -64,31 +82,32 @@ def workers() -> Iterator[Executor]:
 
 def test_the_columns_are_the_swept_fields_the_run_and_its_figures(scenario: Scenario) -> None:
     runs = runs_of(scenario, {"queue.policy": ["fcfs"], "pools.capacity": [4, 8]})
-    expected = ["queue.policy", "pools.capacity", "duration_s", "replication", "seed", *SUMMARY_COLUMNS]
+    expected = ["queue.policy", "pools.capacity", "duration_s", "replication", "seed", "failed", *SUMMARY_COLUMNS]
     assert list(runs.columns) == expected
     assert list(runs["pools.capacity"]) == [4, 4, 8, 8]
     assert list(runs["replication"]) == [0, 1, 0, 1]
     assert set(runs["duration_s"]) == {0.6}
     assert list(runs.index) == [0, 1, 2, 3]
-    assert all(runs[name].dtype.kind in "if" for name in expected[1:])
+    assert all(runs[name].dtype.kind in "ifb" for name in expected[1:])
 
 
 def test_the_scenario_says_what_to_sweep_unless_it_is_told(scenario: Scenario) -> None:
-    plan = Sweep(scenario)
-    assert plan.over == {"pools.capacity": [2, 4, 6, 8, 12, 16]}
+    plan = Plan(scenario)
+    assert plan.grid == {"pools.capacity": [2, 4, 6, 8, 12, 16]}
     assert (plan.replications, plan.planned) == (10, 60)
-    assert Sweep(scenario, {}, replications=3).planned == 3
+    assert Plan(scenario, {}, replications=3).planned == 3
 
 
 def test_the_grid_is_all_combinations(scenario: Scenario) -> None:
     over = {"duration_s": [0.3, 0.1], "pools.capacity": [4, 2], "queue.capacity": [1, 3]}
-    plan = Sweep(scenario, over, replications=2)
+    plan = Plan(scenario, over, replications=2)
     assert plan.planned == 2 * 2 * 2 * 2
-    assert len(plan.tasks) == 2 * 2 * 2
-    assert plan.tasks[0].durations_s == (0.1, 0.3)
-    runs, timings = plan.run(Here(), progress=False)
+    assert len(plan.cells) == 2 * 2
+    assert plan.cells[0].durations_s == (0.1, 0.3)
+    found = carry_out(plan, executor=Here(), progress=False)
+    runs, timings = found.runs, found.timings
     assert len(runs) == plan.planned
-    assert len(timings) == len(plan.tasks)
+    assert len(timings) == 2 * 2 * 2
     assert list(timings.columns) == [*over, "replication", "seed", "wall_s"]
     assert (timings["wall_s"] > 0).all()
     cells = runs.groupby(list(over)).size()
@@ -245,39 +264,222 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_wrong_sweep_is_refused_before_anything_runs(case: str, scenario: Scenario) -> None:
     arguments, words = WRONG[case]
     with pytest.raises(ScenarioError) as caught:
-        Sweep(scenario, **arguments)
+        Plan(scenario, **arguments)
     assert words in str(caught.value)
 
 
 # When something goes wrong on the way
 
 
-def test_an_interrupted_sweep_keeps_what_was_finished(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["qkdrmp.sweep"], "as_completed", list)  # in the order of the grid
+def test_an_interrupted_sweep_keeps_what_was_finished(scenario: Scenario) -> None:
     over = {"pools.capacity": [2, 4, 8], "duration_s": [0.1, 0.2]}
     whole = runs_of(scenario, over)
-    with pytest.raises(SweepInterrupted, match="the sweep was interrupted after 6 of 12 runs") as caught:
+    with pytest.raises(SweepInterrupted, match=r"the sweep was interrupted after 6 of 12 runs$") as caught:
         runs_of(scenario, over, executor=Here(left=3))
-    assert len(caught.value.timings) == 3
-    assert_frame_equal(caught.value.runs, whole.head(6), check_exact=True)
+    assert len(caught.value.experiment.timings) == 3
+    kept = whole[whole["replication"] == 0].reset_index(drop=True)
+    assert_frame_equal(caught.value.experiment.runs, kept, check_exact=True)
 
 
 def test_a_sweep_interrupted_at_once_has_nothing(scenario: Scenario) -> None:
     with pytest.raises(SweepInterrupted, match="after 0 of 120 runs") as caught:
         runs_of(scenario, {"duration_s": [0.1, 0.2], "pools.capacity": range(2, 8)}, replications=10, executor=Here(0))
-    assert caught.value.runs.empty
+    assert caught.value.experiment.runs.empty
 
 
-def test_an_error_in_a_worker_says_which_run_it_was(scenario: Scenario, workers: Executor) -> None:
-    words = r"^line: the run with queue\.policy = broken, duration_s = 0\.6, seed \d+, failed: ZeroDivision"
+def test_if_all_runs_fail_the_error_says_so_and_how(scenario: Scenario, workers: Executor) -> None:
+    words = (
+        r"^line: 2 of 2 runs failed; the one with queue\.policy = broken, duration_s = 0\.6, seed = \d+: ZeroDivision"
+    )
     for executor in (workers, Here()):
-        with pytest.raises(SweepFailed, match=words) as caught:
+        with pytest.raises(SweepFailed, match=words):
             runs_of(scenario.replace({"demand.rate_per_s": 100}), {"queue.policy": [broken]}, executor=executor)
-        assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_a_run_that_fails_is_a_row_and_the_others_go_on(scenario: Scenario, workers: Executor) -> None:
+    plan = Plan(scenario.replace({"demand.rate_per_s": 100}), {"queue.policy": ["fcfs", broken, last_come]}, 2)
+    with pytest.warns(SweepWarning, match="line: 2 of 6 runs failed; the one with queue.policy = broken"):
+        found = carry_out(plan, executor=workers, progress=False)
+    assert list(found.runs["failed"]) == [False, False, True, True, False, False]
+    assert found.runs.loc[found.runs["failed"], list(SUMMARY_COLUMNS)].isna().all(axis=None)
+    assert found.runs.loc[~found.runs["failed"], "requests_started"].notna().all()
+    assert list(found.failures["queue.policy"]) == ["broken", "broken"]
+    assert set(found.failures["error"]) == {"ZeroDivisionError: a policy has gone wrong"}
+    assert all("in broken" in text for text in found.failures["traceback"])
 
 
 def test_the_workers_can_be_used_again_after_an_error(scenario: Scenario, workers: Executor) -> None:
     assert len(runs_of(scenario, {}, executor=workers)) == 2
+
+
+# Points
+
+
+def test_a_list_of_points_may_set_other_fields_in_each(scenario: Scenario) -> None:
+    points = [
+        {"pools.capacity": 4},
+        {"key_rate.model": "bb84-sifted", "key_rate.mean_photons": 0.2},
+        {"pools.capacity": 4, "duration_s": 0.2},
+    ]
+    runs = runs_of(scenario, points, replications=1)
+    columns = ["pools.capacity", "key_rate.model", "key_rate.mean_photons", "duration_s"]
+    assert list(runs.columns[:4]) == columns
+    rows = runs[columns].astype(object).where(runs[columns].notna(), None).to_numpy().tolist()
+    assert rows == [[4, "constant", None, 0.2], [4, "constant", None, 0.6], [8, "bb84-sifted", 0.2, 0.6]]
+
+
+def test_a_model_can_be_swept_beside_its_parameters(scenario: Scenario) -> None:
+    assert scenario.value("key_rate.rate_bps") == 20000
+    runs = runs_of(scenario, {"key_rate.model": ["constant", "bb84-sifted"]}, replications=1)
+    assert runs["wait_mean_s"].nunique() == 2
+    changed = scenario.replace({"key_rate.rate_bps": 500, "key_rate.model": "constant"})
+    assert changed.value("key_rate.rate_bps") == 500
+    assert scenario.replace({"key_rate.model": "bb84-sifted"}).value("key_rate.rate_bps") is None
+
+
+def test_a_latin_hypercube_is_swept_like_any_points(scenario: Scenario) -> None:
+    ranges = {"pools.capacity": (2, 17), "demand.rate_per_s": (5.0, 50.0, "log"), "queue.policy": ["fcfs", "priority"]}
+    runs = runs_of(scenario, latin_hypercube(ranges, points=8), replications=1)
+    assert len(runs) == 8
+    assert sorted(runs["queue.policy"]) == ["fcfs"] * 4 + ["priority"] * 4
+
+
+def test_a_scenario_file_can_have_points_and_latin_hypercubes(scenario: Scenario) -> None:
+    points = scenario.replace({"sweep": {"points": [{"pools.capacity": 2}, {"pools.capacity": 5}]}})
+    assert [cell.point for cell in Plan(points).cells] == [{"pools.capacity": 2}, {"pools.capacity": 5}]
+    ranges = {"pools.capacity": {"low": 2, "high": 17}, "queue.policy": ["fcfs", "priority"]}
+    cube = scenario.replace({"sweep": {"over": ranges, "latin_hypercube": 6}})
+    drawn = latin_hypercube({"pools.capacity": (2, 17), "queue.policy": ["fcfs", "priority"]}, 6, seed=1)
+    assert [cell.point for cell in Plan(cube).cells] == drawn
+    for wrong, words in (
+        ({"over": ranges}, "give latin_hypercube"),
+        ({"points": [{"pools.capacity": 2}], "over": {"pools.capacity": [1]}}, "either points, or over"),
+    ):
+        with pytest.raises(ScenarioError, match=words):
+            scenario.replace({"sweep": wrong})
+
+
+# Precision
+
+
+def test_replications_are_added_until_the_interval_is_narrow(scenario: Scenario) -> None:
+    busy = scenario.replace({"duration_s": 0.3, "demand.rate_per_s": 60})
+    runs = runs_of(busy, {"pools.capacity": [2, 16]}, precision=0.1, of="requests_started", most=60)
+    for _, group in runs.groupby("pools.capacity"):
+        assert len(group) >= 5
+        assert half_width(group["requests_started"]) <= 0.1 * group["requests_started"].mean()
+        assert list(group["replication"]) == list(range(len(group)))
+    fixed = runs_of(busy, {"pools.capacity": [2, 16]}, replications=5)
+    first = runs[runs["replication"] < 5].reset_index(drop=True)
+    assert_frame_equal(first, fixed, check_exact=True)
+
+
+def test_precision_that_is_not_reached_is_said(scenario: Scenario) -> None:
+    with pytest.warns(SweepWarning, match="wider than 0.001 of the mean in 1 of 1 cells, after 6 replications"):
+        runs = runs_of(scenario, {}, precision=0.001, of="requests_started", most=6)
+    assert len(runs) == 6
+
+
+def test_an_unknown_figure_for_precision_is_refused(scenario: Scenario) -> None:
+    with pytest.raises(ScenarioError, match=r"of = 'requests_start' is no figure .* \(did you mean 'requests_started'"):
+        runs_of(scenario, {}, precision=0.1, of="requests_start")
+
+
+# In a folder
+
+
+def test_a_sweep_in_a_folder_goes_on_where_it_stopped(scenario: Scenario, tmp_path: Path) -> None:
+    over = {"pools.capacity": [2, 4, 8], "duration_s": [0.1, 0.2]}
+    whole = runs_of(scenario, over, folder=tmp_path / "whole")
+    with pytest.raises(SweepInterrupted, match="after 8 of 12 runs; started again, the sweep goes on from there"):
+        runs_of(scenario, over, folder=tmp_path / "broken", executor=Here(left=4))
+    again = Here(left=2)
+    assert_frame_equal(runs_of(scenario, over, folder=tmp_path / "broken", executor=again), whole, check_exact=True)
+    assert again.left == 0
+    assert (tmp_path / "broken" / "runs.csv").read_bytes() == (tmp_path / "whole" / "runs.csv").read_bytes()
+    assert_frame_equal(runs_of(scenario, over, folder=tmp_path / "whole", executor=Here(left=0)), whole)
+
+
+def test_a_larger_grid_runs_what_is_new_and_leaves_old_rows_bit_for_bit(scenario: Scenario, tmp_path: Path) -> None:
+    few = runs_of(scenario, {"pools.capacity": [2, 8], "duration_s": [0.2]}, folder=tmp_path)
+    more = {"pools.capacity": [2, 4, 8], "duration_s": [0.1, 0.2]}
+    executor = Here(left=4 * 1 + 2 + 3)  # a shorter duration of four; all of capacity 4 twice; all of replication 2
+    many = runs_of(scenario, more, folder=tmp_path, replications=3, executor=executor)
+    assert executor.left == 0
+    assert_frame_equal(many, runs_of(scenario, more, replications=3), check_exact=True)
+    old = many[(many["pools.capacity"] != 4) & (many["duration_s"] == 0.2) & (many["replication"] < 2)]
+    assert_frame_equal(old.reset_index(drop=True), few, check_exact=True)
+
+
+def test_what_failed_is_tried_again(scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flaky(waiting: Sequence[KeyRequest], now: int) -> Sequence[KeyRequest]:
+        if "BROKEN" in os.environ:
+            raise ZeroDivisionError("broken for now")
+        return waiting
+
+    busy = scenario.replace({"demand.rate_per_s": 100})
+    monkeypatch.setenv("BROKEN", "yes")
+    with pytest.warns(SweepWarning, match="2 of 4 runs failed"):
+        runs_of(busy, {"queue.policy": ["fcfs", flaky]}, folder=tmp_path)
+    assert (tmp_path / "failures.csv").exists()
+    monkeypatch.delenv("BROKEN")
+    executor = Here(left=2)
+    assert not runs_of(busy, {"queue.policy": ["fcfs", flaky]}, folder=tmp_path, executor=executor)["failed"].any()
+    assert executor.left == 0
+    assert not (tmp_path / "failures.csv").exists()
+
+
+def test_another_scenario_is_refused(scenario: Scenario, tmp_path: Path) -> None:
+    runs_of(scenario, {"pools.capacity": [2]}, folder=tmp_path)
+    with pytest.raises(StoreError, match=r"its runs are of another scenario \(queue\.capacity was 4, is 5\)"):
+        runs_of(scenario.replace({"queue.capacity": 5}), {"pools.capacity": [2]}, folder=tmp_path)
+    same = scenario.replace({"description": "called something else", "sweep": {"replications": 3}, "name": "other"})
+    assert len(runs_of(same, {"pools.capacity": [2]}, folder=tmp_path, executor=Here(left=0))) == 2
+
+
+def test_another_version_is_refused(scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs_of(scenario, {"pools.capacity": [2]}, folder=tmp_path)
+    changed = {**model_version(), "numpy": "1.0"}
+    monkeypatch.setattr(sys.modules["qkdrmp.plan"], "model_version", lambda: changed)
+    with pytest.raises(StoreError, match=r"its runs were made by another version, .*numpy was .*, is '1.0'"):
+        runs_of(scenario, {"pools.capacity": [2]}, folder=tmp_path)
+
+
+def test_a_function_of_the_same_name_with_another_source_is_refused(scenario: Scenario, tmp_path: Path) -> None:
+    def policy(waiting: Sequence[KeyRequest], now: int) -> Sequence[KeyRequest]:
+        return waiting
+
+    runs_of(scenario, {"queue.policy": [policy]}, folder=tmp_path)
+    runs_of(scenario, {"queue.policy": [policy, "fcfs"]}, folder=tmp_path, executor=Here(left=2))
+
+    def policy(waiting: Sequence[KeyRequest], now: int) -> Sequence[KeyRequest]:  # type: ignore[no-redef]
+        return waiting[::-1]
+
+    with pytest.raises(StoreError, match=r"is something else than it was, by its source .*policy changed"):
+        runs_of(scenario, {"queue.policy": [policy]}, folder=tmp_path)
+    with pytest.raises(StoreError, match=r"another scenario \(queue\.policy"):
+        runs_of(scenario.replace({"queue.policy": policy}), {}, folder=tmp_path)
+
+
+def test_a_function_without_source_makes_the_sweep_say_that_it_cannot_resume(
+    scenario: Scenario, tmp_path: Path
+) -> None:
+    made: dict[str, Any] = {}
+    exec("def policy(waiting, now):\n    return waiting", made)
+    over = {"queue.policy": [made["policy"]]}
+    with pytest.warns(SweepWarning, match="cannot be resumed, because the function policy has no source"):
+        runs_of(scenario, over, folder=tmp_path)
+    with pytest.raises(StoreError, match="the sweep cannot go on, because the function policy has no source"):
+        runs_of(scenario, over, folder=tmp_path)
+    runs_of(scenario, over)  # in no folder, nobody wants to resume
+
+
+def test_only_one_sweep_at_a_time_uses_a_folder(scenario: Scenario, tmp_path: Path) -> None:
+    with Store(tmp_path / "runs.sqlite"), pytest.raises(StoreError, match="another sweep is running in this folder"):
+        runs_of(scenario, {}, folder=tmp_path)
+
+
+# One run
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "1", None])

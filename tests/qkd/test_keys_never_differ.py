@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from qkdrmp.scenario import Scenario, load_scenario
+from qkdrmp.scenario import Scenario
+from qkdrmp.scenario_file import load_scenario
 from qkdrmp.simulation import Results, StuckPoolWarning, simulate
 
 FIGURE_3 = load_scenario("beijing_figure3")

@@ -1,0 +1,85 @@
+"""Scenario files: TOML for people, JSON for what a sweep leaves behind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from qkdrmp.bundled import resolve
+from qkdrmp.design import label
+from qkdrmp.errors import ScenarioError
+from qkdrmp.network.formats import save_topology
+from qkdrmp.scenario import Scenario
+
+TOPOLOGY, DEMAND = "topology.json", "demand.csv"
+OBJECT = "python object"
+"""Marks, in a file, what cannot be written into it: a function or an object, by its name."""
+
+
+def load_scenario(name_or_path: str | Path) -> Scenario:
+    """Return a bundled scenario, or the one a file describes: TOML, or JSON as a sweep writes it.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such scenario, or with one sentence for each thing that is wrong in it.
+    """
+    path = resolve("scenarios", name_or_path, ScenarioError)
+    parse, language = (json.loads, "JSON") if path.suffix.lower() == ".json" else (tomllib.loads, "TOML")
+    try:
+        raw = parse(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ScenarioError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ScenarioError(f"{path}: cannot be read as text: {error}") from None
+    except ValueError as error:
+        raise ScenarioError(f"{path}: is not valid {language}: {error}") from None
+    if not isinstance(raw, dict):
+        raise ScenarioError(f"{path}: must be a table of fields and their values")
+    if missing := list(_objects(raw)):
+        raise ScenarioError(f"{path}: {missing[0]}, which no file can hold: make the scenario in Python")
+    raw.setdefault("name", path.stem)
+    return Scenario.from_mapping(raw, where=str(path), folder=path.parent)
+
+
+def is_writable(scenario: Scenario) -> bool:
+    """Return whether a file can hold a scenario: functions and objects in it could only be named."""
+    return not any(_objects(_writable({**scenario.as_mapping(), "topology": ""})))
+
+
+def save_scenario(scenario: Scenario, path: Path) -> None:
+    """Write a scenario into a JSON file, with its topology and list of requests beside it (see `is_writable`)."""
+    raw = scenario.as_mapping()
+    save_topology(scenario.topology, path.parent / TOPOLOGY)
+    raw["topology"] = TOPOLOGY
+    demand = raw.get("demand")
+    if isinstance(demand, dict) and isinstance(demand.get("file"), str | Path):
+        if not (path.parent / DEMAND).exists() or not (path.parent / DEMAND).samefile(demand["file"]):
+            shutil.copyfile(demand["file"], path.parent / DEMAND)
+        demand["file"] = DEMAND
+    path.write_text(json.dumps(_writable(raw), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _writable(value: Any) -> Any:
+    """Return a value fit for JSON, with objects replaced by their names."""
+    if isinstance(value, Mapping):
+        return {str(name): _writable(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_writable(entry) for entry in value]
+    return value if value is None or isinstance(value, str | int | float) else {OBJECT: str(label(value))}
+
+
+def _objects(value: Any, path: str = "") -> Iterator[str]:
+    """Yield a phrase for each thing that could only be named in a file."""
+    if isinstance(value, Mapping):
+        if OBJECT in value:
+            yield f"{path} is {value[OBJECT]}, a Python object"
+        for name, entry in value.items():
+            yield from _objects(entry, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, list):
+        for number, entry in enumerate(value, start=1):
+            yield from _objects(entry, f"{path}, entry {number}")

@@ -1,0 +1,141 @@
+"""The store of a sweep: every finished run is kept at once, so that whatever happens, a sweep can go on from there."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qkdrmp.errors import QKDRMPError
+
+FORMAT = 1
+MEMORY = ":memory:"
+TABLES = """
+create table if not exists facts (name text primary key, content text not null) without rowid;
+create table if not exists runs (simulation text, duration_s real, figures text not null,
+    primary key (simulation, duration_s)) without rowid;
+create table if not exists failures (simulation text, duration_s real, error text not null, traceback text not null,
+    primary key (simulation, duration_s)) without rowid;
+create table if not exists timings (simulation text primary key, wall_s real not null) without rowid;
+"""
+
+Key = tuple[str, float]
+"""Which run: the digest of its simulation, and its duration in seconds."""
+
+
+class StoreError(QKDRMPError):
+    """A store cannot be used: it is in use, damaged, or holds other runs than those that are wanted."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How a run failed.
+
+    Parameters
+    ----------
+    error : str
+        One line.
+    traceback : str
+    """
+
+    error: str
+    traceback: str = ""
+
+
+class Store:
+    """The finished runs of one sweep, in a file that only one sweep at a time can have open.
+
+    Parameters
+    ----------
+    path : Path or None
+        The file; without one, the store lasts as long as the object.
+
+    Attributes
+    ----------
+    runs : dict of Key to dict
+        The figures of all finished runs.
+    failures : dict of Key to Failure
+        How the runs failed that did.
+    timings : dict of str to float
+        The wall time that each simulation took, s.
+
+    Raises
+    ------
+    StoreError
+        If another sweep has the file open, or it is no store.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self._database = sqlite3.connect(path or MEMORY, timeout=0.5, isolation_level=None)
+        try:
+            # The lock is held until the store is closed, or its process ends in whatever way.
+            self._database.execute("pragma locking_mode = exclusive")
+            self._database.execute("pragma synchronous = normal")
+            self._database.executescript(f"begin exclusive; {TABLES} commit;")
+            self._read()
+        except sqlite3.DatabaseError as error:
+            self.close()
+            busy = isinstance(error, sqlite3.OperationalError)
+            what = "is in use: another sweep is running in this folder" if busy else "is not the file of a sweep"
+            raise StoreError(f"{path}: {what} ({error})") from None
+
+    def _read(self) -> None:
+        runs = self._database.execute("select simulation, duration_s, figures from runs")
+        self.runs: dict[Key, dict[str, Any]] = {(key, time_s): json.loads(figures) for key, time_s, figures in runs}
+        failures = self._database.execute("select simulation, duration_s, error, traceback from failures")
+        self.failures: dict[Key, Failure] = {(key, time_s): Failure(*told) for key, time_s, *told in failures}
+        self.timings: dict[str, float] = dict(self._database.execute("select simulation, wall_s from timings"))
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let others have the file."""
+        self._database.close()
+
+    def facts(self, name: str) -> Any:
+        """Return what is known under a name, or None."""
+        row = self._database.execute("select content from facts where name = ?", (name,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def know(self, name: str, facts: Any) -> None:
+        """Keep facts, fit for JSON, under a name."""
+        self._database.execute("insert or replace into facts values (?, ?)", (name, json.dumps(facts)))
+
+    def add(self, simulation: str, rows: Mapping[float, Mapping[str, Any]], wall_s: float) -> None:
+        """Keep the figures of a simulation at some durations, all of them or, if the process is killed, none."""
+        # What is kept here is what was written, to the last bit, so that it does not matter who reads it when.
+        written = {duration_s: json.dumps(dict(row), default=np.generic.item) for duration_s, row in rows.items()}
+        self.runs |= {(simulation, duration_s): json.loads(row) for duration_s, row in written.items()}
+        self.timings[simulation] = self.timings.get(simulation, 0.0) + wall_s
+        with self._database:
+            self._database.execute("begin")
+            self._database.executemany(
+                "insert or replace into runs values (?, ?, ?)",
+                [(simulation, duration_s, row) for duration_s, row in written.items()],
+            )
+            self._database.execute(
+                "insert or replace into timings values (?, ?)", (simulation, self.timings[simulation])
+            )
+
+    def fail(self, simulation: str, durations_s: Iterable[float], failure: Failure) -> None:
+        """Keep how a simulation failed."""
+        self.failures |= {(simulation, duration_s): failure for duration_s in durations_s}
+        rows = [(simulation, duration_s, failure.error, failure.traceback) for duration_s in durations_s]
+        with self._database:
+            self._database.execute("begin")
+            self._database.executemany("insert or replace into failures values (?, ?, ?, ?)", rows)
+
+    def forgive(self) -> None:
+        """Forget failures, so that what failed is tried again."""
+        self.failures.clear()
+        self._database.execute("delete from failures")
