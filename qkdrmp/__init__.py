@@ -11,9 +11,10 @@ from qkdrmp.network.topology import Link, Node, NodeKind, Topology
 from qkdrmp.scenario import Scenario
 from qkdrmp.scenario_file import load_scenario
 from qkdrmp.simulation import Results, StuckPoolWarning, check, simulate
-from qkdrmp.statistics import summarise
+from qkdrmp.statistics import compare, jain, mser5, summarise
 from qkdrmp.store import StoreError
 from qkdrmp.sweep import SweepFailed, SweepInterrupted, SweepWarning, sweep
+from qkdrmp.warmup import suggest_warmup
 
 __all__ = [
     "Experiment",
@@ -32,14 +33,18 @@ __all__ = [
     "Topology",
     "TopologyError",
     "check",
+    "compare",
+    "jain",
     "ladder",
     "latin_hypercube",
     "load_experiment",
     "load_scenario",
     "load_topology",
+    "mser5",
     "plots",
     "save_topology",
     "simulate",
+    "suggest_warmup",
     "summarise",
     "sweep",
 ]

@@ -10,7 +10,7 @@ from distributed import Client
 
 from qkdrmp.errors import QKDRMPError
 
-PATIENCE_S = 10
+PATIENCE_S = 5
 
 
 @contextmanager

@@ -75,15 +75,15 @@ def latin_hypercube(over: Mapping[str, Sequence[Any]], points: int, seed: int = 
     sampler = scipy.stats.qmc.LatinHypercube(len(over), rng=np.random.default_rng(seed))
     shares = sampler.random(points) if over else np.empty((points, 0))
     return [
-        {path: _at(values, float(share)) for (path, values), share in zip(over.items(), row, strict=True)}
+        {path: _at(values, float(share), points) for (path, values), share in zip(over.items(), row, strict=True)}
         for row in shares
     ]
 
 
-def _at(values: Sequence[Any], share: float) -> Any:
-    """Return what lies at a share, from 0 up to 1, of a range or list."""
+def _at(values: Sequence[Any], share: float, strata: int) -> Any:
+    """Return what lies at a share, from 0 up to 1, of a range; or the value that is dealt to its stratum, of a list."""
     if not isinstance(values, tuple):
-        return values[int(share * len(values))]
+        return values[int(share * strata) % len(values)]
     low, high = values[:2]
     if isinstance(low, int) and isinstance(high, int):
         if values[2:] == ("log",):

@@ -1,12 +1,14 @@
 """Workers: many independent tasks on any executor, short ones in batches, so that a worker that dies costs a retry.
 
 An executor tells neither how far a batch got nor which task killed its worker. So whatever was on its way when one died
-is tried again alone, one task at a time; a task whose worker dies again is at fault and has failed.
+is tried again alone, one task at a time; a task whose worker dies then, and once more, is at fault and has failed.
 """
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 import time
 import traceback
 from collections import deque
@@ -27,6 +29,8 @@ R = TypeVar("R")
 
 BATCH_S = 0.3  # what a batch of short tasks should take: long beside a message, short beside a person's patience
 BATCHES_PER_WORKER = 2  # one at work and one waiting
+DEATHS_ALONE = 2
+ORPHANED_S = 1.0  # how long a worker outlives a sweep that is killed, at most
 UNKNOWN_WIDTH = 32  # workers of an executor that does not tell
 
 # Marks executors that are killed if they are left early: loky cannot bear tasks that have been cancelled before.
@@ -95,6 +99,7 @@ class Workers(Generic[T, R]):
         self._waiting: deque[int] = deque()
         self._suspects: deque[int] = deque()
         self._alone: int | None = None  # the suspect that is being tried
+        self._deaths = 0  # how often its worker died then
         self._under_way: dict[Future[list[Done[R]]], list[int]] = {}
 
     def __enter__(self) -> Workers[T, R]:
@@ -129,12 +134,13 @@ class Workers(Generic[T, R]):
             batch = future.result()
         except Exception as error:
             self._broken |= isinstance(error, BrokenExecutor)
-            if numbers != [self._alone]:
-                self._suspects.extend(numbers)
+            self._deaths += numbers == [self._alone]
+            if self._deaths < DEATHS_ALONE:
+                self._suspects.extendleft(reversed(numbers))
                 return
-            batch = [Done(failure_of(error), 0.0)]
+            batch = [Done(failure_of(error), self._pace_s)]
         if numbers == [self._alone]:
-            self._alone = None
+            self._alone, self._deaths = None, 0
         self._pace_s = sum(done.wall_s for done in batch) / len(batch)
         yield from zip(numbers, batch, strict=True)
 
@@ -186,9 +192,21 @@ def _shut_down(executor: Executor, kill: bool) -> None:
 
 def processes(jobs: int | None = None) -> Executor:
     """Return an executor with `jobs` processes on this machine; by default one for each core."""
-    own: Executor = loky.ProcessPoolExecutor(jobs, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
+    own: Executor = loky.ProcessPoolExecutor(jobs, initializer=_begin)
     setattr(own, KILLED, True)
     return own
+
+
+def _begin() -> None:
+    """Begin the life of a worker: Ctrl-C is for the one that started it, and if that one dies, the worker does too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(ORPHANED_S)
+    os._exit(1)
 
 
 @contextmanager

@@ -338,7 +338,7 @@ def compared(**columns: list[Any]) -> pd.DataFrame:
 
 def test_policies_are_compared_side_by_side(tmp_path: Path) -> None:
     axes = plots.multiplexing(compared(allocation__policy=["circuit", "round-robin"]))
-    labels = ["delivered pairs (1/s)", "mean setup time (µs)", "rejected connections (share)", "mean fidelity of pairs"]
+    labels = ["delivered pairs (1/s)", "mean setup time (µs)", "blocking (rejected share)", "mean fidelity of pairs"]
     assert [ax.get_ylabel() for ax in axes] == labels
     assert [text.get_text() for text in axes[0].get_xticklabels()] == ["circuit", "round-robin"]
     assert len({ax.figure for ax in axes}) == 1

@@ -21,6 +21,7 @@ from qkdrmp.entanglement.messages import CSR, REJECTIONS, Termination, connectio
 from qkdrmp.entanglement.policies import Agreement, Policy
 from qkdrmp.entanglement.stack import EntanglementNetwork
 from qkdrmp.network.transport import Letter
+from qkdrmp.statistics import jain, quantiles
 from qkdrmp.units import to_seconds
 
 SUMMARY_COLUMNS: dict[str, str] = {
@@ -30,10 +31,14 @@ SUMMARY_COLUMNS: dict[str, str] = {
     "blocking": "share of the connections asked for and ended that were rejected",
     "attempts_mean": "mean number of setup attempts",
     "setup_mean_s": "mean time from asking to the installation at the Initiator, retries included, s",
+    "setup_p50_s": "median of that time, s",
     "setup_p95_s": "95th percentile of that time, s",
+    "setup_p99_s": "99th percentile of that time, s",
     "completion_mean_s": "mean time from asking to the last pair, of connections that have all they need, s",
     "pairs_delivered": "end-to-end pairs that both users have",
     "pair_rate_hz": "these, per second after the warm-up",
+    "fairness": "Jain's index, over the connections that have been active, of their pairs per second from then to "
+    "their end (or now): 1 if all have the same rate, 1/n if one of n has everything",
     "fidelity_mean": "mean true fidelity of these pairs at delivery",
     "fidelity_min": "lowest true fidelity of these pairs",
     "believed_fidelity": "mean fidelity that the users believe them to have",
@@ -133,7 +138,7 @@ def summary(network: EntanglementNetwork, warmup: int) -> dict[str, float]:
     states = Counter(entry.state for entry in entries)
     reasons = Counter(entry.reason for entry in entries if entry.state is State.REJECTED)
     ended = len(entries) - states[State.UNFINISHED]
-    setups = np.array([to_seconds(entry.installed - entry.asked) for entry in entries if entry.installed is not None])
+    setups = [to_seconds(entry.installed - entry.asked) for entry in entries if entry.installed is not None]
     finished = [entry for entry in entries if entry.state is State.DELIVERED and entry.wish.terms.need]
     completions = [to_seconds(entry.done - entry.asked) for entry in finished if entry.done is not None]
     pairs = sum(entry.pairs for entry in entries)
@@ -145,11 +150,11 @@ def summary(network: EntanglementNetwork, warmup: int) -> dict[str, float]:
         **{f"rejected_{reason}": reasons[reason] for reason in REJECTIONS},
         "blocking": states[State.REJECTED] / ended if ended else nothing,
         "attempts_mean": float(np.mean([len(entry.attempts) for entry in entries])) if entries else nothing,
-        "setup_mean_s": float(setups.mean()) if len(setups) else nothing,
-        "setup_p95_s": float(np.quantile(setups, 0.95)) if len(setups) else nothing,
+        **quantiles("setup", setups),
         "completion_mean_s": float(np.mean(completions)) if completions else nothing,
         "pairs_delivered": pairs,
         "pair_rate_hz": pairs / observed if observed > 0 else 0.0,
+        "fairness": jain(entry.pairs / active for entry in entries if (active := _active_s(entry, network.env.now))),
         "fidelity_mean": sum(entry.fidelity_sum for entry in entries) / pairs if pairs else nothing,
         "fidelity_min": min(entry.fidelity_min for entry in entries if entry.pairs) if pairs else nothing,
         "believed_fidelity": sum(entry.believed_sum for entry in entries) / pairs if pairs else nothing,
@@ -161,6 +166,12 @@ def summary(network: EntanglementNetwork, warmup: int) -> dict[str, float]:
         "events": network.env.events,
         "messages": network.messages,
     }
+
+
+def _active_s(entry: Entry, now: int) -> float:
+    """Return for how long a connection has been active, s."""
+    until = now if entry.done is None else entry.done
+    return 0.0 if entry.active is None else to_seconds(max(0, until - entry.active))
 
 
 def tables(network: EntanglementNetwork) -> dict[str, pd.DataFrame]:
@@ -194,8 +205,7 @@ def _seconds(ticks: int | None) -> float:
 
 def _connection(entry: Entry, network: EntanglementNetwork) -> tuple[Any, ...]:
     pairs, wish = entry.pairs, entry.wish
-    until = network.env.now if entry.done is None else entry.done
-    active = until if entry.active is None else entry.active
+    active_s = _active_s(entry, network.env.now)
     return (
         entry.id,
         wish.src,
@@ -210,7 +220,7 @@ def _connection(entry: Entry, network: EntanglementNetwork) -> tuple[Any, ...]:
         len(entry.attempts),
         float("nan") if wish.terms.need is None else wish.terms.need,
         pairs,
-        pairs / to_seconds(until - active) if until > active else 0.0,
+        pairs / active_s if active_s else 0.0,
         entry.fidelity_sum / pairs if pairs else float("nan"),
         entry.fidelity_min if pairs else float("nan"),
         entry.believed_sum / pairs if pairs else float("nan"),

@@ -1,14 +1,17 @@
 """Figures: each function draws into an axes and returns it, so that a paper can arrange and restyle them."""
 
 from qkdrmp.plots.canvas import figure, save
+from qkdrmp.plots.comparisons import differences
 from qkdrmp.plots.connections import fidelity_histogram, pairs_over_time
 from qkdrmp.plots.curves import curve, is_scale, multiplexing, readable, swept, throughput, wait
 from qkdrmp.plots.labels import LABELS
 from qkdrmp.plots.maps import load, network, positions
+from qkdrmp.plots.transients import warmup
 
 __all__ = [
     "LABELS",
     "curve",
+    "differences",
     "fidelity_histogram",
     "figure",
     "is_scale",
@@ -22,4 +25,5 @@ __all__ = [
     "swept",
     "throughput",
     "wait",
+    "warmup",
 ]

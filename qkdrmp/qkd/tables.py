@@ -6,6 +6,7 @@ Column names carry their unit: ``_s`` seconds, ``_bps`` bits per second, ``_bits
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from qkdrmp.qkd.key_pool import KeyPool
 from qkdrmp.qkd.key_stream import KeyStream
 from qkdrmp.qkd.request import Entry, Reason, State
 from qkdrmp.qkd.stack import QKDNetwork, Stack
+from qkdrmp.statistics import jain, quantiles
 from qkdrmp.units import to_seconds
 
 REASONS = tuple(reason for reason in Reason if reason is not Reason.CANCELLED)
@@ -26,10 +28,17 @@ SUMMARY_COLUMNS: dict[str, str] = {
     "requests_delivered": "requests whose two users both have the keys",
     "requests_unfinished": "requests that had not ended at the end of the run",
     **{f"rejected_{reason}": f"requests rejected with the reason {reason}" for reason in REASONS},
+    "blocking": "share of the requests asked for and ended that were rejected",
+    "fairness": "Jain's index, over the ordered pairs of users that asked, of the share of the key bits they asked for "
+    "that was delivered: 1 if all get the same share, 1/n if one of n gets everything",
     "keys_delivered": "keys of delivered requests",
     "key_rate_bps": "key bits of delivered requests per second after the warm-up, bit/s",
     "wait_mean_s": "mean time from start to delivery, s",
-    "wait_p95_s": "95th percentile of the time from start to delivery, s",
+    "wait_p50_s": "median of that time, s",
+    "wait_p95_s": "95th percentile of that time, s",
+    "wait_p99_s": "99th percentile of that time, s",
+    "pool_level_mean": "time-weighted mean level of a key pool as a share of its capacity, mean over the pools",
+    "queue_mean": "time-weighted mean number of requests in the queues of all nodes together",
     "mismatched_keys": "keys of delivered requests that differ between the two users",
     "mismatched_requests": "delivered requests with at least one such key",
     "stuck_pools": "key streams that, at the end, have too few keys for a waiting request and get no more",
@@ -109,26 +118,43 @@ def summary(network: QKDNetwork, warmup: int) -> dict[str, float]:
     """Return the figures of one run up to now, as a row of a sweep (see `SUMMARY_COLUMNS`)."""
     entries = [entry for entry in network.ledger.entries if entry.request.start >= warmup]
     delivered = [entry for entry in entries if entry.state is State.DELIVERED]
-    waits = np.array([to_seconds(_duration(entry)) for entry in delivered])
+    waits = [to_seconds(_duration(entry)) for entry in delivered]
     bits = sum(entry.request.bits for entry in delivered)
     wrong = [mismatched_keys(entry) for entry in delivered]
-    observed = to_seconds(network.env.now - warmup)
+    now, nothing = network.env.now, float("nan")
+    observed = to_seconds(now - warmup)
+    levels = [stream.downstream.gauge.mean(now) / stream.thresholds.capacity for stream in network.streams]
     rejected = [entry.reason for entry in entries if entry.state is State.REJECTED]
+    ended = len(delivered) + len(rejected)
     return {
         "requests_started": len(entries),
         "requests_delivered": len(delivered),
-        "requests_unfinished": len(entries) - len(delivered) - len(rejected),
+        "requests_unfinished": len(entries) - ended,
         **{f"rejected_{reason}": rejected.count(reason) for reason in REASONS},
+        "blocking": len(rejected) / ended if ended else nothing,
+        "fairness": _fairness(entries),
         "keys_delivered": sum(entry.request.keys for entry in delivered),
         "key_rate_bps": bits / observed if observed > 0 else 0.0,
-        "wait_mean_s": float(waits.mean()) if len(waits) else float("nan"),
-        "wait_p95_s": float(np.quantile(waits, 0.95)) if len(waits) else float("nan"),
+        **quantiles("wait", waits),
+        "pool_level_mean": float(np.mean(levels)) if levels else nothing,
+        "queue_mean": sum(stack.resource.queue.length.mean(now) for stack in network.stacks.values()),
         "mismatched_keys": sum(wrong),
         "mismatched_requests": sum(count > 0 for count in wrong),
         "stuck_pools": len(stuck_streams(network)),
         "events": network.env.events,
         "messages": network.messages,
     }
+
+
+def _fairness(entries: Iterable[Entry]) -> float:
+    """Return Jain's index of the delivered shares of the ordered pairs of users (see `SUMMARY_COLUMNS`)."""
+    asked: Counter[tuple[str, str]] = Counter()
+    given: Counter[tuple[str, str]] = Counter()
+    for entry in entries:
+        users = entry.request.src, entry.request.dst
+        asked[users] += entry.request.bits
+        given[users] += entry.request.bits * (entry.state is State.DELIVERED)
+    return jain(given[users] / bits for users, bits in asked.items())
 
 
 def _duration(entry: Entry) -> int:

@@ -103,6 +103,19 @@ def test_the_tables_agree_with_each_other(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_the_summary_agrees_with_the_connections(name: str) -> None:
+    results = run(name)
+    counted = results.connections[results.connections["asked_s"] >= results.scenario.warmup_s]
+    setup_s = (counted["installed_s"] - counted["asked_s"]).dropna()
+    for share in (0.5, 0.95, 0.99):
+        assert results.summary[f"setup_p{100 * share:.0f}_s"] == pytest.approx(setup_s.quantile(share), nan_ok=True)
+    ended = counted["done_s"].fillna(results.scenario.duration_s)
+    rates = counted[ended > counted["active_s"]]["rate_hz"]
+    assert results.summary["fairness"] == pytest.approx(rates.sum() ** 2 / (len(rates) * (rates**2).sum()))
+    assert 0 < results.summary["fairness"] <= 1
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_seed_gives_the_same_tables_again_and_another_one_others(name: str) -> None:
     first = simulate(short(name), 3, messages=True, pairs=True)
     again = simulate(short(name), 3, messages=True, pairs=True)

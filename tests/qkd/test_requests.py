@@ -758,8 +758,37 @@ def test_the_summary_agrees_with_the_requests(grid: Results) -> None:
     assert grid.summary["keys_delivered"] == delivered["keys"].sum()
     assert grid.summary["key_rate_bps"] == pytest.approx((delivered["keys"] * delivered["key_bits"]).sum() / 0.05)
     assert grid.summary["wait_mean_s"] == pytest.approx(delivered["wait_s"].mean())
+    for share in (0.5, 0.95, 0.99):
+        assert grid.summary[f"wait_p{100 * share:.0f}_s"] == pytest.approx(delivered["wait_s"].quantile(share))
+    assert 0 < grid.summary["blocking"] == states["rejected"] / 150
+    assert grid.summary["pool_level_mean"] == pytest.approx((grid.pools["level_mean"] / grid.pools["capacity"]).mean())
+    assert 0 < grid.summary["queue_mean"] == pytest.approx(grid.nodes["queue_mean"].sum())
     assert grid.summary["messages"] == len(grid.messages)
     assert grid.summary["mismatched_keys"] == grid.requests["mismatched_bits"].sum() == 0
+
+
+def test_fairness_is_about_the_share_of_what_each_pair_of_users_asked_for() -> None:
+    # Of the 40 keys for Alice and Bob, 30 are more than a pool can hold; Bob and Alice get all of their 10.
+    asked = [ask(), ask(keys=30, at_us=1000), ask("Bob", "Alice", at_us=2000)]
+    made = tables.summary(run(scenario(TWO, asked, pools={"capacity": 20, "initial": 20})), 0)
+    assert (made["requests_delivered"], made["rejected_refused"]) == (2, 1)
+    assert made["fairness"] == pytest.approx((0.25 + 1) ** 2 / (2 * (0.25**2 + 1)))
+    assert made["blocking"] == pytest.approx(1 / 3)
+
+
+def test_a_request_that_has_not_ended_is_not_blocked_and_has_no_share() -> None:
+    made = tables.summary(run(scenario(TWO, [ask()], pools={"capacity": 20}, duration_s=1e-6)), 0)
+    assert made["requests_unfinished"] == 1
+    assert pd.isna(made["blocking"])
+    assert made["fairness"] == 1  # the only pair of users has as much as all others
+    assert made["pool_level_mean"] == 0
+
+
+def test_what_nobody_asked_for_is_not_known() -> None:
+    made = tables.summary(run(scenario(line(1, 2), demand=no_demand())), 0)
+    unknown = {"blocking", "fairness", "wait_mean_s", "wait_p50_s", "wait_p95_s", "wait_p99_s", "pool_level_mean"}
+    assert {name for name, value in made.items() if pd.isna(value)} == unknown
+    assert made["queue_mean"] == 0
 
 
 def test_nodes_agree_with_requests(grid: Results) -> None:

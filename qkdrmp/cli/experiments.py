@@ -1,0 +1,41 @@
+"""Commands about the folder that a sweep has left: report, figures and compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+import qkdrmp
+from qkdrmp.cli.group import experiment_argument, extra, main
+from qkdrmp.experiment import load_experiment
+from qkdrmp.statistics import compare as compared
+
+BYTES_PER_MB = 1e6
+
+
+@main.command()
+@experiment_argument
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The file.  [default: FOLDER/report.html]")
+def report(folder: Path, out: Path | None) -> None:
+    """Write a report of a sweep: one HTML file that needs no network."""
+    experiment = load_experiment(folder)
+    path = extra("report").write_report(experiment, folder / "report.html" if out is None else out)
+    click.echo(f"written: {path} ({path.stat().st_size / BYTES_PER_MB:.1f} MB); open it in a browser")
+
+
+@main.command()
+@experiment_argument
+@click.argument("field")
+@click.option("--baseline", help="Value to compare with.  [default: the first]")
+@click.option("--of", multiple=True, metavar="FIGURE", help="Figure to compare; may be given again.  [default: all]")
+def compare(folder: Path, field: str, baseline: str | None, of: tuple[str, ...]) -> None:
+    """Compare the values of a swept FIELD by paired differences, replication by replication."""
+    experiment = load_experiment(folder)
+    values = {str(value): value for value in experiment.runs.get(field, ())}
+    against = None if baseline is None else values.get(baseline, baseline)
+    table = compared(experiment.runs, field, against, of or None)
+    click.echo(table.to_string(index=False))
+    table.to_csv(folder / "compare.csv", index=False)
+    qkdrmp.plots.save(qkdrmp.plots.differences(table, of[0] if len(of) == 1 else None), folder / "compare.png")
+    click.echo(f"written to {folder}: compare.csv, compare.png")

@@ -1,0 +1,96 @@
+"""What the commands have in common: options, folders, and errors as sentences."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shlex
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
+
+import click
+
+from qkdrmp.errors import QKDRMPError
+from qkdrmp.scenario import Scenario
+
+# Pictures go to files; no window is ever opened.
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+HOW_NOT_WHAT = ("jobs", "cluster", "restart")
+"""Options that change how a command is carried out, but not what comes out."""
+
+out_option = click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for results.  [default: results/NAME]"
+)
+seed_option = click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Random seed.")
+experiment_argument = click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+
+
+class FriendlyGroup(click.Group):
+    """Commands whose errors are sentences: no traceback reaches the user."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except QKDRMPError as error:
+            fail(str(error), EXIT_USAGE)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            fail(f"{error.filename or 'file'}: {error.strerror or error}", EXIT_USAGE)
+        except KeyboardInterrupt:
+            fail("interrupted", EXIT_INTERRUPTED)
+
+
+@click.group(cls=FriendlyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="qkdrmp")
+def main() -> None:
+    """Simulate the resource management of quantum networks.
+
+    NAME is a bundled scenario or topology (see `qkdrmp list`); FILE is one of your own. FOLDER is where a sweep has
+    left its results.
+    """
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Say what is wrong and end with an exit code."""
+    for line in message.splitlines():
+        click.echo(f"error: {line}", err=True)
+    raise SystemExit(code)
+
+
+def results_folder(out: Path | None, scenario: Scenario) -> Path:
+    """Return the folder for the results of a scenario, which is there afterwards."""
+    # A name may hold a slash, which must not lead elsewhere.
+    folder = Path("results") / (scenario.name.replace("/", "_").strip(". ") or "scenario") if out is None else out
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def command_line() -> str:
+    """Return the command that is being carried out, with all that its results depend on."""
+    context = click.get_current_context()
+    words = ["qkdrmp", str(context.info_name)]
+    for parameter in context.command.params:
+        value = context.params.get(str(parameter.name))
+        if isinstance(parameter, click.Argument):
+            words.append(str(value))
+        elif value not in (None, False, ()) and parameter.name not in HOW_NOT_WHAT:
+            words += [
+                word for one in (value if parameter.multiple else [value]) for word in (parameter.opts[-1], str(one))
+            ]
+    return shlex.join(words)
+
+
+def extra(name: str) -> ModuleType:
+    """Return a module of this package that needs the packages of the extra of the same name."""
+    try:
+        return importlib.import_module(f"qkdrmp.{name}")
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("qkdrmp"):
+            raise
+        fail(f"this needs the package {error.name}: pip install 'qkdrmp[{name}]'", EXIT_USAGE)

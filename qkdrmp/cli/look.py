@@ -1,0 +1,42 @@
+"""Commands that show what is there: list and topology."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+import qkdrmp
+from qkdrmp.bundled import bundled_names
+from qkdrmp.cli.group import main
+from qkdrmp.network.formats import load_topology
+from qkdrmp.reporting import REPORTS
+from qkdrmp.scenario import SCENARIOS
+from qkdrmp.scenario_file import load_scenario
+
+
+@main.command("list")
+def list_bundled() -> None:
+    """Show the bundled scenarios and topologies."""
+    scenarios = {name: load_scenario(name) for name in bundled_names("scenarios")}
+    for kind in SCENARIOS:
+        click.echo(f"Scenarios of {REPORTS[kind].title} (qkdrmp run, sweep or ladder NAME):")
+        for name, scenario in scenarios.items():
+            if scenario.kind == kind:
+                click.echo(f"  {name:<18}{scenario.description}")
+    click.echo("Topologies (qkdrmp topology NAME):")
+    for name in bundled_names("topologies"):
+        network = load_topology(name)
+        click.echo(f"  {name:<18}{network.summary().splitlines()[0].removeprefix(f'{network.name}: ')}")
+
+
+@main.command()
+@click.argument("name_or_file")
+@click.option("--draw", type=click.Path(dir_okay=False, path_type=Path), help="Draw it into this PNG (PDF, SVG) file.")
+def topology(name_or_file: str, draw: Path | None) -> None:
+    """Check a topology and describe it."""
+    network = load_topology(name_or_file)
+    click.echo(network.summary())
+    if draw is not None:
+        qkdrmp.plots.save(qkdrmp.plots.network(network), draw)
+        click.echo(f"drawn: {draw}")

@@ -1,0 +1,100 @@
+"""The command that sweeps."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qkdrmp.cli.group import EXIT_INTERRUPTED, command_line, extra, fail, main, out_option, results_folder, seed_option
+from qkdrmp.experiment import STORE
+from qkdrmp.plan import Plan
+from qkdrmp.reporting import REPORTS, save_all, told
+from qkdrmp.scenario_file import load_scenario
+from qkdrmp.simulation import check
+from qkdrmp.sweep import SweepInterrupted, SweepWarning, carry_out
+from qkdrmp.workers import processes
+
+NAMES_SHOWN = 6
+
+
+@main.command()
+@click.argument("name_or_file")
+@out_option
+@click.option("--replications", type=click.IntRange(min=1), help="Runs of each cell.  [default: the scenario's]")
+@click.option("--precision", type=float, help="Add runs until intervals are within this share of the mean, e.g. 0.05.")
+@click.option("--of", metavar="FIGURE", help="Figure for --precision.  [default: requests or pairs delivered]")
+@click.option("--most", type=click.IntRange(min=2), help="Most runs of a cell for --precision.  [default: 100]")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one for each core]")
+@click.option("--cluster", metavar="ADDRESS", help="Run on a dask cluster, such as tcp://127.0.0.1:8786.")
+@click.option("--restart", is_flag=True, help="Discard the runs that the folder has.")
+@seed_option
+def sweep(
+    name_or_file: str, out: Path | None, jobs: int | None, cluster: str | None, restart: bool, seed: int, **rule: Any
+) -> None:
+    """Run a scenario at all its points; write tables and figures.
+
+    Each finished run is kept at once. Stopped and started again, a sweep goes on from there; with more values or
+    replications it only runs what is new.
+    """
+    scenario = load_scenario(name_or_file)
+    plan = Plan(scenario, seed=seed, **rule)
+    folder = results_folder(out, scenario)
+    cells = plan.planned // plan.replications
+    click.echo(f"{scenario.name}: {cells} cells x {plan.replications} replications = {plan.planned} runs, seed {seed}")
+    _foresee_sweep(plan)
+    if restart:
+        (folder / STORE).unlink(missing_ok=True)
+    begun = time.perf_counter()
+    try:
+        with _executor(jobs, cluster) as executor, warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always", SweepWarning)
+            found = carry_out(plan, folder, executor, progress=sys.stderr.isatty(), command=command_line())
+    except SweepInterrupted as interruption:
+        found_so_far = "" if interruption.experiment.runs.empty else f"; they are in {folder / 'runs.csv'}"
+        fail(f"{interruption}{found_so_far}", EXIT_INTERRUPTED)
+    wall = time.perf_counter() - begun
+    for warning in heard:
+        click.echo(f"warning: {warning.message}")
+    pictures = save_all(REPORTS[scenario.kind].of_sweep(found.runs, plan), folder)
+    # The shorter durations are part of the longest: their events are the same ones.
+    events = found.runs.loc[found.runs["duration_s"] == found.runs["duration_s"].max(), "events"].sum()
+    click.echo(f"{len(found.runs)} runs in {wall:.1f} s ({len(found.timings)} simulations, {events:,.0f} events)")
+    for line in told(found.runs, scenario.kind):
+        click.echo(line)
+    click.echo(f"written to {folder}: {', '.join([*(f'{table}.csv' for table in found.tables), *pictures])}")
+
+
+@contextmanager
+def _executor(jobs: int | None, address: str | None) -> Iterator[Executor | Callable[[], Executor]]:
+    if address is None:
+        yield partial(processes, jobs)
+        return
+    if jobs is not None:
+        raise click.UsageError("Give --jobs or --cluster, not both.")
+    with extra("cluster").cluster(address) as executor:
+        yield executor
+
+
+def _foresee_sweep(plan: Plan) -> None:
+    for cell in plan.cells:
+        where = ", ".join(
+            f"{path} = {value}" for path, value in cell.labels(plan.swept).items() if path != "duration_s"
+        )
+        for sentence in check(cell.scenario):
+            click.echo(f"foreseen{' with ' if where else ''}{where}: {_shortened(sentence)}")
+
+
+def _shortened(sentence: str) -> str:
+    head, _, names = sentence.rpartition(": ")
+    listed: Sequence[str] = names.split(", ")
+    more = f" and {len(listed) - NAMES_SHOWN} more" if len(listed) > NAMES_SHOWN else ""
+    return f"{head}: {', '.join(listed[:NAMES_SHOWN])}{more}"

@@ -1,0 +1,84 @@
+"""Figures of how runs settle, and where their warm-up ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from qkdrmp.errors import QKDRMPError
+from qkdrmp.plots.canvas import COLOURS, canvas, figures
+from qkdrmp.plots.labels import in_unit
+from qkdrmp.statistics import BATCH
+from qkdrmp.warmup import TIME, WarmUp
+
+PANEL_SIZE = (3.2, 2.9)
+SETTLED, UNSETTLED, CUT = COLOURS[0], COLOURS[3], "0.2"
+
+
+def warmup(found: WarmUp, axes: Sequence[Axes] | None = None) -> list[Axes]:
+    """Draw how each quantity of a scenario settles, and the truncation that MSER-5 suggests for it.
+
+    Parameters
+    ----------
+    found : WarmUp
+        As `suggest_warmup` returns it.
+    axes : sequence of matplotlib.axes.Axes, optional
+        Where to draw, at least one for each quantity.
+
+    Returns
+    -------
+    list of matplotlib.axes.Axes
+        In each, pale, the mean over the replications in every interval; strong, in batches of five, as MSER-5 sees
+        it; and the warm-up of this quantity shaded, in red if it had not settled.
+
+    Raises
+    ------
+    QKDRMPError
+        If there are not enough axes.
+    """
+    count, (width, height) = len(found.quantities), PANEL_SIZE
+    if axes is not None and len(axes) < count:
+        names = ", ".join(found.quantities["quantity"])
+        raise QKDRMPError(f"{count} quantities need as many axes, not {len(axes)}: {names}")
+    panels = list(axes or figures(count, width * count, height))[:count]
+    for row, ax in zip(found.quantities.to_dict("records"), panels, strict=True):
+        with canvas(ax) as ax:
+            _draw(ax, found.series[TIME], found.series[str(row["quantity"])], found.duration_s)
+            _mark(ax, float(row["truncation_s"]), bool(row["too_short"]), found.duration_s)
+            sns.despine(ax=ax)
+    return panels
+
+
+def _draw(ax: Axes, time_s: pd.Series[float], values: pd.Series[float], duration_s: float) -> None:
+    known = values.notna().to_numpy()
+    per_s, along = in_unit(TIME, duration_s)
+    scale, name = in_unit(str(values.name), values.abs().max())
+    times, shown = per_s * time_s.to_numpy(dtype=float)[known], scale * values.to_numpy(dtype=float)[known]
+    ax.plot(times, shown, color=SETTLED, alpha=0.35, linewidth=0.8)
+    ax.plot(_batched(times), _batched(shown), color=SETTLED, linewidth=1.8)
+    ax.set_xlim(0, per_s * duration_s)
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel(along)
+    ax.set_ylabel(name)
+
+
+def _batched(values: NDArray[np.floating[Any]]) -> list[float]:
+    whole = len(values) // BATCH * BATCH
+    return list(values[:whole].reshape(-1, BATCH).mean(axis=1))
+
+
+def _mark(ax: Axes, truncation_s: float, too_short: bool, duration_s: float) -> None:
+    per_s, along = in_unit(TIME, duration_s)
+    colour = UNSETTLED if too_short else CUT
+    ax.axvspan(0, per_s * truncation_s, color=colour, alpha=0.1, linewidth=0)
+    ax.axvline(per_s * truncation_s, color=colour, linestyle="--", linewidth=1.2)
+    unit = along.rpartition("(")[2].removesuffix(")")
+    settled = f"settled after {per_s * truncation_s:.3g} {unit}" if truncation_s else "settled from the beginning"
+    words = "not settled: too short a run" if too_short else settled
+    ax.set_title(words, loc="left", fontsize=8, color=colour)

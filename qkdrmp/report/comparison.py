@@ -1,0 +1,119 @@
+"""Comparisons of the cells of a sweep: by paired differences, since all cells have the same random numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from qkdrmp.plots.curves import is_scale, swept
+from qkdrmp.statistics import half_width
+
+DURATION = "duration_s"
+WORTHWHILE = 0.02
+"""An improvement by less than this share is not worth a larger value."""
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """How much better one cell is than another, as shares of the mean of the other.
+
+    Parameters
+    ----------
+    mean, half : float
+        Of the paired differences, and the half-width of their 95 % interval (nan for a single pair).
+    """
+
+    mean: float
+    half: float
+
+    @property
+    def worthwhile(self) -> bool:
+        """Whether it is more than `WORTHWHILE`, and its interval, if there is one, leaves out 0."""
+        return self.mean > WORTHWHILE and not self.half >= self.mean
+
+    @property
+    def room(self) -> float:
+        """The largest improvement that the interval leaves room for (nan for a single pair)."""
+        return self.mean + self.half
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """From where on larger values of a field bring no more.
+
+    Parameters
+    ----------
+    value : float or None
+        The smallest value from which no larger one is a worthwhile improvement; None if that is only the largest.
+    room : float
+        The largest improvement on it, as a share, for which the intervals leave room; nan without intervals.
+    pairs : int
+        The least number of replications in a comparison.
+    """
+
+    value: float | None
+    room: float
+    pairs: int
+
+
+def improvement(base: pd.Series[Any], other: pd.Series[Any]) -> tuple[Improvement, int]:
+    """Return how much better `other` is than `base`, both by replication, and the number of pairs."""
+    paired = pd.concat([base, other], axis=1, join="inner").dropna()
+    if paired.empty:
+        return Improvement(float("nan"), float("nan")), 0
+    before, after = (paired.iloc[:, column].to_numpy(dtype=float) for column in (0, 1))
+    difference, mean = after - before, abs(before.mean())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = np.array([difference.mean(), half_width(difference)]) / mean
+    return Improvement(float(shares[0]), float(shares[1])), len(paired)
+
+
+def saturation(runs: pd.DataFrame, field: str, figure: str) -> Saturation:
+    """Return where a figure saturates over a field.
+
+    Parameters
+    ----------
+    runs : pandas.DataFrame
+        Runs that differ in `field` and in their replication alone.
+    field, figure : str
+        The column of a scale, and that of a figure of which more is better.
+    """
+    groups: Any = runs.groupby(field)
+    by_value: dict[float, pd.Series[Any]] = {value: group.set_index("replication")[figure] for value, group in groups}
+    values = sorted(value for value, group in by_value.items() if group.notna().any())
+    for place, value in enumerate(values[:-1]):
+        compared = [improvement(by_value[value], by_value[larger]) for larger in values[place + 1 :]]
+        if not any(one.worthwhile for one, _ in compared):
+            known = [one.room for one, _ in compared if not np.isnan(one.room)]
+            return Saturation(value, max(known, default=float("nan")), min(pairs for _, pairs in compared))
+    return Saturation(None, float("nan"), int(min((by_value[value].count() for value in values), default=0)))
+
+
+def longest(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs of the longest duration."""
+    ends: pd.DataFrame = runs[runs[DURATION] == runs[DURATION].max()]
+    return ends
+
+
+def varied(runs: pd.DataFrame) -> list[str]:
+    """Return the swept fields with several values."""
+    return [field for field in swept(runs) if runs[field].nunique(dropna=False) > 1]
+
+
+def scales(runs: pd.DataFrame) -> list[str]:
+    """Return the swept fields that are scales, other than the duration."""
+    return [field for field in varied(runs) if field != DURATION and is_scale(runs[field])]
+
+
+def cells(runs: pd.DataFrame, fields: Sequence[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """Yield each combination of the values of some fields, and its runs."""
+    if not fields:
+        yield {}, runs
+        return
+    key: Any
+    for key, group in runs.groupby(list(fields), sort=False, dropna=False):
+        yield dict(zip(fields, key, strict=True)), group

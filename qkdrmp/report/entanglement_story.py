@@ -1,0 +1,95 @@
+"""The story of a run of the entanglement family: links by the share of their trials that connections were given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from qkdrmp.entanglement.run import EntanglementRun
+from qkdrmp.entanglement.stack import EntanglementNetwork
+from qkdrmp.report.story import BINS, LinkStory, Series, Story, served_by
+from qkdrmp.report.words import percent
+from qkdrmp.scenario import EntanglementScenario, Scenario
+from qkdrmp.simulation import Results
+from qkdrmp.units import to_ticks
+
+STEPS = 3
+"""Parts of each bin of time, whose shares tell the range within the bin."""
+MOST_TRIALS = 200  # that are looked at in each part
+SEED = 1
+
+
+def tell(scenario: Scenario, seed: int) -> Story:
+    """Run a scenario once and tell its story."""
+    run = EntanglementRun(cast(EntanglementScenario, scenario), seed, ["messages", "pairs"])
+    run.advance(to_ticks(scenario.duration_s))
+    summary = pd.Series(run.summary(), name=scenario.name, dtype=object)
+    results = Results(scenario, seed, summary, run.tables(), run.findings())
+    links = [_link(run.network, ends) for ends in run.network.links]
+    paths = results.connections.set_index("id")["path"]
+    delivered = results.pairs.assign(path=results.pairs["connection"].map(paths))
+    worst, finding = _bottleneck(results.links)
+    return Story(
+        results=results,
+        links=links,
+        served=served_by(list(scenario.topology.nodes), delivered, scenario.duration_s),
+        served_label="pairs delivered by way of the node so far",
+        load_label="share of a link's trials given to connections",
+        level_label="trials given to connections (share)",
+        load_is_good=False,
+        bottleneck=next((link for link in links if "-".join(link.ends) == worst), None),
+        finding=finding,
+        tables={
+            "Connections": results.connections,
+            "Links": results.links,
+            "Nodes": _nodes(scenario, delivered, results.attempts),
+        },
+    )
+
+
+def _link(network: EntanglementNetwork, ends: tuple[str, str]) -> LinkStory:
+    """Tell of a link, from the owners of its trials; of many trials, some drawn by lot stand for all."""
+    link, owner = network.links[ends], network.interfaces[ends[0]][ends[1]].allocation.owner
+    random = np.random.default_rng(SEED)
+    bounds = np.linspace(0, link.next_trial(0), BINS * STEPS + 1).astype(int)
+    shares = [_share(owner, first, end, random) for first, end in pairwise(bounds.tolist())]
+    steps = np.array(shares).reshape(BINS, STEPS)
+    series = Series("-".join(ends), steps.min(axis=1), steps.mean(axis=1), steps.max(axis=1))
+    return LinkStory(ends, (series,), series.mean)
+
+
+def _share(owner: Callable[[int], str | None], first: int, end: int, random: np.random.Generator) -> float:
+    few = end - first <= MOST_TRIALS
+    trials = range(first, end) if few else random.integers(first, end, MOST_TRIALS).tolist()
+    return float(np.mean([owner(trial) is not None for trial in trials])) if len(trials) else 0.0
+
+
+def _bottleneck(links: pd.DataFrame) -> tuple[str, str]:
+    """Return the name of the link with most of its trials given away, and the sentence about it."""
+    tried = links[links["trials"] > 0]
+    if tried.empty or not tried["allocated"].any():
+        return "", "No link gave a trial to a connection."
+    shares = tried.set_index("link")["allocated"] / tried.set_index("link")["trials"]
+    worst = str(shares.idxmax())
+    row: Any = tried[tried["link"] == worst].iloc[0]
+    others = shares.drop(worst)
+    next_best = f"; the next, {others.idxmax()}, {percent(others.max())}" if len(others) else ""
+    return worst, (
+        f"The bottleneck is the link {worst}, with the largest share of its trials given to connections: "
+        f"{percent(shares[worst])}{next_best}. It served {row.connections} connections with "
+        f"{row.successes:,} pairs."
+    )
+
+
+def _nodes(scenario: Scenario, delivered: pd.DataFrame, attempts: pd.DataFrame) -> pd.DataFrame:
+    counts = served_by(list(scenario.topology.nodes), delivered, scenario.duration_s)
+    refused = attempts["rejected_by"].value_counts()
+    rows = [
+        (name, str(node.kind), int(counts[name][-1]), int(refused.get(name, 0)))
+        for name, node in scenario.topology.nodes.items()
+    ]
+    return pd.DataFrame(rows, columns=["node", "kind", "pairs", "rejected_attempts"])

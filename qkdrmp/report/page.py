@@ -1,0 +1,185 @@
+"""The page: one HTML file with everything in it, which opens without a network."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import altair as alt
+import jinja2
+import pandas as pd
+import vl_convert
+from markupsafe import Markup
+
+from qkdrmp.design import label
+from qkdrmp.errors import QKDRMPError
+from qkdrmp.experiment import Experiment
+from qkdrmp.plots.times import brief
+from qkdrmp.report import charts, network_map, verdict
+from qkdrmp.report.comparison import DURATION, cells, varied
+from qkdrmp.report.ladders import ladders
+from qkdrmp.report.replay import FAMILIES, choose, made
+from qkdrmp.report.story import Story, edges
+from qkdrmp.report.tables import packed
+from qkdrmp.report.verdict import Wording
+from qkdrmp.report.words import cell_words, listed
+from qkdrmp.scenario import Scenario
+from qkdrmp.simulation import RunWarning, check
+from qkdrmp.statistics import summarise
+from qkdrmp.warmup import suggest_warmup
+
+NAMES_SHOWN, CELLS_SHOWN = 6, 4
+WARMUP_RUNS = 3
+
+
+def render(experiment: Experiment) -> str:
+    """Return the page about an experiment.
+
+    The run that it shows in full is simulated again.
+
+    Raises
+    ------
+    QKDRMPError
+        If no run of it succeeded.
+    """
+    if experiment.runs.empty or experiment.runs["failed"].all():
+        raise QKDRMPError(f"{experiment.scenario.name}: there is nothing to report, because no run succeeded")
+    family, shown = FAMILIES[experiment.scenario.kind], choose(experiment)
+    story, wording = family.tell(shown.scenario, shown.seed), family.wording
+    runs = _without_failures(experiment.runs)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("qkdrmp.report"), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["unbroken"] = _unbroken
+    sentences = {
+        "Saturation": list(verdict.saturates(runs, wording)),
+        "Best and worst": list(verdict.extremes(runs, wording)),
+        "Rejections": list(verdict.rejections(runs, wording)),
+    }
+    data = {**_drawn(runs, wording, story), "tables": _tables(experiment, story), "ladders": ladders(story.results)}
+    return environment.get_template("page.html.j2").render(
+        experiment=experiment,
+        question=verdict.question(experiment.runs),
+        sentences=sentences,
+        cautions=list(_warnings(experiment, wording, story)),
+        story=story,
+        shown=shown,
+        data=data,
+        noun=wording.noun,
+        load_range=network_map.load_range(story),
+        served_range=network_map.SERVED_RANGE,
+        most_served=int(network_map.most_served(story)),
+        others=data["heatmap_others"],
+        scenario=_scenario_text(experiment),
+        vega=_script(_vega()),
+        json=_json(data),
+        files={name: Markup(_file(environment, name)) for name in ("style.css", "charts.js", "ladder.js", "tables.js")},
+    )
+
+
+def _unbroken(sentence: str) -> str:
+    """Return a sentence whose numbers are not parted from their per-cent signs at the end of a line."""
+    return sentence.replace(" %", "\u00a0%")
+
+
+def _without_failures(runs: pd.DataFrame) -> pd.DataFrame:
+    return runs[~runs["failed"].astype(bool)].drop(columns="failed")
+
+
+@cache
+def _vega() -> str:
+    """Return the JavaScript that draws: Vega with the version of Vega-Lite that altair writes."""
+    version = alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", version)
+
+
+def _file(environment: jinja2.Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def _script(code: str) -> Markup:
+    """Return code for a script element, which must not be able to end it."""
+    return Markup(code.replace("</script", "<\\/script"))
+
+
+def _json(data: Mapping[str, Any]) -> Markup:
+    """Return data for a script element: names that users chose cannot end it."""
+    written = json.dumps(data, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+    return Markup(written.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+
+
+def _drawn(runs: pd.DataFrame, wording: Wording, story: Story) -> dict[str, Any]:
+    figures = charts.figures_of(runs, wording.main)
+    heatmap = charts.heatmap(runs, figures)
+    times = edges(story.results.scenario.duration_s)
+    return {
+        "curves": charts.curves(runs, figures),
+        "heatmap": heatmap[0] if heatmap else None,
+        "heatmap_others": heatmap[1] if heatmap else "",
+        "figures": charts.labels_of(runs, figures),
+        "map": network_map.network_map(story),
+        "level": network_map.level(story) if story.links else None,
+        "aspect": network_map.aspect(story.results.scenario.topology),
+        "links": [link.name for link in story.links],
+        "frames": [f"{brief(start)} to {brief(end)}" for start, end in pairwise(times.tolist())],
+    }
+
+
+def _tables(experiment: Experiment, story: Story) -> list[dict[str, Any]]:
+    known = {"Cells": summarise(_without_failures(experiment.runs), experiment.swept), "Runs": experiment.runs}
+    if len(experiment.failures):
+        known["Failures"] = experiment.failures
+    of_run = {f"{title} of the run shown": table for title, table in story.tables.items()}
+    return [packed(title, table) for title, table in (known | of_run).items()]
+
+
+def _warnings(experiment: Experiment, wording: Wording, story: Story) -> Iterator[str]:
+    yield from verdict.cautions(experiment.runs, wording, int(experiment.runs["failed"].sum()))
+    yield from verdict.stuck(_without_failures(experiment.runs))
+    yield from _foreseen(experiment)
+    yield from (f"In the run shown: {_shortened(finding)}." for finding in story.results.findings)
+    yield from _warmup(story.results.scenario, experiment.seed)
+
+
+def _warmup(scenario: Scenario, seed: int) -> Iterator[str]:
+    """Say if the scenario of the run shown has too short a warm-up, or is too short to tell."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RunWarning)  # it is in the sentence too
+        found = suggest_warmup(scenario, seed, WARMUP_RUNS)
+    if found.too_short or found.present_s < found.suggested_s:
+        yield f"{found.sentences()[0].removeprefix(f'{scenario.name}: ')} (with the settings of the run shown)."
+
+
+def _foreseen(experiment: Experiment) -> Iterator[str]:
+    """Yield what was foreseen to go wrong, once, with the cells for which it was."""
+    fields = [field for field in varied(experiment.runs) if field != DURATION]
+    found: dict[str, list[str]] = {}
+    for cell, _ in cells(experiment.runs, fields):
+        for sentence in _checked(experiment, cell):
+            found.setdefault(_shortened(sentence), []).append(cell_words(cell))
+    for sentence, where in found.items():
+        told = f"Foreseen with {listed(where, CELLS_SHOWN)}" if where[0] else "Foreseen"
+        yield f"{told}: {sentence}."
+
+
+def _checked(experiment: Experiment, cell: Mapping[str, Any]) -> list[str]:
+    try:
+        return check(made(experiment.scenario, cell))
+    except QKDRMPError:  # a policy of the user's own is known by its name only
+        return []
+
+
+def _shortened(sentence: str) -> str:
+    head, colon, names = sentence.rpartition(": ")
+    return f"{head}{colon}{listed(names.split(', '), NAMES_SHOWN)}"
+
+
+def _scenario_text(experiment: Experiment) -> str:
+    scenario = experiment.scenario
+    told = {**scenario.model_dump(exclude={"topology"}), "topology": scenario.topology.summary().splitlines()}
+    return json.dumps(told, indent=2, default=lambda value: str(label(value)), ensure_ascii=False)

@@ -1,0 +1,109 @@
+"""Which run a report shows in full, and that run again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from qkdrmp.design import label
+from qkdrmp.errors import ScenarioError
+from qkdrmp.experiment import Experiment
+from qkdrmp.report import entanglement_story, qkd_story
+from qkdrmp.report.comparison import longest
+from qkdrmp.report.story import Story
+from qkdrmp.report.verdict import Wording
+from qkdrmp.report.words import cell_words
+from qkdrmp.scenario import Scenario
+
+
+@dataclass(frozen=True)
+class Family:
+    """How a report tells of a protocol family.
+
+    Parameters
+    ----------
+    wording : Wording
+    tell : callable
+        Runs a scenario with a seed and tells the story.
+    """
+
+    wording: Wording
+    tell: Callable[[Scenario, int], Story]
+
+
+FAMILIES: Mapping[str, Family] = {
+    "qkd": Family(Wording("requests_delivered", "requests_started", "requests"), qkd_story.tell),
+    "entanglement": Family(Wording("pair_rate_hz", "connections_asked", "connections"), entanglement_story.tell),
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The run that is shown.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    seed : int
+    words : str
+        Which run it is.
+    """
+
+    scenario: Scenario
+    seed: int
+    words: str
+
+
+def choose(experiment: Experiment) -> Shown:
+    """Return the first run of the last cell of the longest duration, or of the base scenario if it cannot be made."""
+    runs = experiment.runs
+    good = longest(runs[~runs["failed"].astype(bool)])
+    if good.empty:
+        return _base(experiment)
+    last = good.iloc[-1]
+    same = np.all([_equals(good[field], last[field]) for field in experiment.swept], axis=0)
+    row = good[same].iloc[0]
+    cell = {field: row[field] for field in experiment.swept}
+    try:
+        scenario = made(experiment.scenario, cell)
+    except ScenarioError:  # a policy of the user's own is known by its name only
+        return _base(experiment)
+    which = f"replication {int(row['replication'])}, seed {int(row['seed'])}"
+    return Shown(scenario, int(row["seed"]), f"{cell_words(cell)}; {which} (the last cell of the sweep)")
+
+
+def _base(experiment: Experiment) -> Shown:
+    words = f"the scenario as it is without the sweep, seed {experiment.seed}"
+    return Shown(experiment.scenario, experiment.seed, words)
+
+
+def _equals(values: pd.Series[Any], value: Any) -> pd.Series[Any]:
+    return values.isna() if pd.isna(value) else values == value
+
+
+def made(scenario: Scenario, cell: Mapping[str, Any]) -> Scenario:
+    """Return the scenario of a cell, whose values are as they are written in the table of runs.
+
+    Raises
+    ------
+    ScenarioError
+        If a value is an object that the scenario's own sweep section does not have.
+    """
+    over = {field: values for field, values in scenario.sweep.over.items() if isinstance(values, Sequence)}
+    points = [*scenario.sweep.points, *({field: value} for field, values in over.items() for value in values)]
+    known = {(field, label(value)): value for point in points for field, value in point.items()}
+    plain = {field: value_of(value) for field, value in cell.items()}
+    return scenario.replace({field: known.get((field, value), value) for field, value in plain.items()})
+
+
+def value_of(value: Any) -> Any:
+    """Return a value of a table as a scenario takes it: whole numbers as such, what is missing as None."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    if isinstance(plain, float):
+        return None if math.isnan(plain) else int(plain) if plain.is_integer() else plain
+    return plain

@@ -1,0 +1,24 @@
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("altair")
+pytest.importorskip("vl_convert")
+
+from qkdrmp.report import write_report
+from tests.report import experiments
+
+
+@pytest.fixture(scope="session")
+def keys_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(experiments.keys(), tmp_path_factory.mktemp("report") / "keys.html")
+
+
+@pytest.fixture(scope="session")
+def pairs_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(experiments.pairs(), tmp_path_factory.mktemp("report") / "pairs.html")
+
+
+@pytest.fixture(scope="session")
+def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(experiments.hostile(), tmp_path_factory.mktemp("report") / "deeper" / "hostile.html")

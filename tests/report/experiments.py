@@ -1,0 +1,49 @@
+"""Small experiments of both families to report on, and tables of runs made by hand."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+import qkdrmp
+from qkdrmp import Link, Node, Scenario, Topology
+from qkdrmp.experiment import Experiment
+
+HOSTILE = "</script><script>window.hacked=1</script>"
+QUOTED = '"R&D" <b>'
+POOLS = "pools.capacity"
+
+
+def experiment(scenario: Scenario, over: Mapping[str, Sequence[Any]], replications: int = 2) -> Experiment:
+    runs = qkdrmp.sweep(scenario, over, replications=replications, progress=False)
+    swept = list(runs.columns[: runs.columns.get_loc("replication")])
+    nothing = pd.DataFrame(columns=[*swept, "replication", "seed", "error", "traceback"])
+    return Experiment(scenario, swept, 1, runs, nothing, nothing, "qkdrmp sweep <it>", {"python": "3"})
+
+
+def keys() -> Experiment:
+    scenario = qkdrmp.load_scenario("beijing_figure3").replace({"duration_s": 0.03})
+    return experiment(scenario, {POOLS: [20, 30, 40], "duration_s": [0.02, 0.03]})
+
+
+def pairs() -> Experiment:
+    scenario = qkdrmp.load_scenario("multiplexing").replace({"duration_s": 0.1})
+    return experiment(scenario, {"demand.memories": [1, 2], "allocation.policy": ["circuit", "round-robin"]})
+
+
+def hostile() -> Experiment:
+    names = [(HOSTILE, "end"), (QUOTED, "repeater"), ("Bob", "end")]
+    links = [Link((HOSTILE, QUOTED), 1.0), Link((QUOTED, "Bob"), 1.0)]
+    topology = Topology("<i>", [Node(name, kind) for name, kind in names], links)
+    raw = {"topology": topology, "duration_s": 0.02, "name": "<b>bold</b>", "description": HOSTILE}
+    return experiment(Scenario.from_mapping(raw | {"key_rate": {"model": "constant", "rate_bps": 1e6}}), {}, 1)
+
+
+def table(figure: Mapping[Any, Sequence[float]], field: str = POOLS, **columns: Any) -> pd.DataFrame:
+    """Return runs with these requests delivered at each value of a field, one replication after the other."""
+    rows = [
+        {field: value, "duration_s": 1.0, **columns, "replication": number, "seed": number, "requests_delivered": much}
+        for value, all_of_them in figure.items()
+        for number, much in enumerate(all_of_them)
+    ]
+    return pd.DataFrame(rows).assign(requests_started=100, rejected_refused=10, rejected_no_route=0)

@@ -1,0 +1,220 @@
+"""The page in a browser, opened from a file: it draws, answers, fits, and asks the network for nothing."""
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = Path("/usr/bin/chromium")
+if not CHROMIUM.exists():
+    pytest.skip("there is no chromium to open pages with", allow_module_level=True)
+
+CHARTS = ("curves", "heatmap", "map", "level")
+FAMILIES = ("keys", "pairs")
+LINK_ENDS = """name => {
+  const row = DATA.map.layer.flatMap(layer => DATA.map.datasets[layer.data.name]).find(row => row.link === name);
+  const place = document.querySelector("#map svg.marks").getBoundingClientRect(), [left, top] = VIEWS.map.origin();
+  const x = VIEWS.map.scale("x"), y = VIEWS.map.scale("y");
+  return [[x(row.x), x(row.x2)].map(at => at + left + place.x), [y(row.y), y(row.y2)].map(at => at + top + place.y)];
+}"""
+"""Where the ends of a link are on the screen: both to the right, and both down."""
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()
+
+
+class Opened:
+    """A page in the browser, with all that went wrong in it."""
+
+    def __init__(self, browser: Any, path: Path, width: int) -> None:
+        self.page = browser.new_page(viewport={"width": width, "height": 900}, accept_downloads=True)
+        self.troubles: list[str] = []
+        self.page.on("console", lambda message: self._note(message.type in ("error", "warning"), message.text))
+        self.page.on("pageerror", lambda error: self._note(True, str(error)))
+        self.page.on("request", lambda request: self._note(not self._is_local(request.url), request.url))
+        self.page.goto(path.as_uri())
+        self.page.wait_for_selector("body[data-drawn]", timeout=20_000)
+
+    def _note(self, bad: bool, text: str) -> None:
+        if bad:
+            self.troubles.append(text)
+
+    @staticmethod
+    def _is_local(url: str) -> bool:
+        return url.startswith(("file:", "data:", "blob:"))
+
+    def texts(self, chart: str) -> list[str]:
+        return list(self.page.locator(f"#{chart} svg.marks text").all_text_contents())
+
+    def svg(self, chart: str) -> str:
+        return str(self.page.locator(f"#{chart} svg.marks").inner_html())
+
+    def set_slider(self, value: int) -> None:
+        self.page.locator("#frame").fill(str(value))
+
+
+@pytest.fixture(params=FAMILIES)
+def opened(request: pytest.FixtureRequest, browser: Any) -> Iterator[Opened]:
+    found = Opened(browser, request.getfixturevalue(f"{request.param}_page"), 1280)
+    yield found
+    assert found.troubles == []
+    found.page.close()
+
+
+def test_all_charts_have_marks(opened: Opened) -> None:
+    for chart in CHARTS:
+        marks = opened.page.locator(f"#{chart} svg.marks [class*=mark-] :is(path, line, text)")
+        assert marks.count() > 10, chart
+    assert opened.page.locator("#ladder svg .arrow").count() > 3
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("family", [*FAMILIES, "hostile"])
+def test_nothing_sticks_out_of_the_page(family: str, width: int, browser: Any, request: pytest.FixtureRequest) -> None:
+    found = Opened(browser, request.getfixturevalue(f"{family}_page"), width)
+    found.page.locator("#again summary").click()
+    for summary in found.page.locator("#table-list summary").all():
+        if not summary.evaluate("it => it.parentElement.open"):
+            summary.click()
+    assert found.page.evaluate("document.documentElement.scrollWidth") <= width
+    wide = (
+        "[...document.querySelectorAll('.chart svg.marks')].filter(it => it.getBoundingClientRect().right > innerWidth)"
+    )
+    assert found.page.evaluate(f"{wide}.length") == 0
+    assert found.troubles == []
+    found.page.close()
+
+
+def test_hostile_names_run_nothing(browser: Any, hostile_page: Path) -> None:
+    found = Opened(browser, hostile_page, 1280)
+    for choice in found.page.locator("#ladder-choice option").all():
+        found.page.locator("#ladder-choice").select_option(choice.get_attribute("value"))
+    assert found.page.evaluate("window.hacked") is None
+    assert found.page.locator("#tables td", has_text="</script>").count() >= 0
+    assert found.troubles == []
+    found.page.close()
+
+
+def test_the_choice_of_a_figure_changes_both_charts(opened: Opened) -> None:
+    before = opened.svg("curves"), opened.svg("heatmap")
+    choices = opened.page.locator("#figure option").all()
+    assert len(choices) > 10
+    label = choices[1].text_content()
+    assert label not in [*opened.texts("curves"), *opened.texts("heatmap")]
+    opened.page.locator("#figure").select_option(index=1)
+    opened.page.wait_for_function(
+        "before => document.querySelector('#curves svg.marks').innerHTML !== before", arg=before[0]
+    )
+    assert label in opened.texts("curves")
+    assert label in opened.texts("heatmap")
+    assert opened.svg("heatmap") != before[1]
+
+
+def test_every_figure_can_be_drawn(opened: Opened) -> None:
+    for number, choice in enumerate(opened.page.locator("#figure option").all()):
+        opened.page.locator("#figure").select_option(index=number)
+        label = choice.text_content()
+        opened.page.wait_for_function(
+            "label => [...document.querySelectorAll('#curves svg.marks text')].some(it => it.textContent === label)",
+            arg=label,
+        )
+
+
+def test_the_slider_changes_the_map_and_tells_the_time(opened: Opened) -> None:
+    late, when = opened.svg("map"), opened.page.locator("#when").text_content()
+    opened.set_slider(0)
+    opened.page.wait_for_function("late => document.querySelector('#map svg.marks').innerHTML !== late", arg=late)
+    assert opened.page.locator("#when").text_content() != when
+    assert str(opened.page.locator("#when").text_content()).startswith("0 s to ")
+    early = opened.page.evaluate("VIEWS.map.signal('frame')"), opened.page.evaluate("VIEWS.level.signal('frame')")
+    assert early == (0, 0)
+
+
+def _fills(opened: Opened) -> list[str]:
+    return list(
+        opened.page.evaluate(
+            "[...document.querySelectorAll('#map .mark-symbol path')].map(it => it.getAttribute('fill'))"
+        )
+    )
+
+
+def test_nodes_have_served_nothing_at_first_and_more_in_the_end(opened: Opened) -> None:
+    assert len(set(_fills(opened))) > 2
+    opened.set_slider(0)
+    opened.page.wait_for_timeout(300)
+    assert len(set(_fills(opened))) <= 2
+
+
+def test_a_click_on_a_link_shows_its_level(opened: Opened) -> None:
+    chosen = opened.page.locator("#link").input_value()
+    assert chosen in opened.texts("level")
+    before = opened.svg("level")
+    opened.page.locator("#map").scroll_into_view_if_needed()
+    other = opened.page.evaluate("chosen => DATA.links.find(name => name !== chosen)", chosen)
+    ends = opened.page.evaluate(LINK_ENDS, other)
+    opened.page.mouse.click(*(0.35 * start + 0.65 * end for start, end in ends))
+    now = opened.page.locator("#link").input_value()
+    assert now == other
+    opened.page.wait_for_function("now => VIEWS.level.signal('link') === now", arg=now)
+    opened.page.wait_for_function(
+        "before => document.querySelector('#level svg.marks').innerHTML !== before", arg=before
+    )
+    assert now in opened.texts("level")
+    assert opened.page.evaluate("VIEWS.map.signal('link')") == now
+
+
+def test_the_choice_of_a_link_works_without_a_mouse(opened: Opened) -> None:
+    last = opened.page.evaluate("DATA.links.at(-1)")
+    opened.page.locator("#link").select_option(last)
+    opened.page.wait_for_function("last => VIEWS.level.signal('link') === last", arg=last)
+    assert last in opened.texts("level")
+
+
+def test_the_choice_of_a_ladder_draws_it(opened: Opened) -> None:
+    title = opened.page.locator("#ladder-title").text_content()
+    opened.page.locator("#ladder-choice").select_option(index=1)
+    assert opened.page.locator("#ladder-title").text_content() != title
+    assert opened.page.evaluate("DATA.ladders[1].arrows.length") == opened.page.locator("#ladder svg .arrow").count()
+
+
+def _column(opened: Opened, number: int) -> list[str]:
+    return list(opened.page.locator(f"#table-list details[open] tbody td:nth-child({number})").all_text_contents())
+
+
+def test_a_click_on_a_header_sorts(opened: Opened) -> None:
+    figure = 5  # the mean of the first figure
+    header = opened.page.locator(f"#table-list details[open] th:nth-child({figure}) button")
+    unsorted = _column(opened, figure)
+    header.click()
+    rising = [float(value) for value in _column(opened, figure)]
+    assert rising == sorted(float(value) for value in unsorted)
+    header.click()
+    assert [float(value) for value in _column(opened, figure)] == rising[::-1]
+    assert header.locator("..").get_attribute("aria-sort") == "descending"
+
+
+def test_numbers_are_to_the_right(opened: Opened) -> None:
+    cell = opened.page.locator("#table-list details[open] tbody td.number").first
+    assert cell.evaluate("it => getComputedStyle(it).textAlign") == "right"
+
+
+def test_a_table_can_be_downloaded_whole_and_exact(opened: Opened) -> None:
+    with opened.page.expect_download() as waiting:
+        opened.page.get_by_role("button", name="Download Cells as CSV").click()
+    assert waiting.value.suggested_filename == "cells.csv"
+    rows = list(csv.DictReader(io.StringIO(Path(waiting.value.path()).read_text(encoding="utf-8"))))
+    table = opened.page.evaluate("DATA.tables[0]")
+    assert len(rows) == table["rows"]
+    for column in table["columns"]:
+        told = [row[column["name"]] for row in rows]
+        for written, value in zip(told, column["values"], strict=True):
+            assert (written == "") if value is None else type(value)(written) == value

@@ -1,0 +1,179 @@
+"""The run that is shown: which it is, and what its links and nodes did in the course of time."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import qkdrmp
+from qkdrmp import Link, Node, Scenario, Topology
+from qkdrmp.report import entanglement_story, qkd_story
+from qkdrmp.report.ladders import MOST_LADDERS, chosen, ladders
+from qkdrmp.report.node_names import sides
+from qkdrmp.report.replay import choose, made, value_of
+from qkdrmp.report.story import BINS, served_by
+from tests.report.experiments import POOLS, experiment, keys, pairs
+
+
+def steps(*changes: tuple[float, float]) -> pd.DataFrame:
+    return pd.DataFrame(changes, columns=["time_s", "level"])
+
+
+def test_a_level_is_binned_by_time() -> None:
+    # Bins of 1 s: in the first 10 for 0.25 s, then 30; in the third 30 for half of it, then 0 to the end.
+    found = qkd_story.binned("A>B", steps((0, 10), (0.25, 30), (2.5, 0)), float(BINS))
+    assert found.mean[:4] == pytest.approx([0.25 * 10 + 0.75 * 30, 30, 15, 0])
+    assert found.low[:4].tolist() == [10, 30, 0, 0]
+    assert found.high[:4].tolist() == [30, 30, 30, 0]
+    assert len(found.mean) == BINS
+
+
+def test_a_level_that_changes_at_the_edge_of_a_bin_or_twice_at_once_counts_from_there_on() -> None:
+    found = qkd_story.binned("A>B", steps((0, 10), (1.0, 99), (1.0, 20), (BINS, 5)), float(BINS))
+    assert found.mean[:2].tolist() == [10, 20]
+    assert found.high.max() == 20
+    assert found.low.min() == 10
+
+
+def test_binned_levels_have_the_mean_of_the_table_of_pools() -> None:
+    results = qkdrmp.simulate(
+        qkdrmp.load_scenario("beijing_figure3").replace({"duration_s": 0.05}), seed=2, levels=True
+    )
+    levels = results.levels[results.levels["end"] == "downstream"]
+    for row in results.pools.itertuples():
+        series = qkd_story.binned(row.stream, levels[levels["stream"] == row.stream], 0.05)
+        assert series.mean.mean() == pytest.approx(row.level_mean, rel=1e-9)
+        assert series.low.min() <= row.level_min
+
+
+def test_nodes_serve_what_goes_by_way_of_them() -> None:
+    done = pd.DataFrame({"time_s": [0.5, 1.0, 2.5], "path": ["A>R>B", "A>R>B", "R>B"]})
+    served = served_by(["A", "R", "B", "X"], done, float(BINS))
+    assert served["A"][:4].tolist() == [2, 2, 2, 2]
+    assert served["R"][:4].tolist() == [2, 2, 3, 3]
+    assert served["X"].max() == 0
+
+
+def test_served_requests_of_repeaters_are_those_of_the_table_of_nodes() -> None:
+    story = qkd_story.tell(qkdrmp.load_scenario("beijing_figure3").replace({"duration_s": 0.05}), 3)
+    nodes = story.results.nodes[story.results.nodes["kind"] == "repeater"]
+    assert nodes["served"].sum() > 0
+    assert {row.node: row.served for row in nodes.itertuples()} == {
+        name: story.served[name][-1] for name in nodes["node"]
+    }
+
+
+def test_load_of_entanglement_links_is_that_of_the_table_of_links() -> None:
+    story = entanglement_story.tell(qkdrmp.load_scenario("multiplexing").replace({"duration_s": 0.1}), 1)
+    table = story.results.links.set_index("link")
+    for link in story.links:
+        row = table.loc["-".join(link.ends)]
+        assert link.load.mean() == pytest.approx(row["allocated"] / row["trials"], abs=0.02)
+    assert story.bottleneck is not None
+    assert story.bottleneck.ends == ("R1", "R2")
+    assert "R1-R2, with the largest share" in story.finding
+
+
+def test_the_story_is_of_the_run_that_simulate_gives() -> None:
+    scenario = qkdrmp.load_scenario("multiplexing").replace({"duration_s": 0.06})
+    told = entanglement_story.tell(scenario, 5).results
+    pd.testing.assert_series_equal(told.summary, qkdrmp.simulate(scenario, seed=5).summary)
+
+
+def short_of_keys(rate_bps: float) -> Scenario:
+    nodes = [Node("A", "end"), Node("R1", "repeater"), Node("R2", "repeater"), Node("B", "end")]  # type: ignore[arg-type]
+    links = [Link(("A", "R1"), 1.0), Link(("R1", "R2"), 1.0), Link(("R2", "B"), 1.0)]
+    raw = {"topology": Topology("row", nodes, links), "duration_s": 0.05, "pools": {"capacity": 40}}
+    return Scenario.from_mapping({**raw, "key_rate": {"model": "constant", "rate_bps": rate_bps}})
+
+
+def test_the_bottleneck_is_the_pool_that_is_longest_out_of_service() -> None:
+    story = qkd_story.tell(short_of_keys(1e5), 1)
+    pools = story.results.pools
+    out = (pools["interrupted_s"] + pools["stuck_s"]) / 0.05
+    worst = pools.loc[out.idxmax()]
+    assert f"The bottleneck is the key pool {worst['stream']}: interrupted for" in story.finding
+    assert story.bottleneck is not None
+    assert set(story.bottleneck.ends) == {worst["upstream"], worst["downstream"]}
+
+
+def test_pools_that_are_hardly_ever_short_are_no_bottleneck() -> None:
+    assert "The bottleneck" not in qkd_story.tell(short_of_keys(1e9), 1).finding
+
+
+def test_the_run_shown_is_the_first_of_the_last_cell_of_the_longest_duration() -> None:
+    done = keys()
+    shown = choose(done)
+    assert shown.scenario.pools.capacity == 40  # type: ignore[attr-defined]
+    assert shown.scenario.duration_s == 0.03
+    runs = done.runs
+    (row,) = runs[(runs[POOLS] == 40) & (runs["duration_s"] == 0.03) & (runs["replication"] == 0)].to_dict("records")
+    assert shown.seed == row["seed"]
+    again = qkdrmp.simulate(shown.scenario, shown.seed).summary
+    assert again["requests_delivered"] == row["requests_delivered"]
+
+
+def test_failed_runs_are_not_shown() -> None:
+    done = keys()
+    done.runs.loc[done.runs[POOLS] == 40, "failed"] = True
+    assert choose(done).scenario.pools.capacity == 30  # type: ignore[attr-defined]
+
+
+def mine(waiting: list[object], now: int) -> list[object]:
+    return waiting
+
+
+def test_values_that_the_table_only_names_come_from_the_sweep_section() -> None:
+    over = {"queue.policy": ["fcfs", mine], "pools.capacity": [20, 40]}
+    scenario = qkdrmp.load_scenario("beijing_figure3").replace({"sweep": {"over": over, "replications": 1}})
+    found = made(scenario, {"queue.policy": "mine", "pools.capacity": np.int64(40)})
+    assert (found.queue.policy, found.pools.capacity) == (mine, 40)  # type: ignore[attr-defined]
+
+
+def test_a_policy_of_ones_own_is_replaced_by_the_scenario_as_it_is() -> None:
+    scenario = qkdrmp.load_scenario("beijing_figure3").replace({"duration_s": 0.01})
+    done = experiment(scenario, {"queue.policy": ["fcfs", mine]}, 1)
+    assert "without the sweep" in choose(done).words
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"), [(np.float64(40), 40), (np.int64(3), 3), (np.nan, None), ("fcfs", "fcfs"), (0.5, 0.5)]
+)
+def test_values_of_a_table_become_values_of_a_scenario(value: object, plain: object) -> None:
+    assert value_of(value) == plain
+    assert type(value_of(value)) is type(plain)
+
+
+def test_chosen_ladders_have_the_first_the_slowest_and_each_reason() -> None:
+    rows = [(1, "delivered", None, 1.0), (2, "rejected", "busy", 9.0), (3, "delivered", None, 5.0)]
+    rows += [(4, "rejected", "busy", 1.0), (5, "unfinished", None, np.nan)]
+    table = pd.DataFrame(rows, columns=["id", "state", "reason", "end_s"]).assign(start_s=0.0, src="A", dst="B")
+    found = chosen(table, "start_s", "end_s")
+    assert list(found) == [1, 3, 2, 5, 4]
+    assert list(found.values())[:4] == [
+        "the first delivered",
+        "the slowest delivered",
+        "the first rejected, busy",
+        "the first unfinished",
+    ]
+
+
+def test_there_are_not_too_many_ladders() -> None:
+    table = pd.DataFrame({"id": range(1000), "state": "delivered", "reason": None, "start_s": 0.0, "end_s": 1.0})
+    assert len(chosen(table.assign(src="A", dst="B"), "start_s", "end_s")) == MOST_LADDERS
+
+
+def test_ladders_are_laid_out_in_the_order_of_time() -> None:
+    shown = choose(pairs())
+    results = entanglement_story.tell(shown.scenario, shown.seed).results
+    (first, *_) = ladders(results)
+    heights = [arrow[2] for arrow in first["arrows"]]
+    assert heights == sorted(heights)
+    assert all(arrow[3] >= arrow[2] for arrow in first["arrows"])
+    assert max(arrow[3] for arrow in first["arrows"]) <= first["height"]
+    assert {arrow[5] for arrow in first["arrows"]} <= set(first["colours"])
+
+
+def test_names_of_nodes_in_a_row_stand_above_or_below_the_line() -> None:
+    places = {name: (float(number), 0.0) for number, name in enumerate("ABCD")}
+    found = sides({**places, "top": (1.5, 2.0)}, [("A", "B"), ("B", "C"), ("C", "D")], 400)
+    assert all(found[name]["align"] == "center" for name in "BC")

@@ -1,0 +1,217 @@
+"""The sentences of the verdict, from tables made by hand."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from qkdrmp.report import verdict
+from qkdrmp.report.comparison import improvement, saturation
+from qkdrmp.report.verdict import Wording
+from qkdrmp.report.words import cell_words, interval, number, percent, plain
+from tests.report.experiments import POOLS, table
+
+WORDING = Wording("requests_delivered", "requests_started", "requests")
+MAIN = WORDING.main
+RISING = {10: [50, 60, 70], 20: [80, 91, 99], 40: [100, 110, 120], 80: [101, 110, 121], 160: [100, 111, 120]}
+
+
+def said(sentences: Sequence[str]) -> str:
+    return " ".join(sentences)
+
+
+def test_improvement_is_the_paired_difference_as_a_share_of_the_base() -> None:
+    base, other = pd.Series([100.0, 200.0, 300.0]), pd.Series([110.0, 230.0, 320.0])
+    found, pairs = improvement(base, other)
+    half = stats.t.ppf(0.975, 2) * np.std([10, 30, 20], ddof=1) / math.sqrt(3) / 200
+    assert pairs == 3
+    assert (found.mean, found.half) == pytest.approx((0.1, half))
+
+
+def test_improvement_pairs_replications_by_their_number_and_leaves_out_unknown_ones() -> None:
+    base = pd.Series([100.0, 200.0, 1e9], index=[0, 1, 7])
+    other = pd.Series([220.0, 110.0, float("nan")], index=[1, 0, 2])
+    found, pairs = improvement(base, other)
+    assert pairs == 2
+    assert found.mean == pytest.approx(0.1)
+
+
+def test_saturation_is_at_the_smallest_value_that_no_larger_one_improves_on() -> None:
+    found = saturation(table(RISING), POOLS, MAIN)
+    assert found.value == 40
+    assert found.pairs == 3
+    # The largest upper end: of 80 keys, with the differences 1, 0, 1.
+    assert found.room == pytest.approx((2 / 3 + stats.t.ppf(0.975, 2) / 3) / 110)
+
+
+def test_no_saturation_if_the_largest_value_still_improves() -> None:
+    still = table({**RISING, 320: [130, 140, 152]})
+    assert saturation(still, POOLS, MAIN).value is None
+    assert "do not saturate" in said([*verdict.saturates(still, WORDING)])
+
+
+def test_a_large_but_uncertain_improvement_is_not_significant() -> None:
+    uncertain = {10: [100, 100, 100], 20: [100, 100, 130]}
+    assert saturation(table(uncertain), POOLS, MAIN).value == 10
+    certain = {10: [100, 100, 100], 20: [109, 110, 111]}
+    assert saturation(table(certain), POOLS, MAIN).value is None
+
+
+def test_a_significant_but_small_improvement_is_not_worthwhile() -> None:
+    assert saturation(table({10: [100, 200], 20: [101, 201]}), POOLS, MAIN).value == 10
+    assert saturation(table({10: [100, 200], 20: [104, 204]}), POOLS, MAIN).value is None
+
+
+def test_common_random_numbers_tell_apart_what_unpaired_means_could_not() -> None:
+    spread = table({10: [10, 1000, 5000], 20: [210, 1201, 5199]})
+    assert saturation(spread, POOLS, MAIN).value is None
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    shuffled = table(RISING).sample(frac=1, random_state=3)
+    assert saturation(shuffled, POOLS, MAIN).value == 40
+
+
+def test_a_dip_in_the_middle_does_not_hide_a_later_improvement() -> None:
+    assert saturation(table({10: [100, 101], 20: [50, 51], 40: [150, 151], 80: [150, 151]}), POOLS, MAIN).value == 40
+
+
+def test_saturation_is_told_with_its_interval_and_test() -> None:
+    told = said([*verdict.saturates(table(RISING), WORDING)])
+    assert told.startswith("Requests processed saturate at key pool capacity = 40 keys, with 110 (95 % interval 85 to")
+    assert "a significant improvement of more than 2 %" in told
+    assert "paired differences over 3 replications" in told
+
+
+def test_one_replication_gives_no_interval_and_says_so() -> None:
+    single = table({value: numbers[:1] for value, numbers in RISING.items()})
+    told = said([*verdict.saturates(single, WORDING), *verdict.extremes(single, WORDING)])
+    assert "saturate at key pool capacity = 40 keys, with 100:" in told
+    assert "without any measure of chance" in told
+    assert "interval" not in told
+    assert "significant" not in told
+    assert "nan" not in told
+    assert "one replication" in said([*verdict.cautions(single, WORDING, 0)])
+
+
+def test_saturation_is_told_for_each_value_of_other_fields_at_the_longest_duration() -> None:
+    early = table({10: [50, 51], 20: [90, 92]}, **{"queue.policy": "fcfs"})
+    late = table({10: [90, 91], 20: [90, 91]}, **{"queue.policy": "priority"})
+    shorter = table({10: [1, 2], 20: [900, 901]}, **{"queue.policy": "priority"}).assign(duration_s=0.5)
+    told = list(verdict.saturates(pd.concat([early, late, shorter]), WORDING))
+    assert len(told) == 2
+    assert told[0].startswith("With queue policy = fcfs, requests processed do not saturate")
+    assert told[1].startswith("With queue policy = priority, requests processed are saturated from the smallest value")
+
+
+def test_saturation_needs_a_scale_other_than_the_duration() -> None:
+    longer = table({0.1: [1, 2], 0.2: [3, 4]}, field="duration_s")
+    policies = table({"fcfs": [1, 2], "priority": [3, 4]}, field="queue.policy")
+    assert not [*verdict.saturates(longer, WORDING), *verdict.saturates(policies, WORDING)]
+
+
+def test_a_design_without_pairs_of_cells_has_no_saturation_to_tell() -> None:
+    runs = pd.concat([table({10: [1, 2]}, rate=5.0), table({20: [3, 4]}, rate=6.0), table({30: [3, 4]}, rate=7.0)])
+    assert list(verdict.saturates(runs, WORDING)) == [
+        "It cannot be told: no two cells differ in key pool capacity alone."
+    ]
+
+
+def test_best_and_worst_are_those_of_the_longest_duration() -> None:
+    runs = pd.concat([table(RISING), table({10: [900, 901, 902]}).assign(duration_s=0.5)])
+    best, worst = verdict.extremes(runs, WORDING)
+    assert "with key pool capacity = 80 keys" in best
+    assert ": 111 (95 % interval 86 to 136)" in best
+    assert "2 other cells cannot be told from it" in best
+    assert worst.startswith("Fewest: 60 ")
+    assert "key pool capacity = 10 keys" in worst
+
+
+def test_equal_cells_are_said_to_be_equal() -> None:
+    assert said([*verdict.extremes(table({10: [5, 6], 20: [5, 6]}), WORDING)]).startswith("All cells have the same")
+
+
+def test_a_single_cell_has_neither_best_nor_worst() -> None:
+    (only,) = verdict.extremes(table({10: [5, 6]}), WORDING)
+    assert "Fewest" not in only
+    assert "5.5" in only
+
+
+def test_rejections_are_shares_of_what_was_asked_for_by_reason() -> None:
+    runs = table({10: [5, 6], 20: [5, 6]}).assign(rejected_no_route=[1, 3, 1, 3])
+    told = said([*verdict.rejections(runs, WORDING)])
+    assert told.startswith("Rejected, over all cells: 12 % (95 % interval 0 to 25) of the requests.")
+    assert "10 % refused; 2 % (95 % interval 0 to 15) no route" in told
+
+
+def test_rejections_leave_out_replications_that_some_cells_lack() -> None:
+    runs = table({10: [5, 6, 7], 20: [5, 6]})
+    runs.loc[2, "rejected_refused"] = 90
+    assert "10 % refused" in said([*verdict.rejections(runs, WORDING)])
+
+
+def test_no_rejections_are_told_as_such() -> None:
+    told = said([*verdict.rejections(table({10: [5, 6]}).assign(rejected_refused=0), WORDING)])
+    assert told == "None of the 200 requests was rejected (over all runs)."
+
+
+def test_cautions_name_failed_runs_and_wide_intervals() -> None:
+    runs = table({10: [100, 101, 99], 20: [50, 100, 150]})
+    told = said([*verdict.cautions(runs, WORDING, 2)])
+    assert "2 of 6 runs failed" in told
+    assert "In 1 of 2 cells the interval" in told
+    assert not [*verdict.cautions(table({10: [100, 101, 99]}), WORDING, 0)]
+
+
+def test_cells_with_stuck_pools_are_counted_and_the_worst_is_named() -> None:
+    runs = table({10: [1, 1], 20: [1, 1], 40: [1, 1]}).assign(stuck_pools=[0, 0, 3, 5, 1, 0])
+    (told,) = verdict.stuck(runs)
+    assert "in 2 of 3 cells; most with key pool capacity = 20 keys: 4 " in told
+    assert not [*verdict.stuck(runs.assign(stuck_pools=0))]
+    assert not [*verdict.stuck(runs.drop(columns="stuck_pools"))]
+
+
+def test_the_question_names_fields_values_and_numbers() -> None:
+    told = verdict.question(table(RISING))
+    assert told.startswith("Swept: key pool capacity (10, 20, 40, 80, 160 keys). 5 cells, 3 replications, 15 runs")
+    assert verdict.question(table({10: [1]})).startswith("One cell, nothing was varied. 1 cell, 1 replication")
+    assert "2 to 3 replications" in verdict.question(table({10: [1, 2, 3], 20: [1, 2]}))
+
+
+def test_interval_is_students() -> None:
+    half = stats.t.ppf(0.975, 3) * np.std([97, 99, 101, 103], ddof=1) / 2
+    assert interval([97, 99, 101, 103]) == f"100.0 (95 % interval {100 - half:.1f} to {100 + half:.1f})"
+    assert interval([-3, 3]) == f"0 (95 % interval {-stats.t.ppf(0.975, 1) * 3:.0f} to {stats.t.ppf(0.975, 1) * 3:.0f})"
+
+
+def test_interval_of_what_is_never_negative_ends_at_nothing() -> None:
+    assert "interval 0 to" in interval([1, 50])
+
+
+def test_interval_of_one_or_no_value() -> None:
+    assert interval([5.25, float("nan")], unit="s") == "5.25 s"
+    assert interval([float("nan")]) == "not known"
+    assert interval([3, 3, 3]) == "3"
+
+
+@pytest.mark.parametrize(
+    ("value", "written"), [(12345.6, "12,346"), (1234.56, "1,235"), (0.123456, "0.1235"), (7.0, "7"), (math.nan, "–")]
+)
+def test_numbers_are_rounded_for_people(value: float, written: str) -> None:
+    assert number(value) == written
+
+
+def test_small_shares_are_not_rounded_to_nothing() -> None:
+    assert [percent(share) for share in (0.0, 0.0004, 0.0151, 0.42)] == ["0 %", "0.04 %", "1.5 %", "42 %"]
+
+
+def test_columns_and_cells_have_names_for_people() -> None:
+    assert plain("rejected_no_route") == "rejected no route"
+    assert plain("some_new_time_s") == "some new time (s)"
+    assert plain("demand.anything_s") == "demand.anything_s"
+    assert cell_words({POOLS: 40, "queue.policy": "fcfs"}) == "key pool capacity = 40 keys, queue policy = fcfs"
+    assert cell_words({"pools.interrupt_share": 0.25}) == "interrupt threshold = 0.25"
+    assert cell_words({POOLS: float("nan")}) == "key pool capacity = none"

@@ -1,0 +1,217 @@
+"""The documentation: it builds without a warning, its examples are true, and its reference leaves nothing out."""
+
+import dataclasses
+import importlib.util
+import re
+import subprocess
+import sys
+import tomllib
+from html import unescape
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+import qkdrmp
+import qkdrmp.entanglement.messages
+import qkdrmp.entanglement.tables
+import qkdrmp.ladder
+import qkdrmp.plots
+import qkdrmp.qkd.messages
+import qkdrmp.qkd.tables
+from qkdrmp.cli import main
+from qkdrmp.scenario import EntanglementScenario, QKDScenario
+from qkdrmp.settings import ModelSection
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+FAMILIES = {"qkd": qkdrmp.qkd, "entanglement": qkdrmp.entanglement}
+SCENARIOS = {"qkd": QKDScenario, "entanglement": EntanglementScenario}
+NEEDED = ("sphinx", "myst_nb", "numpydoc", "furo")
+
+PENDING = {"compare", "figures", "report", "suggest_warmup", "warmup"}
+"""Commands and names that the pages tell of and that are still to come; whoever brings one takes it out of here."""
+
+needs_sphinx = pytest.mark.skipif(not all(map(importlib.util.find_spec, NEEDED)), reason='needs pip install ".[docs]"')
+
+
+def build(builder: str, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """Build the pages without running the notebooks, which have a test of their own."""
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", builder, "-D", "nb_execution_mode=off"]
+    return subprocess.run([*command, *more, str(DOCS), str(out)], capture_output=True, text=True, cwd=ROOT, timeout=600)
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory):
+    out = tmp_path_factory.mktemp("docs") / "html"
+    built = build("html", out)
+    assert built.returncode == 0, built.stderr
+    return out
+
+
+def letters(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "", text.lower())
+
+
+def ids(page: Path) -> set[str]:
+    return set(re.findall(r'\bid="([^"]+)"', page.read_text(encoding="utf-8")))
+
+
+@pytest.fixture(scope="module")
+def rows(html):
+    """What each row of the tables of the reference says, by its id, and the ids of everything else there."""
+    found = {}
+    for page in (html / "reference").glob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        found |= dict.fromkeys(ids(page), "")
+        for ident, row in re.findall(r'<tr[^>]*\bid="([^"]+)"[^>]*>(.*?)</tr>', text, flags=re.DOTALL):
+            cells = re.findall(r"<td[^>]*>(.*?)</td>", row, flags=re.DOTALL)
+            found[ident] = [unescape(re.sub(r"<[^>]+>", "", cell)).strip() for cell in cells]
+    return found
+
+
+@needs_sphinx
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_column_of_every_table_is_in_the_reference_with_its_meaning(rows, family):
+    for name, columns in vars(FAMILIES[family].tables).items():
+        if name.endswith("_COLUMNS"):
+            for column, meaning in columns.items():
+                head, *_, told = rows[f"{family}-{name.removesuffix('_COLUMNS').lower()}-{column}"]
+                assert head == column
+                assert letters(told)
+                assert letters(meaning).startswith(letters(told))
+
+
+@needs_sphinx
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_message_and_field_is_in_the_reference_with_its_meaning(rows, family):
+    for message in FAMILIES[family].messages.VOCABULARY:
+        ident = f"{family}-message-{message.__name__.lower()}"
+        assert ident in rows
+        for field in dataclasses.fields(message):
+            assert rows[f"{ident}-{field.name}"][0] == field.name
+            assert rows[f"{ident}-{field.name}"][-1]
+
+
+@needs_sphinx
+@pytest.mark.parametrize("kind", SCENARIOS)
+def test_every_field_of_a_scenario_is_in_the_reference_with_its_meaning(rows, kind):
+    scenario = SCENARIOS[kind]
+    for section in scenario.sections():
+        settings = scenario.model_fields[section].annotation
+        fields = [f"{section}-{name}" for name in settings.model_fields if name not in ("at", "parameters")]
+        if issubclass(settings, ModelSection):
+            for key, model in settings.registry.items():
+                fields += [f"{section}-{key}-{field.name}" for field in dataclasses.fields(model)]
+        for field in fields:
+            assert rows[f"{kind}-{field}"][-1], field
+    top = set(scenario.model_fields) - {*scenario.sections(), "sweep"}
+    swept = scenario.model_fields["sweep"].annotation.model_fields
+    for field in chain((f"top-{name}" for name in top), (f"sweep-{name}" for name in swept)):
+        assert rows[f"{kind}-{field}"][-1], field
+
+
+@needs_sphinx
+def test_every_public_name_is_in_the_reference(rows):
+    names = [f"qkdrmp.{name}" for name in qkdrmp.__all__ if name not in ("ladder", "plots")]
+    names += [f"qkdrmp.plots.{name}" for name in qkdrmp.plots.__all__]
+    names += [f"qkdrmp.ladder.{name}" for name in ("Ladder", "of_request", "of_connection", "tell", "first")]
+    assert [name for name in names if name not in rows] == []
+
+
+@needs_sphinx
+def test_every_command_and_option_is_in_the_reference(rows):
+    for name, command in main.commands.items():
+        assert f"command-{name}" in rows
+        for option in command.params:
+            if option.opts[0].startswith("--"):
+                assert f"command-{name}-{option.opts[0].lstrip('-')}" in rows
+
+
+@needs_sphinx
+def test_every_ladder_is_there_and_told_in_words(html):
+    pages = list((html / "background").glob("*.html"))
+    ladders = [image for page in pages for image in re.findall(r"<img[^>]*ladder_[^>]*>", page.read_text("utf-8"))]
+    assert len(ladders) > 5
+    for image in ladders:
+        assert "Messages in the order of sending: " in image
+        source = re.search(r'src="\.\./([^"]+)"', image)
+        assert (html / source[1]).stat().st_size > 1000
+
+
+@needs_sphinx
+def test_pages_load_nothing_from_elsewhere(html):
+    for page in html.rglob("*.html"):
+        loaded = re.findall(r'<(?:script|img|link)[^>]+(?:src|href)="(https?:[^"]+)"', page.read_text(encoding="utf-8"))
+        assert loaded == [], page
+
+
+@needs_sphinx
+def test_the_examples_are_true(tmp_path):
+    tested = build("doctest", tmp_path)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    passed = re.search(r"(\d+) tests?\n", (tmp_path / "output.txt").read_text(encoding="utf-8"))
+    assert int(passed[1]) > 50
+
+
+def test_the_tests_that_the_validation_page_names_are_there():
+    named = re.findall(r"`(tests/\S+\.py)`", (DOCS / "background" / "validation.md").read_text(encoding="utf-8"))
+    assert len(named) > 30
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """Every block of code in some language, with the page it is on."""
+    pages = [path for kind in ("tutorial", "how-to", "background") for path in sorted((DOCS / kind).glob("*.md"))]
+    fence = re.compile(rf"^```{language}\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
+    return [(path.name, code) for path in pages for code in fence.findall(path.read_text(encoding="utf-8"))]
+
+
+def test_the_commands_on_the_pages_exist_with_their_options():
+    for page, code in blocks("sh"):
+        for name, rest in re.findall(r"^(?:\.venv/bin/)?qkdrmp (\S+)(.*)", code, flags=re.MULTILINE):
+            if name not in PENDING:
+                options = {option for parameter in main.commands[name].params for option in parameter.opts}
+                assert set(re.findall(r"--[a-z-]+", rest)) <= options, (page, name)
+
+
+def test_the_names_of_the_package_on_the_pages_exist():
+    code = "\n".join(text for language in ("python", r"\{doctest\}") for _, text in blocks(language))
+    public = {*qkdrmp.__all__, *PENDING}
+    assert set(re.findall(r"\bqkdrmp\.([a-z_]+)\(", code)) <= public
+    for module in (qkdrmp.plots, qkdrmp.ladder):
+        used = set(re.findall(rf"\b{module.__name__}\.([a-z_]+)\(", code))
+        assert used <= {*vars(module), *PENDING}
+
+
+def test_nothing_is_pending_that_is_there():
+    assert PENDING & {*qkdrmp.__all__, *main.commands} == set()
+
+
+def test_the_files_of_the_tutorial_are_a_scenario_that_runs(tmp_path):
+    (city,) = [code for page, code in blocks("json") if page == "own-scenario.md"]
+    (scenario,) = [code for page, code in blocks("toml") if page == "own-scenario.md"]
+    (tmp_path / "city.json").write_text(city, encoding="utf-8")
+    (tmp_path / "city.toml").write_text(scenario, encoding="utf-8")
+    loaded = qkdrmp.load_scenario(tmp_path / "city.toml")
+    summary = qkdrmp.simulate(loaded, seed=1).summary
+    assert loaded.topology.name == "city"
+    assert summary["requests_delivered"] > 180
+    assert loaded.sweep.over == {"pools.capacity": [1, 2, 4, 8, 16]}
+
+
+@pytest.mark.parametrize(("page", "code"), blocks("toml"), ids=lambda value: value if value.endswith(".md") else "")
+def test_what_the_pages_write_in_scenario_files_is_allowed(page, code, tmp_path):
+    (tmp_path / "requests.csv").write_text("start_s,src,dst\n0.5,Alice,Bob\n", encoding="utf-8")
+    (tmp_path / "city.json").write_text((ROOT / "topologies" / "line.json").read_text("utf-8"), encoding="utf-8")
+    raw = tomllib.loads(code)
+    kind = "entanglement" if raw.get("demand", {}).get("model") == "listed" else "qkd"
+    raw = {"kind": kind, "topology": "line", "duration_s": 60} | raw
+    if "matrix" in raw.get("demand", {}):  # its users are those of another network
+        raw["demand"] |= {"matrix": [], "rate_per_s": 1.0}
+    qkdrmp.Scenario.from_mapping(raw, folder=tmp_path)
+
+
+def test_every_page_is_of_one_of_four_kinds():
+    pages = {path.relative_to(DOCS).parts[0] for path in [*DOCS.rglob("*.md"), *DOCS.rglob("*.rst")]}
+    assert pages - {"_build", "_generated"} == {"index.md", "tutorial", "how-to", "reference", "background"}
