@@ -1,16 +1,20 @@
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from pandas.testing import assert_frame_equal
 
-from qkdrmp import load_scenario, simulate, summarise, sweep
+from qkdrmp import compare, load_scenario, simulate, summarise, sweep
 from qkdrmp.cli import main
 from qkdrmp.entanglement import tables as entanglement_tables
 from qkdrmp.qkd import tables
@@ -100,7 +104,7 @@ def test_the_list_names_and_describes_everything_bundled() -> None:
     assert all(len(line) <= 110 for line in lines)
 
 
-@pytest.mark.parametrize("command", [[], ["list"], ["run"], ["sweep"], ["ladder"], ["topology"]])
+@pytest.mark.parametrize("command", [[], *([name] for name in main.commands)])
 def test_every_command_has_help(command: list[str]) -> None:
     assert "Usage:" in succeeded(qkdrmp(*command, "--help"))
 
@@ -416,3 +420,115 @@ def test_ctrl_c_leaves_the_finished_runs(folder: Path) -> None:
     scenario = load_scenario("long.toml").replace({"pools.capacity": int(one["pools.capacity"])})
     assert simulate(scenario, int(one["seed"])).summary["events"] == one["events"]
     assert {path.name for path in (folder / "out").iterdir()} == KEPT
+
+
+# What a sweep has left
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("left")
+    (folder / "quick.toml").write_text(QUICK)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        succeeded(qkdrmp("sweep", "quick.toml", "--out", "out", "--seed", 3, "--jobs", 1))
+    return folder / "out"
+
+
+@pytest.fixture
+def left(folder: Path, original: Path) -> str:
+    """What a sweep has left in the folder ``out``."""
+    shutil.copytree(original, folder / "out")
+    return "out"
+
+
+def test_a_sweep_started_again_runs_nothing_and_with_more_replications_only_these(folder: Path, left: str) -> None:
+    first = (folder / "out" / "runs.csv").read_bytes()
+    timings = (folder / "out" / "timings.csv").read_bytes()
+    succeeded(qkdrmp("sweep", "quick.toml", "--out", "out", "--seed", 3))
+    assert (folder / "out" / "runs.csv").read_bytes() == first
+    assert (folder / "out" / "timings.csv").read_bytes() == timings
+    succeeded(qkdrmp("sweep", "quick.toml", "--out", "out", "--seed", 3, "--replications", 3))
+    runs = pd.read_csv(folder / "out" / "runs.csv")
+    assert len(runs) == 12
+    runs[runs["replication"] < 2].to_csv(folder / "old.csv", index=False)
+    assert (folder / "old.csv").read_bytes() == first
+
+
+def test_the_command_is_kept_with_all_that_its_results_depend_on(folder: Path, left: str) -> None:
+    known = json.loads((folder / "out" / "provenance.json").read_text())
+    assert known["command"] == "qkdrmp sweep quick.toml --out out --seed 3"
+    assert known["seed"] == 3
+
+
+def test_a_changed_scenario_is_refused_until_it_is_restarted(folder: Path, left: str) -> None:
+    (folder / "quick.toml").write_text(QUICK.replace("rate_bps = 20000", "rate_bps = 30000"))
+    words = "another scenario (key_rate.parameters.state.rate_bps was 20000.0, is 30000.0)"
+    assert words in refused(qkdrmp("sweep", "quick.toml", "--out", "out"))
+    succeeded(qkdrmp("sweep", "quick.toml", "--out", "out", "--restart"))
+
+
+def test_precision_adds_replications_and_says_if_it_was_not_enough(folder: Path) -> None:
+    output = succeeded(qkdrmp("sweep", "quick.toml", "--precision", 0.001, "--of", "requests_started", "--most", 7))
+    assert "quick: 4 cells x 5 replications = 20 runs" in output
+    assert "warning: quick: the interval of requests_started is wider than 0.001 of the mean in 4 of 4 cells" in output
+    assert len(pd.read_csv(folder / "results" / "quick" / "runs.csv")) == 28
+
+
+def test_failed_runs_are_said_and_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unlucky(*_: object) -> None:
+        raise ZeroDivisionError("gone wrong")
+
+    monkeypatch.setattr(sys.modules["qkdrmp.plan"], "start", unlucky)
+    monkeypatch.setattr(sys.modules["qkdrmp.cli.sweeps"], "processes", lambda jobs: ThreadPoolExecutor(2))
+    assert "quick: 8 of 8 runs failed; the one with pools.capacity = 4" in refused(qkdrmp("sweep", "quick.toml"))
+
+
+def test_designs_are_compared(folder: Path, left: str) -> None:
+    output = succeeded(qkdrmp("compare", left, "pools.capacity", "--of", "wait_mean_s", "--baseline", "8"))
+    assert output.endswith("written to out: compare.csv, compare.png\n")
+    table = pd.read_csv(folder / "out" / "compare.csv")
+    runs = pd.read_csv(folder / "out" / "runs.csv")
+    assert_frame_equal(table, compare(runs, "pools.capacity", 8, ["wait_mean_s"]))
+    assert (folder / "out" / "compare.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_warm_up_is_suggested(folder: Path) -> None:
+    output = succeeded(qkdrmp("warmup", "quick.toml", "--replications", 2))
+    assert output.startswith("quick: ")
+    assert output.endswith("written to results/quick: warmup.csv, warmup.png\n")
+    assert len(pd.read_csv(folder / "results" / "quick" / "warmup.csv")) == 200
+
+
+def test_a_report_is_written(folder: Path, left: str) -> None:
+    pytest.importorskip("altair")
+    output = succeeded(qkdrmp("report", left))
+    assert re.fullmatch(r"written: out/report\.html \(\d\.\d MB\); open it in a browser\n", output)
+    assert "qkdrmp sweep quick.toml --out out --seed 3" in (folder / "out" / "report.html").read_text()
+    assert qkdrmp("report", left, "--out", "elsewhere.html").exit_code == 0
+    assert (folder / "elsewhere.html").exists()
+
+
+def test_a_package_that_is_missing_is_named(left: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(("qkdrmp.report", "qkdrmp.cluster"))]:
+        monkeypatch.delitem(sys.modules, name)
+    for package, command in (("altair", ["report", left]), ("distributed", ["sweep", "quick.toml", "--cluster", "x"])):
+        monkeypatch.setitem(sys.modules, package, None)
+        assert f"this needs the package {package}: pip install 'qkdrmp[" in refused(qkdrmp(*command))
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["report", "."], ".: is not the folder of a finished sweep"),
+        (["compare", "out", "pools.capcity"], "no swept field 'pools.capcity' (did you mean 'pools.capacity'?)"),
+        (["compare", "out", "pools.capacity", "--baseline", "5"], "pools.capacity = '5' is not in the runs"),
+        (["compare", "out", "pools.capacity", "--of", "wait_means"], "'wait_means'"),
+        (["sweep", "quick.toml", "--jobs", "2", "--cluster", "x"], "Give --jobs or --cluster, not both."),
+        (["sweep", "quick.toml", "--precision", "-1"], "precision = -1.0 must be a number above 0"),
+    ],
+)
+def test_what_goes_wrong_with_an_experiment_is_a_sentence(command: list[str], words: str, left: str) -> None:
+    result = qkdrmp(*command)
+    assert result.exit_code == 2
+    assert words in result.output
