@@ -2,7 +2,9 @@
 
 import os
 import random
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from distributed import LocalCluster
+from distributed import Client
 
 COMMAND = [sys.executable, "-c", "from qkdrmp.cli import main; main()"]
 EMPTY = 32_768  # bytes of a store without runs
@@ -77,9 +79,24 @@ def kill_on_the_way(folder: Path, out: str, options: list[str], chance: random.R
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[tuple[str, list[int]]]:
-    """Give the address of a scheduler, and the processes of its two workers."""
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as workers:
-        yield workers.scheduler_address, [nanny.pid for nanny in workers.workers.values()]
+    """Start a cluster as the documentation says; give the address of its scheduler and the processes of its workers."""
+    page = (Path(__file__).parent.parent / "docs" / "how-to" / "cluster.md").read_text(encoding="utf-8")
+    (documented,) = re.findall(r"^dask scheduler .*&$", page, re.MULTILINE)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = documented.replace("8786", str(port)).replace(" --nworkers", " --no-dashboard --nworkers")
+    command = command.replace("scheduler", "scheduler --no-dashboard") + " wait"
+    beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    started = subprocess.Popen(command, shell=True, start_new_session=True, env={**os.environ, "PATH": beside})
+    try:
+        address = f"tcp://127.0.0.1:{port}"
+        with Client(address, timeout=30, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=30)
+            yield address, list(client.run(os.getpid).values())
+    finally:
+        os.killpg(started.pid, signal.SIGKILL)
+        started.wait()
 
 
 def undisturbed(folder: Path, replications: int) -> bytes:

@@ -4,8 +4,10 @@ from qkdrmp.plots.canvas import figure, save
 from qkdrmp.plots.comparisons import differences
 from qkdrmp.plots.connections import fidelity_histogram, pairs_over_time
 from qkdrmp.plots.curves import curve, is_scale, multiplexing, readable, swept, throughput, wait
+from qkdrmp.plots.heatmap import heatmap
 from qkdrmp.plots.labels import LABELS
 from qkdrmp.plots.maps import load, network, positions
+from qkdrmp.plots.publication import publish
 from qkdrmp.plots.transients import warmup
 
 __all__ = [
@@ -14,12 +16,14 @@ __all__ = [
     "differences",
     "fidelity_histogram",
     "figure",
+    "heatmap",
     "is_scale",
     "load",
     "multiplexing",
     "network",
     "pairs_over_time",
     "positions",
+    "publish",
     "readable",
     "save",
     "swept",

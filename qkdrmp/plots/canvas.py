@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -18,24 +18,29 @@ from matplotlib.figure import Figure
 from qkdrmp.errors import QKDRMPError, did_you_mean
 
 DPI = 160
-STYLE: Any = {**sns.axes_style("ticks"), **sns.plotting_context("paper", font_scale=1.15)}
+STYLE: Any = {
+    **sns.axes_style("ticks"),
+    **sns.plotting_context("paper", font_scale=1.15),
+    "lines.markersize": 4.5,
+    "pdf.fonttype": 42,  # TrueType, which journals ask for
+}
 SPARE_TICKS = 30
 COLOURS: list[str] = list(sns.color_palette("colorblind").as_hex())
 
 # Figures in the style of this package: ticks and letters are made late, so it must be known when they are.
-_own: WeakSet[Figure] = WeakSet()
+_own: WeakKeyDictionary[Figure, Any] = WeakKeyDictionary()
 
 
-def figure(width: float = 6.4, height: float = 4.2) -> Axes:
-    """Return the axes of a new figure, `width` by `height` inches, in the style of this package."""
-    return figures(1, width, height)[0]
+def figure(width: float = 6.4, height: float = 4.2, style: Any = STYLE) -> Axes:
+    """Return the axes of a new figure, `width` by `height` inches, in the style of this package, or another of its."""
+    return figures(1, width, height, style)[0]
 
 
-def figures(count: int, width: float, height: float) -> list[Axes]:
+def figures(count: int, width: float, height: float, style: Any = STYLE) -> list[Axes]:
     """Return axes side by side in a new figure, `width` by `height` inches, in the style of this package."""
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(style):
         made, axes = plt.subplots(1, count, figsize=(width, height), layout="constrained", squeeze=False)
-    _own.add(made)
+    _own[made] = style
     return list(axes[0])
 
 
@@ -62,23 +67,31 @@ def whole(ax: Axes) -> Figure:
     return ax.figure if isinstance(ax.figure, Figure) else ax.figure.figure
 
 
-def save(ax: Axes, path: Path) -> None:
-    """Write the figure that `ax` belongs to into a file, by its suffix a PNG (also without one), PDF or SVG; close it.
+def save(ax: Axes, *paths: Path, dpi: int = DPI) -> None:
+    """Write the figure that `ax` belongs to into files, by suffix PNG (also without one), PDF or SVG; close it.
+
+    The same figure gives the same PDF, byte for byte: it is not dated.
 
     Raises
     ------
     QKDRMPError
         If there is no such kind of picture.
     """
+    kinds = [_kind(path) for path in paths]
+    drawn = whole(ax)
+    with _style(drawn):
+        for path, kind in zip(paths, kinds, strict=True):
+            drawn.savefig(path, dpi=dpi, format=kind, metadata={"CreationDate": None} if kind == "pdf" else None)
+    plt.close(drawn)
+
+
+def _kind(path: Path) -> str:
     kind = path.suffix.removeprefix(".").lower() or "png"
     known = FigureCanvasBase.get_supported_filetypes()
     if kind not in known:
         raise QKDRMPError(f"{path}: cannot draw a '{kind}' file{did_you_mean(kind, known)}: {', '.join(known)}")
-    drawn = whole(ax)
-    with _style(drawn):
-        drawn.savefig(path, dpi=DPI, format=kind)
-    plt.close(drawn)
+    return kind
 
 
 def _style(drawn: Figure) -> AbstractContextManager[object]:
-    return mpl.rc_context(STYLE) if drawn in _own else nullcontext()
+    return mpl.rc_context(_own[drawn]) if drawn in _own else nullcontext()

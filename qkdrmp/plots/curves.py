@@ -17,10 +17,12 @@ from qkdrmp.plots.labels import in_unit, label
 from qkdrmp.statistics import half_width
 
 MARKERS = "osD^vPX<>h"
+DASHES = ("-", "--", "-.", ":")
 WIDEST_NAMES = 40
 LEGEND_LETTERS = 24
 EQUAL = 1e-9
 MAGNITUDES = 50.0  # values that span so much are drawn on a logarithmic axis
+PLAIN = 1e-4, 1e6  # between these, numbers along it are written out
 COMPARED = ("pair_rate_hz", "completion_mean_s", "setup_mean_s", "blocking", "fidelity_mean")
 LEAST_POINTS = 3
 PANEL_SIZE, LEGEND_WIDTH = (3.1, 3.4), 1.9
@@ -31,6 +33,21 @@ def swept(runs: pd.DataFrame) -> list[str]:
     before = list(runs.columns[: runs.columns.get_loc("replication")])
     several = [name for name in before if runs[name].nunique(dropna=False) > 1]
     return several or before[:1]
+
+
+def along(runs: pd.DataFrame) -> str:
+    """Return the swept field that tells most along x: the first scale of three numbers or more, else names."""
+    fields = swept(runs)
+    scales = [name for name in fields if is_scale(runs[name]) and runs[name].nunique() >= LEAST_POINTS]
+    return [*scales, *(name for name in fields if not is_scale(runs[name])), *fields][0]
+
+
+def is_scattered(runs: pd.DataFrame, x: str) -> bool:
+    """Return whether no two points differ in `x` alone, as in a design that is no grid: lines would mean nothing."""
+    fields = swept(runs)
+    others = [name for name in fields if name != x]
+    points = runs[fields].drop_duplicates()
+    return x in fields and bool(others) and not points.duplicated(others).any()
 
 
 def curve(runs: pd.DataFrame, figure_of: str, ax: Axes | None = None, scale: float = 1.0, x: str | None = None) -> Axes:
@@ -51,21 +68,27 @@ def curve(runs: pd.DataFrame, figure_of: str, ax: Axes | None = None, scale: flo
     -------
     matplotlib.axes.Axes
         One swept field along x, as lines with bands, or as points with bars if its values are no numbers; one colour
-        for each value of the others.
+        for each value of the others. Points of a design that is no grid are all in one colour.
     """
     fields = swept(runs)
     x = fields[0] if x is None else x
-    others = [name for name in fields if name != x]
-    names = None if is_scale(runs[x]) else [_text(value) for value in runs[x].unique()]
+    others = [] if is_scattered(runs, x) else [name for name in fields if name != x]
+    names = None if is_scale(runs[x]) else [text(value) for value in runs[x].unique()]
     with canvas(ax) as ax:
         _draw_lines(ax, runs, figure_of, scale, x, others, names)
         if names is None and 0 < MAGNITUDES * runs[x].min() <= runs[x].max():
-            ax.set_xscale("log")
+            _make_logarithmic(ax, runs[x])
         _finish(ax, label(x), label(figure_of), names)
         if others:
             _add_legend(ax, others)
         _say_replications(ax, runs, names)
     return ax
+
+
+def _make_logarithmic(ax: Axes, values: pd.Series[Any]) -> None:
+    ax.set_xscale("log")
+    if PLAIN[0] <= values.min() and values.max() < PLAIN[1]:
+        ax.xaxis.set_major_formatter("{x:g}")
 
 
 def _draw_lines(
@@ -76,17 +99,20 @@ def _draw_lines(
     # Numbers have an order, which viridis shows; names have none.
     ordered = len(lines) > 1 and (in_order or len(lines) > len(COLOURS))
     colours = sns.color_palette("viridis", len(lines) + 1) if ordered else sns.color_palette(COLOURS)
+    scattered = is_scattered(runs, x)
+    point = swept(runs) if scattered else [x]
     for number, (values, group) in enumerate(lines):
-        cells = group.groupby(x, sort=False, dropna=False)[figure_of]
+        cells = group.groupby(point, sort=names is None, dropna=False)[figure_of]
         mean, half = scale * cells.mean(), scale * cells.apply(half_width)
-        name, marker = ", ".join(map(_text, values)), MARKERS[number % len(MARKERS)]
-        style: dict[str, Any] = {"label": name, "marker": marker, "color": colours[number], "markersize": 4.5}
-        if names is None:
-            ax.plot(mean.index, mean, **style)
-            ax.fill_between(mean.index, mean - half, mean + half, color=colours[number], alpha=0.25, linewidth=0)
+        places = list(mean.index.get_level_values(x))
+        name, marker = ", ".join(map(text, values)), MARKERS[number % len(MARKERS)]
+        style: dict[str, Any] = {"label": name, "marker": marker, "color": colours[number]}
+        if names is None and not scattered:
+            ax.plot(places, mean, linestyle="-" if ordered else DASHES[number % len(DASHES)], **style)
+            ax.fill_between(places, mean - half, mean + half, color=colours[number], alpha=0.25, linewidth=0)
         else:
             beside = 0.6 * (number - (len(lines) - 1) / 2) / len(lines)
-            at = [names.index(_text(value)) + beside for value in mean.index]
+            at = places if names is None else [names.index(text(value)) + beside for value in places]
             ax.errorbar(at, mean, half, linestyle="", capsize=3, **style)
 
 
@@ -97,7 +123,8 @@ def is_scale(values: pd.Series[Any]) -> bool:
     return bool(number and not values.isna().any() and values.nunique() > 1)
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
+    """Return a value of a swept field as it is written in a figure."""
     if value is None or value != value:
         return "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -185,9 +212,7 @@ def multiplexing(
         raise QKDRMPError(f"there is nothing to compare: the runs have none of {', '.join(figure_of)}")
     if axes is not None and len(axes) < len(told):
         raise QKDRMPError(f"{len(told)} figures need as many axes, not {len(axes)}: {', '.join(told)}")
-    fields = swept(runs)
-    scales = [name for name in fields if is_scale(runs[name]) and runs[name].nunique() >= LEAST_POINTS]
-    x = [*scales, *(name for name in fields if not is_scale(runs[name])), *fields][0]
+    fields, x = swept(runs), along(runs)
     width, height = PANEL_SIZE
     panels = list(axes or figures(len(told), width * len(told) + (LEGEND_WIDTH if len(fields) > 1 else 0), height))
     for name, ax in zip(told, panels, strict=False):
