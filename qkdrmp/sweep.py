@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tqdm.auto import tqdm
 
 from qkdrmp.errors import QKDRMPError, ScenarioError, did_you_mean
 from qkdrmp.experiment import STORE, Experiment, gather
@@ -24,6 +23,10 @@ from qkdrmp.plan import Cell, Plan, Task
 from qkdrmp.scenario import Scenario
 from qkdrmp.store import Failure, Store, StoreError
 from qkdrmp.workers import Done, Workers, WorkersGone, processes
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # without ipywidgets the bar of a notebook is one of text, which will do
+    from tqdm.auto import tqdm
 
 CHANGES_TOLD, SHORT = 3, 30
 ELSEWHERE = "give another folder (--out), or start anew (--restart, or delete the file)"

@@ -38,8 +38,10 @@ def figure(width: float = 6.4, height: float = 4.2, style: Any = STYLE) -> Axes:
 
 def figures(count: int, width: float, height: float, style: Any = STYLE) -> list[Axes]:
     """Return axes side by side in a new figure, `width` by `height` inches, in the style of this package."""
+    # Not inside the context: a notebook turns interactive mode on with the first figure, and it should stay on.
+    made = plt.figure(figsize=(width, height), layout="constrained")
     with mpl.rc_context(style):
-        made, axes = plt.subplots(1, count, figsize=(width, height), layout="constrained", squeeze=False)
+        axes = made.subplots(1, count, squeeze=False)
     _own[made] = style
     return list(axes[0])
 
