@@ -509,6 +509,16 @@ def test_a_report_is_written(folder: Path, left: str) -> None:
     assert (folder / "elsewhere.html").exists()
 
 
+def test_figures_for_print_are_drawn(folder: Path, left: str) -> None:
+    output = succeeded(qkdrmp("figures", left, "--of", "wait_mean_s", "--width", "page"))
+    kinds = ("pdf", "png", "csv", "txt")
+    assert output == f"written to out/figures: {', '.join(f'wait_mean_s.{kind}' for kind in kinds)}\n"
+    assert (folder / "out" / "figures" / "wait_mean_s.pdf").read_bytes().startswith(b"%PDF")
+    caption = (folder / "out" / "figures" / "wait_mean_s.txt").read_text()
+    assert "Runs: qkdrmp sweep quick.toml --out out --seed 3" in caption
+    assert "Figure: qkdrmp figures out --width page --of wait_mean_s" in caption
+
+
 def test_a_package_that_is_missing_is_named(left: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith(("qkdrmp.report", "qkdrmp.cluster"))]:
         monkeypatch.delitem(sys.modules, name)
@@ -524,6 +534,9 @@ def test_a_package_that_is_missing_is_named(left: str, monkeypatch: pytest.Monke
         (["compare", "out", "pools.capcity"], "no swept field 'pools.capcity' (did you mean 'pools.capacity'?)"),
         (["compare", "out", "pools.capacity", "--baseline", "5"], "pools.capacity = '5' is not in the runs"),
         (["compare", "out", "pools.capacity", "--of", "wait_means"], "'wait_means'"),
+        (["figures", "out", "--of", "wait_means"], "(did you mean 'wait_mean_s'?)"),
+        (["figures", "out", "--x", "queue.policy"], "queue.policy"),
+        (["figures", "out", "--width", "wide"], "'wide' is not one of 'column', 'page'"),
         (["sweep", "quick.toml", "--jobs", "2", "--cluster", "x"], "Give --jobs or --cluster, not both."),
         (["sweep", "quick.toml", "--precision", "-1"], "precision = -1.0 must be a number above 0"),
     ],

@@ -21,6 +21,7 @@ from qkdrmp.ladder import ARROW_COLUMNS, NOTE_COLUMNS, Ladder, first, of_connect
 from qkdrmp.ladder_colours import KINDS, colours
 from qkdrmp.simulation import Results
 from qkdrmp.time_axis import TimeAxis
+from qkdrmp.units import to_seconds, to_ticks
 
 mpl.use("Agg")
 
@@ -315,7 +316,9 @@ def test_without_a_title_there_is_no_line_for_it() -> None:
 
 # The time axis
 
-BUSY = st.tuples(st.floats(0, 10), st.floats(0, 1e-3)).map(lambda span: (span[0], span[0] + span[1]))
+# Times are whole ticks.
+TICKS = st.tuples(st.integers(0, to_ticks(10)), st.integers(0, to_ticks(1e-3)))
+BUSY = TICKS.map(lambda span: (to_seconds(span[0]), to_seconds(span[0] + span[1])))
 
 
 @given(st.lists(BUSY, min_size=1, max_size=30))
@@ -446,7 +449,7 @@ def test_the_command_writes_a_picture_and_mermaid(arguments: list[object], quick
 def test_the_command_knows_connections(
     arguments: list[str], name: str, arrows: int, quick: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qkdrmp.cli.run_once", lambda *_, **__: entangled())
+    monkeypatch.setattr("qkdrmp.cli.single.run_once", lambda *_, **__: entangled())
     done = qkdrmp("ladder", "chain", "--out", "out", *arguments)
     assert done.exit_code == 0, done.output
     assert f": {arrows} messages\nwritten to out: ladder_{name}.png, ladder_{name}.mmd\n" in done.output
@@ -464,7 +467,7 @@ def test_the_command_knows_connections(
 def test_the_wrong_kind_of_id_is_noticed_before_the_run(
     scenario: str, option: list[object], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qkdrmp.cli.run_once", lambda *_: pytest.fail("it was run"))
+    monkeypatch.setattr("qkdrmp.cli.single.run_once", lambda *_: pytest.fail("it was run"))
     done = qkdrmp("ladder", scenario, *option)
     assert done.exit_code == 2
     assert words in done.stderr

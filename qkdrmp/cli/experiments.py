@@ -12,6 +12,7 @@ from qkdrmp.experiment import load_experiment
 from qkdrmp.statistics import compare as compared
 
 BYTES_PER_MB = 1e6
+WIDTHS = ("column", "page")
 
 
 @main.command()
@@ -26,9 +27,25 @@ def report(folder: Path, out: Path | None) -> None:
 
 @main.command()
 @experiment_argument
+@click.option("--width", type=click.Choice(WIDTHS), default="column", show_default=True, help="Of the print.")
+@click.option("--of", multiple=True, metavar="FIGURE", help="Figure to draw; may be repeated.  [default: main ones]")
+@click.option("--x", metavar="FIELD", help="Swept field along x.  [default: the first that is a scale]")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder.  [default: FOLDER/figures]")
+def figures(folder: Path, width: str, of: tuple[str, ...], x: str | None, out: Path | None) -> None:
+    """Draw the figures of a sweep for print.
+
+    Each is a PDF and a PNG of the width of a column or a page, with a CSV file of the numbers and a caption.
+    """
+    out = folder / "figures" if out is None else out
+    written = qkdrmp.plots.publish(load_experiment(folder), out, width, of or None, x)
+    click.echo(f"written to {out}: {', '.join(path.name for path in written)}")
+
+
+@main.command()
+@experiment_argument
 @click.argument("field")
 @click.option("--baseline", help="Value to compare with.  [default: the first]")
-@click.option("--of", multiple=True, metavar="FIGURE", help="Figure to compare; may be given again.  [default: all]")
+@click.option("--of", multiple=True, metavar="FIGURE", help="Figure to compare; may be repeated.  [default: all]")
 def compare(folder: Path, field: str, baseline: str | None, of: tuple[str, ...]) -> None:
     """Compare the values of a swept FIELD by paired differences, replication by replication."""
     experiment = load_experiment(folder)

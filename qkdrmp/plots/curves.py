@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from qkdrmp.errors import QKDRMPError
 from qkdrmp.plots.canvas import COLOURS, canvas, figures
@@ -78,6 +79,8 @@ def curve(runs: pd.DataFrame, figure_of: str, ax: Axes | None = None, scale: flo
         _draw_lines(ax, runs, figure_of, scale, x, others, names)
         if names is None and 0 < MAGNITUDES * runs[x].min() <= runs[x].max():
             _make_logarithmic(ax, runs[x])
+        elif names is None and pd.api.types.is_integer_dtype(runs[x]):
+            ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
         _finish(ax, label(x), label(figure_of), names)
         if others:
             _add_legend(ax, others)

@@ -1,0 +1,66 @@
+"""Heatmaps of sweeps: means over two swept fields."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from qkdrmp.errors import QKDRMPError
+from qkdrmp.plots.canvas import canvas, whole
+from qkdrmp.plots.curves import LEAST_POINTS, along, is_scale, is_scattered, swept, text
+from qkdrmp.plots.labels import in_unit, label
+
+SHADES = "viridis"  # for the colour-blind, and in grey from dark to light
+MOST_NAMES = 12
+
+
+def is_grid(runs: pd.DataFrame) -> bool:
+    """Return whether the runs are over two swept fields, each a scale of three numbers or more."""
+    fields = swept(runs)
+    scales = [name for name in fields if is_scale(runs[name]) and runs[name].nunique() >= LEAST_POINTS]
+    return len(fields) == len(scales) == 2 and not is_scattered(runs, fields[0])
+
+
+def heatmap(runs: pd.DataFrame, figure_of: str, ax: Axes | None = None, x: str | None = None) -> Axes:
+    """Draw the mean of one column over two swept fields as a heatmap, times in a unit that suits them.
+
+    Parameters
+    ----------
+    runs : pandas.DataFrame
+        As `sweep` returns it.
+    figure_of : str
+        The column.
+    x : str, optional
+        The swept field along x; by default the one that `multiplexing` takes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        One cell for each point, light where the mean is high, white where there is none.
+
+    Raises
+    ------
+    QKDRMPError
+        If the runs are not over two swept fields that are scales of three numbers or more.
+    """
+    if not is_grid(runs):
+        raise QKDRMPError("a heatmap needs runs over two swept fields, each with three numbers or more")
+    x = along(runs) if x is None else x
+    y = next(name for name in swept(runs) if name != x)
+    scale, name = in_unit(figure_of, runs[figure_of].abs().max())
+    means = scale * runs.pivot_table(figure_of, y, x, dropna=False)
+    means.index, means.columns = (pd.Index(list(map(text, axis))) for axis in (means.index, means.columns))
+    every_x, every_y = (-(-len(axis) // MOST_NAMES) for axis in (means.columns, means.index))
+    with canvas(ax) as ax:
+        sns.heatmap(means, ax=ax, cmap=SHADES, cbar=False, xticklabels=every_x, yticklabels=every_y)
+        shades: Any = whole(ax).colorbar(ax.collections[0], ax=ax, label=name)
+        shades.outline.set_visible(False)
+        shades.solids.set_edgecolor("face")  # else some viewers show white lines
+        ax.invert_yaxis()
+        ax.set_xlabel(label(x))
+        ax.set_ylabel(label(y))
+        ax.tick_params(axis="both", length=0, labelrotation=0)
+    return ax
