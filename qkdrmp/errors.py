@@ -1,4 +1,4 @@
-"""Errors a user can cause. Each message is complete sentences that name the place, the value and what is allowed."""
+"""Errors a user can cause, and warnings: complete sentences that name the place, the value and what is allowed."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ class TopologyError(QKDRMPError, ValueError):
 
 class ScenarioError(QKDRMPError, ValueError):
     """A scenario, or a file that describes one, cannot be used."""
+
+
+class SweepWarning(UserWarning):
+    """A sweep is not all that was asked for: runs failed, it cannot be resumed, or intervals are wider than wanted."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -29,7 +29,8 @@ from qkdrmp.settings import ModelSection
 PACKAGE = Path(__file__).resolve().parent
 PARTS = (
     *("network", "key_rates", "qkd", "entanglement"),
-    *("arrivals.py", "gauge.py", "randomness.py", "scenario.py", "settings.py", "simulation.py", "units.py"),
+    *("arrivals.py", "gauge.py", "plan.py", "randomness.py", "scenario.py"),
+    *("settings.py", "simulation.py", "statistics.py", "units.py"),
 )
 """The parts of the package that the figures of a run come from."""
 LIBRARIES = ("numpy", "scipy", "simpy", "networkx")

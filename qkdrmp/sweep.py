@@ -7,7 +7,6 @@ every point (common random numbers), so that differences between points are not 
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -16,25 +15,14 @@ from typing import Any
 
 import pandas as pd
 
-from qkdrmp.errors import QKDRMPError, ScenarioError, did_you_mean
+from qkdrmp.errors import QKDRMPError, ScenarioError, SweepWarning, did_you_mean
 from qkdrmp.experiment import STORE, Experiment, gather
-from qkdrmp.fingerprint import changes
 from qkdrmp.plan import Cell, Plan, Task
+from qkdrmp.progress import Progress
+from qkdrmp.resume import agree, missing
 from qkdrmp.scenario import Scenario
-from qkdrmp.store import Failure, Store, StoreError
-from qkdrmp.workers import Done, Workers, WorkersGone, processes
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # without ipywidgets the bar of a notebook is one of text, which will do
-    from tqdm.auto import tqdm
-
-CHANGES_TOLD, SHORT = 3, 30
-ELSEWHERE = "give another folder (--out), or start anew (--restart, or delete the file)"
-DISAGREEMENTS = {
-    "version": "its runs were made by another version, and two versions are not mixed",
-    "scenario": "its runs are of another scenario",
-    "values": "a swept value is something else than it was, by its source",
-}
+from qkdrmp.store import Failure, Store
+from qkdrmp.workers import Workers, WorkersGone, processes
 
 
 class SweepInterrupted(QKDRMPError):
@@ -55,10 +43,6 @@ class SweepInterrupted(QKDRMPError):
 
 class SweepFailed(QKDRMPError):
     """All runs of a sweep ended with an error."""
-
-
-class SweepWarning(UserWarning):
-    """A sweep is not all that was asked for: runs failed, it cannot be resumed, or intervals are wider than wanted."""
 
 
 def sweep(
@@ -191,56 +175,6 @@ def _tell(plan: Plan, found: Experiment) -> None:
             warnings.warn(f"{plan.scenario.name}: {told}, after {rule.most} replications", SweepWarning, stacklevel=4)
 
 
-def agree(plan: Plan, store: Store) -> None:
-    """Make sure that the runs of a store are runs of a plan, and let it know what further ones have in common.
-
-    Raises
-    ------
-    StoreError
-        If they are not, with what has changed.
-    """
-    facts = plan.facts()
-    known = {name: store.facts(name) or {} for name in facts}
-    if store.runs:
-        both = known["values"].keys() & facts["values"].keys()
-        before, now = ({**side, "values": {name: side["values"][name] for name in both}} for side in (known, facts))
-        for name, sentence in DISAGREEMENTS.items():
-            if changed := list(changes(before[name], now[name])):
-                raise StoreError(f"{store.path}: {sentence} ({_told(changed)}); {ELSEWHERE}")
-        if plan.no_source is not None:
-            raise StoreError(f"{store.path}: the sweep cannot go on, because {plan.no_source}; {ELSEWHERE}")
-    elif store.path is not None and plan.no_source is not None:
-        warnings.warn(f"this sweep cannot be resumed, because {plan.no_source}", SweepWarning, stacklevel=4)
-    store.forgive()
-    for name, content in facts.items():
-        store.know(name, {**known["values"], **content} if name == "values" else content)
-
-
-def _told(changed: list[tuple[str, Any, Any]]) -> str:
-    """Return what has changed, in words."""
-    told = [
-        f"{path} was {before!r}, is {now!r}" if max(map(len, map(repr, (before, now)))) <= SHORT else f"{path} changed"
-        for path, before, now in changed[:CHANGES_TOLD]
-    ]
-    more = len(changed) - CHANGES_TOLD
-    return ", ".join(told + ([f"and {more} more"] if more > 0 else []))
-
-
-def missing(plan: Plan, store: Store, counts: Sequence[int]) -> Iterator[Task]:
-    """Yield what is not in a store yet: first the first replication of each cell, then the second, and so on."""
-    for replication in range(max(counts, default=0)):
-        seed = plan.seed_of(replication)
-        for cell, count in zip(plan.cells, counts, strict=True):
-            simulation = cell.simulation(seed)
-            durations = tuple(
-                duration_s
-                for duration_s in cell.durations_s
-                if (simulation, duration_s) not in store.runs and (simulation, duration_s) not in store.failures
-            )
-            if replication < count and durations:
-                yield Task(cell.scenario, cell.point, durations, seed, simulation)
-
-
 def _work(tasks: Sequence[Task], store: Store, workers: Workers[Task, Any], bar: Progress) -> None:
     """Carry out tasks and keep each at once."""
     for number, done in workers.outcomes(tasks):
@@ -278,40 +212,3 @@ def _samples(plan: Plan, store: Store, cell: Cell, count: int, of: str) -> Itera
             if row and of not in row:
                 raise ScenarioError(f"of = '{of}' is no figure of these runs{did_you_mean(of, row)}: {', '.join(row)}")
         yield [row.get(of, float("nan")) for row in rows]
-
-
-class Progress:
-    """A progress bar that counts runs, failures among them, and events per second.
-
-    Parameters
-    ----------
-    plan : Plan
-    shown : bool
-    """
-
-    def __init__(self, plan: Plan, shown: bool) -> None:
-        self._bar = tqdm(total=0, unit="run", disable=not shown, desc=plan.scenario.name)
-        self._begun = time.perf_counter()
-        self._failed, self._events = 0, 0
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def expect(self, runs: int, of: int) -> None:
-        """Say how many runs are still to come, of how many in all."""
-        self._bar.total = of
-        self._bar.n = self._bar.initial = max(self._bar.n, of - runs)
-        self._bar.refresh()
-
-    def saw(self, task: Task, done: Done[Any]) -> None:
-        """Count what came of a task."""
-        if isinstance(done.result, Failure):
-            self._failed += len(task.durations_s)
-        else:
-            self._events += dict(done.result[-1]).get("events", 0)
-        speed = self._events / (time.perf_counter() - self._begun)
-        self._bar.set_postfix_str(f"{self._failed} failed, {speed:,.0f} events/s", refresh=False)
-        self._bar.update(len(task.durations_s))

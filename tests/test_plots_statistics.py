@@ -8,8 +8,8 @@ import pytest
 from matplotlib.colors import to_rgba
 
 from qkdrmp import QKDRMPError, plots
+from qkdrmp.paired import compare
 from qkdrmp.qkd.tables import SUMMARY_COLUMNS
-from qkdrmp.statistics import compare
 from qkdrmp.warmup import FAMILIES, WarmUp
 
 

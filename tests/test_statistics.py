@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from qkdrmp import QKDRMPError, load_scenario, summarise, sweep
-from qkdrmp.statistics import COMPARISON_COLUMNS, compare, half_width, jain, mser5, quantiles
+from qkdrmp.paired import COMPARISON_COLUMNS, compare
+from qkdrmp.statistics import half_width, jain, mser5, quantiles
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.99])

@@ -9,7 +9,7 @@ import click
 import qkdrmp
 from qkdrmp.cli.group import experiment_argument, extra, main
 from qkdrmp.experiment import load_experiment
-from qkdrmp.statistics import compare as compared
+from qkdrmp.paired import compare as compared
 
 BYTES_PER_MB = 1e6
 WIDTHS = ("column", "page")

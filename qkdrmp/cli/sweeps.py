@@ -15,12 +15,13 @@ from typing import Any
 import click
 
 from qkdrmp.cli.group import EXIT_INTERRUPTED, command_line, extra, fail, main, out_option, results_folder, seed_option
+from qkdrmp.errors import SweepWarning
 from qkdrmp.experiment import STORE
 from qkdrmp.plan import Plan
 from qkdrmp.reporting import REPORTS, save_all, told
 from qkdrmp.scenario_file import load_scenario
 from qkdrmp.simulation import check
-from qkdrmp.sweep import SweepInterrupted, SweepWarning, carry_out
+from qkdrmp.sweep import SweepInterrupted, carry_out
 from qkdrmp.workers import processes
 
 NAMES_SHOWN = 6
