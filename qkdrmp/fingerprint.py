@@ -125,7 +125,7 @@ def _topology(value: Topology, inside: Callable[[Any], Any]) -> Any:
 
 def _model_section(value: ModelSection, inside: Callable[[Any], Any]) -> Any:
     own = {name: inside(getattr(value, name)) for name in type(value).model_fields if name != "parameters"}
-    return own | {"parameters": inside(value.build())} if isinstance(value.model, str) else own
+    return own | inside(_state(value.build())) if isinstance(value.model, str) else own
 
 
 def _settings(value: BaseModel, inside: Callable[[Any], Any]) -> Any:
@@ -187,14 +187,18 @@ def _object(value: Any, inside: Callable[[Any], Any]) -> Any:
     kind = type(value)
     if isinstance(value, BuiltinFunctionType):
         return {"function": f"{value.__module__}.{value.__qualname__}"}
-    slots = [name for base in kind.__mro__ for name in _slots(base) if hasattr(value, name)]
-    state = {name: getattr(value, name) for name in slots} | getattr(value, "__dict__", {})
+    state = _state(value)
     if state or not _comes_with_a_package(kind):
         return {"of": inside(kind), "state": inside(state)}
     try:
         return {"of": inside(kind), "pickle": hashlib.blake2b(pickle.dumps(value), digest_size=16).hexdigest()}
     except Exception:
         raise NoSource(f"an object of the class {kind.__qualname__} cannot be told from another one") from None
+
+
+def _state(value: Any) -> dict[str, Any]:
+    slots = [name for base in type(value).__mro__ for name in _slots(base) if hasattr(value, name)]
+    return {name: getattr(value, name) for name in slots} | getattr(value, "__dict__", {})
 
 
 def _slots(kind: type) -> list[str]:

@@ -167,7 +167,7 @@ def test_a_model_in_a_section_is_known_with_its_defaults() -> None:
     line = load_scenario("line")
     facts = facts_of(line.demand)
     assert facts["model"] == "poisson"
-    assert facts["parameters"]["state"]["rate_per_s"] == 15
+    assert facts["rate_per_s"] == 15
     spelled_out = line.replace({"key_rate": {"model": "constant", "rate_bps": 20000.0}})
     assert facts_of(spelled_out.key_rate) == facts_of(line.key_rate)
 

@@ -72,6 +72,7 @@ def sweep(
     for line in told(found.runs, scenario.kind):
         click.echo(line)
     click.echo(f"written to {folder}: {', '.join([*(f'{table}.csv' for table in found.tables), *pictures])}")
+    click.echo(f"next: qkdrmp report {folder} (a page with all of it), qkdrmp figures {folder} (for print)")
 
 
 @contextmanager
