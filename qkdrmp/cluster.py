@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 
 from distributed import Client
+from distributed.comm.addressing import parse_address, parse_host_port
 
 from qkdrmp.errors import QKDRMPError
 
@@ -28,6 +29,7 @@ def cluster(address: str) -> Iterator[Executor]:
         If no scheduler answers there.
     """
     try:
+        parse_host_port(parse_address(address)[1])  # else a client of a wrong address complains when it is deleted
         client = Client(address, timeout=PATIENCE_S, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise QKDRMPError(f"cluster = {address!r}: no dask scheduler answers there ({error})") from None

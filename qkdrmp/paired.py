@@ -67,7 +67,8 @@ def compare(
     Raises
     ------
     QKDRMPError
-        If the field, the baseline or a figure is not in the table, or a cell has a replication twice.
+        If the field, the baseline or a figure is not in the table, a cell has a replication twice, or there is no
+        pair at all.
     """
     swept = _swept(runs, field)
     cell = [name for name in swept if name != field]
@@ -86,6 +87,8 @@ def compare(
         for where, group in pairs.groupby([*cell, field], sort=False, dropna=False)
         for name in names
     ]
+    if not any(row[-len(COMPARISON_COLUMNS) + 2] for row in rows):
+        raise QKDRMPError(f"no replication has {field} = {value} and another value, with all other fields the same")
     table = pd.DataFrame(rows, columns=[*cell, field, *COMPARISON_COLUMNS])
     if figures is not None:
         return table

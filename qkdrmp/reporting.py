@@ -60,7 +60,11 @@ def told(runs: pd.DataFrame, kind: str) -> Iterator[str]:
     yield f"after {longest['duration_s'].iloc[0]:g} s (mean and 95 % interval over replications):"
     cells = longest.groupby(fields, sort=False, dropna=False) if fields else [((), longest)]
     lines = [
-        (", ".join(f"{name} = {value}" for name, value in zip(fields, cell, strict=True)) or "all", group)
+        (
+            ", ".join(f"{name} = {qkdrmp.plots.value_text(value)}" for name, value in zip(fields, cell, strict=True))
+            or "all",
+            group,
+        )
         for cell, group in cells
     ]
     width = max(24, *(len(where) + 2 for where, _ in lines))

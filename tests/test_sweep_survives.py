@@ -146,12 +146,13 @@ def test_a_sweep_on_a_cluster_outlives_one_of_its_workers(
     assert (tmp_path / "cluster" / "runs.csv").read_bytes() == whole
 
 
-def test_a_cluster_that_does_not_answer_is_a_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nowhere"])
+def test_a_cluster_that_does_not_answer_is_a_sentence(address: str, tmp_path: Path) -> None:
     (tmp_path / "sweep.toml").write_text(SCENARIO.format(replications=1))
-    process = sweep(tmp_path, "out", "--cluster", "tcp://127.0.0.1:1")
+    process = sweep(tmp_path, "out", "--cluster", address)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert "error: cluster = 'tcp://127.0.0.1:1': no dask scheduler answers there" in output
+    assert f"error: cluster = '{address}': no dask scheduler answers there" in output
     assert "Traceback" not in output
 
 

@@ -5,7 +5,7 @@ from qkdrmp.plots.comparisons import differences
 from qkdrmp.plots.connections import fidelity_histogram, pairs_over_time
 from qkdrmp.plots.curves import curve, is_scale, multiplexing, readable, swept, throughput, wait
 from qkdrmp.plots.heatmap import heatmap
-from qkdrmp.plots.labels import LABELS
+from qkdrmp.plots.labels import LABELS, value_text
 from qkdrmp.plots.maps import load, network, positions
 from qkdrmp.plots.publication import publish
 from qkdrmp.plots.transients import warmup
@@ -28,6 +28,7 @@ __all__ = [
     "save",
     "swept",
     "throughput",
+    "value_text",
     "wait",
     "warmup",
 ]

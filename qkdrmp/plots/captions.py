@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from qkdrmp.experiment import Experiment
-from qkdrmp.plots.curves import is_scale, is_scattered, swept, text
-from qkdrmp.plots.labels import label
+from qkdrmp.plots.curves import is_scale, is_scattered, swept
+from qkdrmp.plots.labels import label, value_text
 
 LINE = 100
 IN_VALUES = ("(s)", "(keys)", "(requests)")  # units that are named with values, not with the quantity
@@ -76,7 +76,7 @@ def _joined(words: Sequence[str] | map[str]) -> str:
 def _values(values: pd.Series[Any]) -> str:
     known = sorted(values.unique()) if is_scale(values) else list(values.unique())
     unit = next((unit for unit in IN_VALUES if label(str(values.name)).endswith(unit)), "")
-    return f"{', '.join(map(text, known))} {unit.strip('()')}".rstrip()
+    return f"{', '.join(map(value_text, known))} {unit.strip('()')}".rstrip()
 
 
 def _replications(runs: pd.DataFrame, figure: str, bars: str | None) -> str:

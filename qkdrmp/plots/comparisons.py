@@ -14,7 +14,7 @@ from qkdrmp.errors import QKDRMPError, did_you_mean
 from qkdrmp.paired import COMPARISON_COLUMNS
 from qkdrmp.plots.canvas import COLOURS, canvas
 from qkdrmp.plots.curves import LEGEND_LETTERS, MARKERS
-from qkdrmp.plots.labels import in_unit, label
+from qkdrmp.plots.labels import in_unit, label, value_text
 
 WIDTH, ROW_HEIGHT, MARGIN = 8.0, 0.24, 1.2
 ZERO = "0.4"
@@ -52,15 +52,15 @@ def differences(compared: pd.DataFrame, figure_of: str | None = None, ax: Axes |
     rows = ["figure", *cell] if figure_of is None or not cell else cell
     chosen = chosen.sort_values("figure", key=lambda names: names.map(list(names.unique()).index), kind="stable")
     titles = list(dict.fromkeys(_title(row, rows) for row in chosen.to_dict("records")))
-    values = list(dict.fromkeys(map(_text, chosen[field])))
+    values = list(dict.fromkeys(map(value_text, chosen[field])))
     height = MARGIN + ROW_HEIGHT * max(len(titles) * len(values), 3)
     with canvas(ax, WIDTH, height) as ax:
         for row in chosen.to_dict("records"):
-            number = values.index(_text(row[field]))
+            number = values.index(value_text(row[field]))
             beside = SPREAD * ((number + 0.5) / len(values) - 0.5)
             _draw(ax, row, titles.index(_title(row, rows)) + beside, number)
         _finish(ax, titles, along, ", ".join(map(label, cell)))
-        _add_legend(ax, field, values, _text(chosen["baseline"].iloc[0]))
+        _add_legend(ax, field, values, value_text(chosen["baseline"].iloc[0]))
         _say_pairs(ax, chosen["pairs"])
     return ax
 
@@ -83,17 +83,11 @@ def _in_its_unit(compared: pd.DataFrame, figure: str) -> tuple[pd.DataFrame, str
 
 
 def _title(row: dict[Any, Any], rows: Sequence[str]) -> str:
-    return ", ".join(_without_unit(label(row[name])) if name == "figure" else _text(row[name]) for name in rows)
+    return ", ".join(_without_unit(label(row[name])) if name == "figure" else value_text(row[name]) for name in rows)
 
 
 def _without_unit(name: str) -> str:
     return name.rpartition(" (")[0] if name.endswith(("(s)", "(1/s)", "(bit/s)")) else name
-
-
-def _text(value: object) -> str:
-    if value is None or value != value:
-        return "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _draw(ax: Axes, row: dict[Any, Any], y: float, number: int) -> None:

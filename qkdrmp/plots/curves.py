@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from qkdrmp.errors import QKDRMPError
 from qkdrmp.plots.canvas import COLOURS, canvas, figures
-from qkdrmp.plots.labels import in_unit, label
+from qkdrmp.plots.labels import in_unit, label, value_text
 from qkdrmp.statistics import half_width
 
 MARKERS = "osD^vPX<>h"
@@ -74,7 +74,7 @@ def curve(runs: pd.DataFrame, figure_of: str, ax: Axes | None = None, scale: flo
     fields = swept(runs)
     x = fields[0] if x is None else x
     others = [] if is_scattered(runs, x) else [name for name in fields if name != x]
-    names = None if is_scale(runs[x]) else [text(value) for value in runs[x].unique()]
+    names = None if is_scale(runs[x]) else [value_text(value) for value in runs[x].unique()]
     with canvas(ax) as ax:
         _draw_lines(ax, runs, figure_of, scale, x, others, names)
         if names is None and 0 < MAGNITUDES * runs[x].min() <= runs[x].max():
@@ -108,14 +108,14 @@ def _draw_lines(
         cells = group.groupby(point, sort=names is None, dropna=False)[figure_of]
         mean, half = scale * cells.mean(), scale * cells.apply(half_width)
         places = list(mean.index.get_level_values(x))
-        name, marker = ", ".join(map(text, values)), MARKERS[number % len(MARKERS)]
+        name, marker = ", ".join(map(value_text, values)), MARKERS[number % len(MARKERS)]
         style: dict[str, Any] = {"label": name, "marker": marker, "color": colours[number]}
         if names is None and not scattered:
             ax.plot(places, mean, linestyle="-" if ordered else DASHES[number % len(DASHES)], **style)
             ax.fill_between(places, mean - half, mean + half, color=colours[number], alpha=0.25, linewidth=0)
         else:
             beside = 0.6 * (number - (len(lines) - 1) / 2) / len(lines)
-            at = places if names is None else [names.index(text(value)) + beside for value in places]
+            at = places if names is None else [names.index(value_text(value)) + beside for value in places]
             ax.errorbar(at, mean, half, linestyle="", capsize=3, **style)
 
 
@@ -124,13 +124,6 @@ def is_scale(values: pd.Series[Any]) -> bool:
     kinds = pd.api.types
     number = kinds.is_numeric_dtype(values) and not kinds.is_bool_dtype(values)
     return bool(number and not values.isna().any() and values.nunique() > 1)
-
-
-def text(value: object) -> str:
-    """Return a value of a swept field as it is written in a figure."""
-    if value is None or value != value:
-        return "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _finish(ax: Axes, x: str, y: str, names: Sequence[str] | None) -> None:

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 
 from qkdrmp.errors import QKDRMPError
 from qkdrmp.plots.canvas import canvas, whole
-from qkdrmp.plots.curves import LEAST_POINTS, along, is_scale, is_scattered, swept, text
-from qkdrmp.plots.labels import in_unit, label
+from qkdrmp.plots.curves import LEAST_POINTS, along, is_scale, is_scattered, swept
+from qkdrmp.plots.labels import in_unit, label, value_text
 
 SHADES = "viridis"  # for the colour-blind, and in grey from dark to light
 MOST_NAMES = 12
@@ -52,7 +52,7 @@ def heatmap(runs: pd.DataFrame, figure_of: str, ax: Axes | None = None, x: str |
     y = next(name for name in swept(runs) if name != x)
     scale, name = in_unit(figure_of, runs[figure_of].abs().max())
     means = scale * runs.pivot_table(figure_of, y, x, dropna=False)
-    means.index, means.columns = (pd.Index(list(map(text, axis))) for axis in (means.index, means.columns))
+    means.index, means.columns = (pd.Index(list(map(value_text, axis))) for axis in (means.index, means.columns))
     every_x, every_y = (-(-len(axis) // MOST_NAMES) for axis in (means.columns, means.index))
     with canvas(ax) as ax:
         sns.heatmap(means, ax=ax, cmap=SHADES, cbar=False, xticklabels=every_x, yticklabels=every_y)

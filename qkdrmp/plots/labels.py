@@ -86,6 +86,13 @@ LABELS = {
 }
 
 
+def value_text(value: object) -> str:
+    """Return a value of a swept field as people read it."""
+    if value is None or value != value:
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def label(name: str) -> str:
     """Return what a column is called along an axis."""
     return LABELS.get(name, name)

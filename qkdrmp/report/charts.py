@@ -15,9 +15,10 @@ import seaborn as sns
 
 from qkdrmp.plots.canvas import COLOURS
 from qkdrmp.plots.curves import LEAST_POINTS, MAGNITUDES, is_scale, swept
+from qkdrmp.plots.labels import value_text
 from qkdrmp.plots.times import time_unit
 from qkdrmp.report.comparison import cells, varied
-from qkdrmp.report.words import name_and_unit, number, plain, text
+from qkdrmp.report.words import name_and_unit, number, plain
 from qkdrmp.statistics import half_width
 
 NOT_FIGURES = ("replication", "seed", "failed")
@@ -61,7 +62,7 @@ def curves(runs: pd.DataFrame, figures: Sequence[str]) -> Spec:
     others = [field for field in varied(runs) if field != x]
     scattered = all(group[x].nunique() < 2 for _, group in cells(runs, others))  # a design that is no grid
     others = [] if scattered else others
-    groups = [", ".join(map(text, cell.values())) for cell, _ in _in_order(runs, others)]
+    groups = [", ".join(map(value_text, cell.values())) for cell, _ in _in_order(runs, others)]
     rows = [row for figure in figures for row in _rows(runs, figure, x, others)]
     title = ", ".join(map(plain, others))
     colour = _colour(groups, title, all(is_scale(runs[field]) for field in others))
@@ -98,7 +99,7 @@ def heatmap(runs: pd.DataFrame, figures: Sequence[str]) -> tuple[Spec, str] | No
     for field, value in last.items():
         kept = kept[kept[field].isna() if pd.isna(value) else kept[field] == value]
     rows = [row for figure in figures for row in _rows(kept, figure, x, [y])]
-    names = {field: [text(cell[field]) for cell, _ in _in_order(runs, [field])] for field in (x, y)}
+    names = {field: [value_text(cell[field]) for cell, _ in _in_order(runs, [field])] for field in (x, y)}
     if 2 * sum(1 for _ in cells(kept, [x, y])) < len(names[x]) * len(names[y]):
         return None  # no grid, but points in a design
     base = _base(rows, kept, figures).encode(
@@ -111,7 +112,7 @@ def heatmap(runs: pd.DataFrame, figures: Sequence[str]) -> tuple[Spec, str] | No
     )
     ink = alt.condition("datum.shade > 0.6", alt.value("black"), alt.value("white"))
     written = base.mark_text(fontSize=11).encode(text="short:N", color=ink)
-    told = ", ".join(f"{name_and_unit(field)[0]} = {text(value)}" for field, value in last.items())
+    told = ", ".join(f"{name_and_unit(field)[0]} = {value_text(value)}" for field, value in last.items())
     return _sized(alt.layer(cell_of, written), CELL_HEIGHT * len(names[y])), told
 
 
@@ -161,8 +162,8 @@ def _rows(runs: pd.DataFrame, figure: str, x: str, others: Sequence[str]) -> lis
             continue
         mean, half = float(values.mean()), half_width(values)
         low, high = (mean - half, mean + half) if np.isfinite(half) else (mean, mean)
-        row = {"figure": figure, "x": cell[x], "xname": text(cell[x]), "mean": mean, "low": low, "high": high}
-        row |= {"group": ", ".join(text(cell[field]) for field in others)}
+        row = {"figure": figure, "x": cell[x], "xname": value_text(cell[x]), "mean": mean, "low": low, "high": high}
+        row |= {"group": ", ".join(value_text(cell[field]) for field in others)}
         row |= {"short": number(mean, 3), "told": number(mean) + (f" ± {number(half, 3)}" if half > 0 else "")}
         rows.append(row)
     means = [row["mean"] for row in rows]
@@ -178,7 +179,7 @@ def _plain(row: Mapping[str, Any]) -> Spec:
 
 def _across(runs: pd.DataFrame, x: str) -> alt.X:
     if not _is_axis(runs[x]):
-        names = [text(cell[x]) for cell, _ in _in_order(runs, [x])]
+        names = [value_text(cell[x]) for cell, _ in _in_order(runs, [x])]
         return alt.X(
             "xname:N", sort=names, title=plain(x), axis=alt.Axis(labelAngle=0 if max(map(len, names)) < 12 else -20)
         )

@@ -12,8 +12,9 @@ from typing import Any
 
 import pandas as pd
 
+from qkdrmp.plots.labels import value_text
 from qkdrmp.report.comparison import WORTHWHILE, cells, improvement, longest, saturation, scales, varied
-from qkdrmp.report.words import cell_words, interval, listed, name_and_unit, percent, text
+from qkdrmp.report.words import cell_words, interval, listed, name_and_unit, percent
 from qkdrmp.statistics import half_width
 
 MOST_LINES = 6
@@ -60,7 +61,7 @@ def _values(values: pd.Series[Any]) -> str:
     unit, known = name_and_unit(str(values.name))[1], list(values.drop_duplicates())
     if pd.api.types.is_numeric_dtype(values) and not values.isna().any():
         known = sorted(known)
-    shown = listed(map(text, known), 12)
+    shown = listed(map(value_text, known), 12)
     return f"{shown} {unit}" if unit and not unit.startswith("share") else shown
 
 
@@ -102,8 +103,8 @@ def _saturates(runs: pd.DataFrame, field: str, main: str) -> str:
     if found.value is None:
         return (
             f"{figure} do not saturate within what was swept, {name} up to "
-            f"{text(largest)}: every smaller value is improved on, by more than {percent(WORTHWHILE)}, by a larger "
-            f"one ({test})."
+            f"{value_text(largest)}: every smaller value is improved on, by more than {percent(WORTHWHILE)}, by a "
+            f"larger one ({test})."
         )
     here = interval(runs.loc[runs[field] == found.value, main], unit=unit)
     room = ""

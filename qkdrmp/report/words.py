@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from qkdrmp.plots.labels import label
+from qkdrmp.plots.labels import label, value_text
 from qkdrmp.statistics import half_width
 
 SAME = 1e-9  # what differs by less, as a share, differs by rounding
@@ -30,13 +30,6 @@ def name_and_unit(name: str) -> tuple[str, str]:
     """Return what a column is called, and its unit; no unit is an empty text."""
     found = re.fullmatch(r"(.*) \((\S.*)\)", plain(name))
     return (found[1], found[2]) if found else (plain(name), "")
-
-
-def text(value: object) -> str:
-    """Return how a swept value is written."""
-    if value is None or value != value:
-        return "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def number(value: float, digits: int = DIGITS) -> str:
@@ -79,7 +72,7 @@ def cell_words(cell: Mapping[str, Any]) -> str:
     for field, value in cell.items():
         name, unit = name_and_unit(field)
         counted = unit and not unit.startswith("share") and value == value and value is not None
-        told.append(f"{name} = {text(value)}{f' {unit}' if counted else ''}")
+        told.append(f"{name} = {value_text(value)}{f' {unit}' if counted else ''}")
     return ", ".join(told)
 
 
