@@ -47,7 +47,10 @@ def figures(folder: Path, width: str, of: tuple[str, ...], x: str | None, out: P
 @click.option("--baseline", help="Value to compare with.  [default: the first]")
 @click.option("--of", multiple=True, metavar="FIGURE", help="Figure to compare; may be repeated.  [default: all]")
 def compare(folder: Path, field: str, baseline: str | None, of: tuple[str, ...]) -> None:
-    """Compare the values of a swept FIELD by paired differences, replication by replication."""
+    """Compare the values of a swept FIELD by paired differences.
+
+    Each replication has the same random numbers under every value, so most of the luck drops out of the differences.
+    """
     experiment = load_experiment(folder)
     values = {str(value): value for value in experiment.runs.get(field, ())}
     against = None if baseline is None else values.get(baseline, baseline)

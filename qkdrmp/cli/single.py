@@ -61,7 +61,10 @@ def _write_tables(results: Results, folder: Path) -> list[str]:
 def ladder(
     name_or_file: str, request: int | None, connection: str | None, pairs: bool, seed: int, out: Path | None
 ) -> None:
-    """Run a scenario and draw the messages of one request or connection."""
+    """Draw the messages of one request or connection.
+
+    The scenario is run once; the ladder diagram is written as a picture and for Mermaid.
+    """
     if request is not None and connection is not None:
         raise click.UsageError("Give --request or --connection, not both.")
     scenario = load_scenario(name_or_file)
@@ -85,7 +88,10 @@ def ladder(
 @seed_option
 @out_option
 def warmup(name_or_file: str, replications: int, seed: int, out: Path | None) -> None:
-    """Find how much of the beginning of a run to leave out (MSER-5), and draw it."""
+    """Suggest a warm-up by the rule MSER-5, and draw why.
+
+    That is how much of the beginning of a run to leave out of the statistics, for pools and queues are empty then.
+    """
     scenario = load_scenario(name_or_file)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RunWarning)  # the sentences say the same
