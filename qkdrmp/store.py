@@ -32,6 +32,10 @@ class StoreError(QKDRMPError):
     """A store cannot be used: it is in use, damaged, or holds other runs than those that are wanted."""
 
 
+class StoreInUse(StoreError):
+    """Another sweep has the store open."""
+
+
 @dataclass(frozen=True)
 class Failure:
     """How a run failed.
@@ -66,13 +70,18 @@ class Store:
 
     Raises
     ------
+    StoreInUse
+        If another sweep has the file open.
     StoreError
-        If another sweep has the file open, or it is no store.
+        If it is no store.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
-        self._database = sqlite3.connect(path or MEMORY, timeout=0.5, isolation_level=None)
+        try:
+            self._database = sqlite3.connect(path or MEMORY, timeout=0.5, isolation_level=None)
+        except sqlite3.Error as error:
+            raise StoreError(f"{path}: cannot be opened ({error})") from None
         try:
             # The lock is held until the store is closed, or its process ends in whatever way.
             self._database.execute("pragma locking_mode = exclusive")
@@ -81,9 +90,9 @@ class Store:
             self._read()
         except sqlite3.DatabaseError as error:
             self.close()
-            busy = isinstance(error, sqlite3.OperationalError)
-            what = "is in use: another sweep is running in this folder" if busy else "is not the file of a sweep"
-            raise StoreError(f"{path}: {what} ({error})") from None
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                raise StoreInUse(f"{path}: another sweep is running in this folder ({error})") from None
+            raise StoreError(f"{path}: is not the file of a sweep ({error})") from None
 
     def _read(self) -> None:
         runs = self._database.execute("select simulation, duration_s, figures from runs")
@@ -139,3 +148,21 @@ class Store:
         """Forget failures, so that what failed is tried again."""
         self.failures.clear()
         self._database.execute("delete from failures")
+
+
+def discard(path: Path) -> None:
+    """Delete a store, whatever state it is in.
+
+    Raises
+    ------
+    StoreInUse
+        If a sweep has it open.
+    """
+    try:
+        Store(path).close()
+    except StoreInUse:
+        raise
+    except StoreError:
+        pass  # a damaged one is deleted, too
+    for file in (path, path.with_name(f"{path.name}-journal")):  # what is left of one must not get into the next
+        file.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qkdrmp.store import Failure, Store, StoreError
+from qkdrmp.store import Failure, Store, StoreError, StoreInUse, discard
 
 FIGURES = {
     "requests": 3,
@@ -80,6 +80,24 @@ def test_a_file_of_another_kind_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "runs.sqlite").write_text("capacity,requests\n" * 100)
     with pytest.raises(StoreError, match="is not the file of a sweep"):
         Store(tmp_path / "runs.sqlite")
+
+
+def test_a_file_that_cannot_be_opened_is_said(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be opened"):
+        Store(tmp_path / "no such folder" / "runs.sqlite")
+
+
+def test_a_store_is_discarded_with_all_that_belongs_to_it_even_if_it_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "runs.sqlite"
+    for content in (None, b"", b"capacity,requests\n" * 100):
+        if content is not None:
+            path.write_bytes(content)
+            (tmp_path / "runs.sqlite-journal").write_bytes(b"left by a process that was killed")
+        discard(path)
+        assert list(tmp_path.iterdir()) == []
+    with Store(path), pytest.raises(StoreInUse):
+        discard(path)
+    assert path.exists()
 
 
 def write_and_die(path: Path) -> None:

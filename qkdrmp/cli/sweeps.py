@@ -21,6 +21,7 @@ from qkdrmp.plan import Plan
 from qkdrmp.reporting import REPORTS, save_all, told
 from qkdrmp.scenario_file import load_scenario
 from qkdrmp.simulation import check
+from qkdrmp.store import discard
 from qkdrmp.sweep import SweepInterrupted, carry_out
 from qkdrmp.workers import processes
 
@@ -53,7 +54,7 @@ def sweep(
     click.echo(f"{scenario.name}: {cells} cells x {plan.replications} replications = {plan.planned} runs, seed {seed}")
     _foresee_sweep(plan)
     if restart:
-        (folder / STORE).unlink(missing_ok=True)
+        discard(folder / STORE)
     begun = time.perf_counter()
     try:
         with _executor(jobs, cluster) as executor, warnings.catch_warnings(record=True) as heard:
