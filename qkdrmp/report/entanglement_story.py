@@ -21,6 +21,7 @@ STEPS = 3
 """Parts of each bin of time, whose shares tell the range within the bin."""
 MOST_TRIALS = 200  # that are looked at in each part
 SEED = 1
+ALIKE = 0.05  # shares that differ by less are as good as the same
 
 
 def tell(scenario: Scenario, seed: int) -> Story:
@@ -69,19 +70,21 @@ def _share(owner: Callable[[int], str | None], first: int, end: int, random: np.
 
 
 def _bottleneck(links: pd.DataFrame) -> tuple[str, str]:
-    """Return the name of the link with most of its trials given away, and the sentence about it."""
-    tried = links[links["trials"] > 0]
-    if tried.empty or not tried["allocated"].any():
+    """Return the busy link whose trials are good for the fewest pairs of each connection, and the sentence about it.
+
+    The pairs that were made do not tell: where memories wait for the bottleneck, other links do not try.
+    """
+    used = links[(links["trials"] > 0) & (links["connections"] > 0)]
+    if used.empty:
         return "", "No link gave a trial to a connection."
-    shares = tried.set_index("link")["allocated"] / tried.set_index("link")["trials"]
-    worst = str(shares.idxmax())
-    row: Any = tried[tried["link"] == worst].iloc[0]
-    others = shares.drop(worst)
-    next_best = f"; the next, {others.idxmax()}, {percent(others.max())}" if len(others) else ""
-    return worst, (
-        f"The bottleneck is the link {worst}, with the largest share of its trials given to connections: "
-        f"{percent(shares[worst])}{next_best}. It served {row.connections} connections with "
-        f"{row.successes:,} pairs."
+    share = used["allocated"] / used["trials"]
+    good_for = used["success_probability"] * used["allocated"] / used["connections"]
+    each = good_for[share >= share.max() - ALIKE].sort_values(kind="stable")
+    row: Any = used.loc[each.index[0]]
+    others = f", the fewest of the {len(each)} links that are about as busy" if len(each) > 1 else ""
+    return str(row["link"]), (
+        f"The bottleneck is the link {row['link']}: connections were given {percent(share[row.name])} of its trials, "
+        f"good for {each.iloc[0]:,.0f} pairs for each of {row['connections']}{others}."
     )
 
 

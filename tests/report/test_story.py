@@ -70,7 +70,18 @@ def test_load_of_entanglement_links_is_that_of_the_table_of_links() -> None:
         assert link.load.mean() == pytest.approx(row["allocated"] / row["trials"], abs=0.02)
     assert story.bottleneck is not None
     assert story.bottleneck.ends == ("R1", "R2")
-    assert "R1-R2, with the largest share" in story.finding
+    assert "The bottleneck is the link R1-R2: connections were given" in story.finding
+
+
+def test_of_links_that_are_as_busy_the_bottleneck_is_good_for_the_fewest_pairs() -> None:
+    story = entanglement_story.tell(qkdrmp.load_scenario("shared_link").replace({"duration_s": 0.04}), 1)
+    links = story.results.links.set_index("link")
+    assert (links.loc[["R1-R2", "A1-R1", "R2-B2"], "allocated"] > 0.9 * links.loc["R1-R2", "trials"]).all()
+    assert story.bottleneck is not None
+    assert story.bottleneck.ends == ("R1", "R2")
+    shared = links.loc["R1-R2"]
+    each = shared["success_probability"] * shared["allocated"] / 2
+    assert f"good for {each:,.0f} pairs for each of 2, the fewest of the 5 links" in story.finding
 
 
 def test_the_story_is_of_the_run_that_simulate_gives() -> None:
