@@ -113,8 +113,12 @@ def _set(value: Any, inside: Callable[[Any], Any]) -> Any:
 
 
 def _path(value: Path, inside: Callable[[Any], Any]) -> Any:
+    return _file(value)
+
+
+def _file(path: Path) -> dict[str, Any]:
     """Return the content of a file: its name does not change a run."""
-    return {"file": hashlib.blake2b(value.read_bytes(), digest_size=16).hexdigest()}
+    return {"file": hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()}
 
 
 def _topology(value: Topology, inside: Callable[[Any], Any]) -> Any:
@@ -145,8 +149,8 @@ def _module(value: ModuleType, inside: Callable[[Any], Any]) -> Any:
 
 
 def _function(value: FunctionType, inside: Callable[[Any], Any]) -> Any:
-    if _comes_with_a_package(value):
-        return {"function": f"{value.__module__}.{value.__qualname__}"}
+    if (packaged := _packaged(value)) is not None:
+        return {"function": f"{value.__module__}.{value.__qualname__}", **packaged}
     try:
         source = inspect.getsource(value)
     except (OSError, TypeError):
@@ -161,9 +165,8 @@ def _defaults(value: FunctionType) -> list[Any]:
 
 
 def _class(value: type, inside: Callable[[Any], Any]) -> Any:
-    name = f"{value.__module__}.{value.__qualname__}"
-    if _comes_with_a_package(value):
-        return {"class": name}
+    if (packaged := _packaged(value)) is not None:
+        return {"class": f"{value.__module__}.{value.__qualname__}", **packaged}
     bases = [inside(base) for base in value.__bases__ if base is not object]
     return {"class": value.__qualname__, "bases": bases, "members": dict(_members(value, inside))}
 
@@ -188,7 +191,7 @@ def _object(value: Any, inside: Callable[[Any], Any]) -> Any:
     if isinstance(value, BuiltinFunctionType):
         return {"function": f"{value.__module__}.{value.__qualname__}"}
     state = _state(value)
-    if state or not _comes_with_a_package(kind):
+    if state or _packaged(kind) is None:
         return {"of": inside(kind), "state": inside(state)}
     try:
         return {"of": inside(kind), "pickle": hashlib.blake2b(pickle.dumps(value), digest_size=16).hexdigest()}
@@ -206,16 +209,20 @@ def _slots(kind: type) -> list[str]:
     return [slots] if isinstance(slots, str) else list(slots)
 
 
-def _comes_with_a_package(value: FunctionType | type) -> bool:
-    """Return whether a function or class is part of this package, of Python or of an installed one."""
-    module = value.__module__ or ""
-    if module.partition(".")[0] in ("qkdrmp", "builtins"):
-        return True
+def _packaged(value: FunctionType | type) -> dict[str, Any] | None:
+    """Return what is to be known, beside its name, of what comes with a package; None for what is the user's own.
+
+    This package and Python are known by their versions, what is installed beside them by the file that it is in.
+    """
+    if (value.__module__ or "").partition(".")[0] in ("qkdrmp", "builtins"):
+        return {}
     try:
         file = Path(inspect.getfile(value))
     except (TypeError, OSError):
-        return False
-    return any(part in INSTALLED for part in file.parts) or file.is_relative_to(Path(inspect.__file__).parent)
+        return None
+    if any(part in INSTALLED for part in file.parts):
+        return _file(file)
+    return {} if file.is_relative_to(Path(inspect.__file__).parent) else None
 
 
 DESCRIPTIONS: tuple[tuple[Any, Callable[[Any, Callable[[Any], Any]], Any]], ...] = (

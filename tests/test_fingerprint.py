@@ -136,6 +136,18 @@ def test_what_comes_with_a_package_is_known_by_its_name() -> None:
     assert facts_of(np) == {"module": "numpy"}
 
 
+def test_what_is_installed_is_known_by_the_file_that_it_is_in(tmp_path: Path) -> None:
+    found = []
+    for step, factor in (("a", 2), ("b", 2), ("c", 3)):
+        folder = tmp_path / step / "site-packages"
+        folder.mkdir(parents=True)
+        source = f"FACTOR = {factor}\ndef policy(waiting, now):\n    return waiting[::FACTOR]\n"
+        found.append(facts_of(module_of(folder, source)["policy"]))
+    same, copy, other = found
+    assert same["function"] == "mine.policy"
+    assert same == copy != other
+
+
 def recursive(number: int) -> int:
     return recursive(number - 1) if number else 0
 

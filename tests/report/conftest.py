@@ -15,6 +15,11 @@ def keys_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def published_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(experiments.published(), tmp_path_factory.mktemp("report") / "published.html")
+
+
+@pytest.fixture(scope="session")
 def pairs_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(experiments.pairs(), tmp_path_factory.mktemp("report") / "pairs.html")
 

@@ -26,6 +26,12 @@ def keys() -> Experiment:
     return experiment(scenario, {POOLS: [20, 30, 40], "duration_s": [0.02, 0.03]})
 
 
+def published() -> Experiment:
+    """Return the published experiment, with two replications."""
+    scenario = qkdrmp.load_scenario("beijing_figure3")
+    return experiment(scenario, scenario.sweep.over)
+
+
 def pairs() -> Experiment:
     scenario = qkdrmp.load_scenario("multiplexing").replace({"duration_s": 0.1})
     return experiment(scenario, {"demand.memories": [1, 2], "allocation.policy": ["circuit", "round-robin"]})
