@@ -135,21 +135,22 @@ def load_experiment(folder: str | Path, scenario: Scenario | None = None) -> Exp
     folder = Path(folder)
     try:
         known = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+        swept, seed, command, made_with = (known[name] for name in ("swept", "seed", "command", "versions"))
         tables = [pd.read_csv(folder / f"{name}.csv") for name in ("runs", "timings")]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         what = getattr(error, "strerror", None) or error
         raise QKDRMPError(f"{folder}: is not the folder of a finished sweep ({PROVENANCE}, runs.csv: {what})") from None
     failed = folder / "failures.csv"
-    columns = [*known["swept"], "replication", "seed", "error", "traceback"]
+    columns = [*swept, "replication", "seed", "error", "traceback"]
     failures = pd.read_csv(failed) if failed.is_file() else pd.DataFrame(columns=columns)
     return Experiment(
         scenario or load_scenario(folder / SCENARIO),
-        known["swept"],
-        known["seed"],
+        swept,
+        seed,
         tables[0],
         failures,
         tables[1],
-        known["command"],
-        known["versions"],
+        command,
+        made_with,
         folder,
     )

@@ -141,7 +141,7 @@ class Plan:
         self.scenario, self.seed, self.simulate = scenario, int(seed), simulate
         share = given.precision if precision is None else precision
         figure = of or given.of or FAMILIES[scenario.kind].figure
-        self.precision = None if share is None else Precision(share, figure, most or given.most)
+        self.precision = None if share is None else Precision(share, figure, given.most if most is None else most)
         self.replications = max(int(replications), self.precision.least if self.precision else 1)
         design = given.design(self.seed) if over is None else over
         self.grid = checked_grid(design) if isinstance(design, Mapping) else None

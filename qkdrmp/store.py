@@ -13,7 +13,6 @@ import numpy as np
 
 from qkdrmp.errors import QKDRMPError
 
-FORMAT = 1
 MEMORY = ":memory:"
 TABLES = """
 create table if not exists facts (name text primary key, content text not null) without rowid;

@@ -99,10 +99,12 @@ def test_the_command_of_the_user_is_kept(scenario: Scenario, tmp_path: Path) -> 
     assert load_experiment(tmp_path).command == "qkdrmp sweep mine.toml"
 
 
-@pytest.mark.parametrize("content", [None, "", "[1, 2]"])
+@pytest.mark.parametrize("content", [None, "", "[1, 2]", "{}", "3"])
 def test_another_folder_is_refused(content: str | None, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / "provenance.json").write_text(content)
+        for name in ("runs", "timings"):
+            (tmp_path / f"{name}.csv").write_text("pools.capacity,replication\n2,0\n")
     with pytest.raises(QKDRMPError, match="is not the folder of a finished sweep"):
         load_experiment(tmp_path)
 

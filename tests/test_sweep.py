@@ -380,6 +380,11 @@ def test_precision_that_is_not_reached_is_said(scenario: Scenario) -> None:
     assert len(runs) == 6
 
 
+def test_no_replications_at_most_are_refused(scenario: Scenario) -> None:
+    with pytest.raises(ScenarioError, match="most = 0 must be a whole number, 2 or more"):
+        runs_of(scenario, {}, precision=0.1, most=0)
+
+
 def test_an_unknown_figure_for_precision_is_refused(scenario: Scenario) -> None:
     with pytest.raises(ScenarioError, match=r"of = 'requests_start' is no figure .* \(did you mean 'requests_started'"):
         runs_of(scenario, {}, precision=0.1, of="requests_start")
