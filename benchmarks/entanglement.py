@@ -38,10 +38,10 @@ from pathlib import Path
 from typing import Any
 
 from qkdrmp.entanglement.ledger import State
+from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.settings import EntanglementSettings
-from qkdrmp.entanglement.stack import EntanglementNetwork
+from qkdrmp.kernel.units import to_ticks
 from qkdrmp.network.topology import Link, Node, Topology
-from qkdrmp.units import to_ticks
 
 LINK_KM = 20.0
 SLICE_S = 1e-3  # how often a run is looked at, in simulated time

@@ -19,8 +19,8 @@ import time
 import simpy
 
 import qkdrmp
+from qkdrmp.kernel.units import to_ticks
 from qkdrmp.simulation import start
-from qkdrmp.units import to_ticks
 
 IN_FLIGHT = 20
 BARE_MESSAGES = 20_000

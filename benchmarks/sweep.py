@@ -18,9 +18,9 @@ import pandas as pd
 from pandas.testing import assert_frame_equal
 
 from qkdrmp import load_scenario
-from qkdrmp.plan import Plan
-from qkdrmp.sweep import carry_out
-from qkdrmp.workers import processes
+from qkdrmp.sweeps.plan import Plan
+from qkdrmp.sweeps.sweep import carry_out
+from qkdrmp.sweeps.workers import processes
 
 DURATION_S = 40.0
 

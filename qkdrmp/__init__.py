@@ -3,19 +3,19 @@
 import importlib
 from types import ModuleType
 
-from qkdrmp.design import latin_hypercube
+from qkdrmp.config.points import latin_hypercube
 from qkdrmp.errors import QKDRMPError, ScenarioError, SweepWarning, TopologyError
-from qkdrmp.experiment import Experiment, load_experiment
 from qkdrmp.network.formats import load_topology, save_topology
 from qkdrmp.network.topology import Link, Node, NodeKind, Topology
-from qkdrmp.paired import compare
 from qkdrmp.scenario import Scenario
 from qkdrmp.scenario_file import load_scenario
 from qkdrmp.simulation import Results, StuckPoolWarning, check, simulate
-from qkdrmp.statistics import jain, mser5, summarise
-from qkdrmp.store import StoreError
-from qkdrmp.sweep import SweepFailed, SweepInterrupted, sweep
-from qkdrmp.warmup import suggest_warmup
+from qkdrmp.stats.comparison import compare
+from qkdrmp.stats.estimators import jain, mser5, summarise
+from qkdrmp.sweeps.experiment import Experiment, load_experiment
+from qkdrmp.sweeps.store import StoreError
+from qkdrmp.sweeps.sweep import SweepFailed, SweepInterrupted, sweep
+from qkdrmp.sweeps.warmup import suggest_warmup
 
 __all__ = [
     "Experiment",

@@ -14,17 +14,17 @@ from pydantic import (
     model_validator,
 )
 
-from qkdrmp.entanglement.layers import networks_of
+from qkdrmp.config.sections import ModelSection, Section, sentences
+from qkdrmp.config.sweep_settings import SweepSettings
+from qkdrmp.entanglement.nesting import networks_of
 from qkdrmp.entanglement.settings import PRESETS as ENTANGLEMENT_PRESETS
 from qkdrmp.entanglement.settings import EntanglementSettings
 from qkdrmp.errors import ScenarioError, TopologyError, did_you_mean
+from qkdrmp.kernel.units import to_seconds
 from qkdrmp.network.settings import NetworkSettings
+from qkdrmp.qkd.network import TAKES_PART, has_pools
 from qkdrmp.qkd.settings import PRESETS as QKD_PRESETS
 from qkdrmp.qkd.settings import QKDSettings
-from qkdrmp.qkd.stack import TAKES_PART, has_pools
-from qkdrmp.settings import ModelSection, Section, sentences
-from qkdrmp.sweep_settings import SweepSettings
-from qkdrmp.units import to_seconds
 
 LONGEST_S = 1e15
 

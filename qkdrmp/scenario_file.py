@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from qkdrmp.bundled import resolve
-from qkdrmp.design import label
+from qkdrmp.config.bundled import resolve
+from qkdrmp.config.points import label
 from qkdrmp.errors import ScenarioError
 from qkdrmp.network.formats import save_topology
 from qkdrmp.scenario import Scenario

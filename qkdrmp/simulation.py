@@ -13,10 +13,10 @@ import pandas as pd
 from qkdrmp.entanglement.run import EntanglementRun
 from qkdrmp.entanglement.run import foresee as foresee_entanglement
 from qkdrmp.errors import QKDRMPError
+from qkdrmp.kernel.units import to_ticks
 from qkdrmp.qkd.prediction import foresee
 from qkdrmp.qkd.run import QKDRun
 from qkdrmp.scenario import Scenario
-from qkdrmp.units import to_ticks
 
 RECORDS = ("messages", "levels", "pairs")
 """Tables that a run has only if it is told to record them."""

@@ -15,13 +15,13 @@ import pytest
 import qkdrmp
 import qkdrmp.entanglement.messages
 import qkdrmp.entanglement.tables
-import qkdrmp.ladder
+import qkdrmp.ladder.diagram
 import qkdrmp.plots
 import qkdrmp.qkd.messages
 import qkdrmp.qkd.tables
 from qkdrmp.cli import main
+from qkdrmp.config.sections import ModelSection
 from qkdrmp.scenario import EntanglementScenario, QKDScenario
-from qkdrmp.settings import ModelSection
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

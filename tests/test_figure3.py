@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 import qkdrmp
-from qkdrmp.sweep import processes, sweep
+from qkdrmp.sweeps.sweep import processes, sweep
 
 CAPACITIES = [20, 30, 40, 50, 60, 70, 80]
 # Read off the published picture; several runs averaged.

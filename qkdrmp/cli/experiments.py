@@ -8,8 +8,8 @@ import click
 
 import qkdrmp
 from qkdrmp.cli.group import experiment_argument, extra, main
-from qkdrmp.experiment import load_experiment
-from qkdrmp.paired import compare as compared
+from qkdrmp.stats.comparison import compare as compared
+from qkdrmp.sweeps.experiment import load_experiment
 
 BYTES_PER_MB = 1e6
 WIDTHS = ("column", "page")
@@ -21,7 +21,7 @@ WIDTHS = ("column", "page")
 def report(folder: Path, out: Path | None) -> None:
     """Write a report of a sweep: one HTML file that needs no network."""
     experiment = load_experiment(folder)
-    path = extra("report").write_report(experiment, folder / "report.html" if out is None else out)
+    path = extra("report", "qkdrmp.report").write_report(experiment, folder / "report.html" if out is None else out)
     click.echo(f"written: {path} ({path.stat().st_size / BYTES_PER_MB:.1f} MB); open it in a browser")
 
 

@@ -86,10 +86,10 @@ def command_line() -> str:
     return shlex.join(words)
 
 
-def extra(name: str) -> ModuleType:
-    """Return a module of this package that needs the packages of the extra of the same name."""
+def extra(name: str, module: str) -> ModuleType:
+    """Return a module of this package that needs the packages of the extra `name`."""
     try:
-        return importlib.import_module(f"qkdrmp.{name}")
+        return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if str(error.name).startswith("qkdrmp"):
             raise

@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 import qkdrmp
-from qkdrmp.bundled import bundled_names
 from qkdrmp.cli.group import main
+from qkdrmp.cli.summaries import REPORTS
+from qkdrmp.config.bundled import bundled_names
 from qkdrmp.network.formats import load_topology
-from qkdrmp.reporting import REPORTS
 from qkdrmp.scenario import SCENARIOS
 from qkdrmp.scenario_file import load_scenario
 

@@ -11,10 +11,10 @@ import click
 
 import qkdrmp
 from qkdrmp.cli.group import main, out_option, results_folder, seed_option
-from qkdrmp.reporting import REPORTS, save_all, summary_lines
+from qkdrmp.cli.summaries import REPORTS, save_all, summary_lines
 from qkdrmp.scenario_file import load_scenario
 from qkdrmp.simulation import FAMILIES, Results, RunWarning, check, run_once
-from qkdrmp.warmup import suggest_warmup
+from qkdrmp.sweeps.warmup import suggest_warmup
 
 
 @main.command()

@@ -15,15 +15,15 @@ from typing import Any
 import click
 
 from qkdrmp.cli.group import EXIT_INTERRUPTED, command_line, extra, fail, main, out_option, results_folder, seed_option
+from qkdrmp.cli.summaries import REPORTS, save_all, told
 from qkdrmp.errors import SweepWarning
-from qkdrmp.experiment import STORE
-from qkdrmp.plan import Plan
-from qkdrmp.reporting import REPORTS, save_all, told
 from qkdrmp.scenario_file import load_scenario
 from qkdrmp.simulation import check
-from qkdrmp.store import discard
-from qkdrmp.sweep import SweepInterrupted, carry_out
-from qkdrmp.workers import processes
+from qkdrmp.sweeps.experiment import STORE
+from qkdrmp.sweeps.plan import Plan
+from qkdrmp.sweeps.store import discard
+from qkdrmp.sweeps.sweep import SweepInterrupted, carry_out
+from qkdrmp.sweeps.workers import processes
 
 NAMES_SHOWN = 6
 
@@ -83,7 +83,7 @@ def _executor(jobs: int | None, address: str | None) -> Iterator[Executor | Call
         return
     if jobs is not None:
         raise click.UsageError("Give --jobs or --cluster, not both.")
-    with extra("cluster").cluster(address) as executor:
+    with extra("cluster", "qkdrmp.sweeps.dask_cluster").cluster(address) as executor:
         yield executor
 
 

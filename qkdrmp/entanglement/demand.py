@@ -10,11 +10,11 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from pydantic import ConfigDict, Field
 from simpy.events import ProcessGenerator
 
-from qkdrmp.arrivals import at_times, poisson
 from qkdrmp.entanglement.messages import Terms
-from qkdrmp.network.environment import Environment
-from qkdrmp.randomness import Streams
-from qkdrmp.units import to_ticks
+from qkdrmp.kernel.arrivals import at_times, poisson
+from qkdrmp.kernel.environment import Environment
+from qkdrmp.kernel.randomness import Streams
+from qkdrmp.kernel.units import to_ticks
 
 Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Ask: TypeAlias = Callable[["Wish"], object]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from qkdrmp.entanglement.connections.state import Phase
 from qkdrmp.entanglement.ledger import State
-from qkdrmp.entanglement.record import Phase
-from qkdrmp.entanglement.stack import EntanglementNetwork
-from qkdrmp.invariants import require
+from qkdrmp.entanglement.network import EntanglementNetwork
+from qkdrmp.kernel.invariants import require
 
 
 def check_network(network: EntanglementNetwork) -> None:

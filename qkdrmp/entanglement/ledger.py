@@ -9,9 +9,9 @@ import numpy as np
 
 from qkdrmp.entanglement.demand import Wish
 from qkdrmp.entanglement.messages import Reason, connection_of, root_of
-from qkdrmp.entanglement.pairs import Basis, measure_correlation
-from qkdrmp.entanglement.qubits import Qubit, bell_diagonal, fidelity
-from qkdrmp.network.environment import Environment
+from qkdrmp.entanglement.quantum.bell_diagonal import Basis, measure_correlation
+from qkdrmp.entanglement.quantum.pairs import Qubit, bell_diagonal, fidelity
+from qkdrmp.kernel.environment import Environment
 
 
 class State(StrEnum):

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from qkdrmp.entanglement.allocation import LAU, Barrier
-from qkdrmp.entanglement.link_plan import QCap
-from qkdrmp.entanglement.ruleset import RuleSetStack
-from qkdrmp.network.protocol import Message
+from qkdrmp.entanglement.links.negotiation import LAU, Barrier
+from qkdrmp.entanglement.rulesets.link_budget import QCap
+from qkdrmp.entanglement.rulesets.ruleset import RuleSetStack
+from qkdrmp.network.layer import Message
 from qkdrmp.network.transport import Letter, Receipt
 
 

@@ -10,11 +10,11 @@ import pandas as pd
 from qkdrmp.entanglement import tables
 from qkdrmp.entanglement.demand import Kind
 from qkdrmp.entanglement.invariants import check_network
-from qkdrmp.entanglement.layers import Layers
 from qkdrmp.entanglement.ledger import State
+from qkdrmp.entanglement.nesting import Layers
+from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.settings import EntanglementSettings
-from qkdrmp.entanglement.stack import EntanglementNetwork
-from qkdrmp.units import to_ticks
+from qkdrmp.kernel.units import to_ticks
 
 
 class EntanglementRun:

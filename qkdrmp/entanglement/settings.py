@@ -7,17 +7,17 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from qkdrmp.config.sections import ModelSection, Section, name_or_own
 from qkdrmp.entanglement.demand import DEMANDS
-from qkdrmp.entanglement.link_models import MIM, MM, MSM, LinkModel
-from qkdrmp.entanglement.pairs import Memory
-from qkdrmp.entanglement.policies import POLICIES, Policy
-from qkdrmp.entanglement.qubits import Device
-from qkdrmp.entanglement.swap_tree import SwapOrder, midpoint, sequential
+from qkdrmp.entanglement.links.models import MIM, MM, MSM, LinkModel
+from qkdrmp.entanglement.links.policies import POLICIES, Policy
+from qkdrmp.entanglement.quantum.bell_diagonal import Memory
+from qkdrmp.entanglement.quantum.pairs import Device
+from qkdrmp.entanglement.rulesets.swap_tree import SwapOrder, midpoint, sequential
+from qkdrmp.kernel.units import to_ticks
 from qkdrmp.network.impairment import Impairment
 from qkdrmp.network.settings import NetworkSettings
 from qkdrmp.network.topology import Link
-from qkdrmp.settings import ModelSection, Section, name_or_own
-from qkdrmp.units import to_ticks
 
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]

@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from qkdrmp.entanglement.allocation import LAU, Barrier
-from qkdrmp.entanglement.interface import Interface
 from qkdrmp.entanglement.ledger import Entry, State
+from qkdrmp.entanglement.links.interface import Interface
+from qkdrmp.entanglement.links.negotiation import LAU, Barrier
+from qkdrmp.entanglement.links.policies import Agreement, Policy
 from qkdrmp.entanglement.messages import CSR, REJECTIONS, Termination, connection_of
-from qkdrmp.entanglement.policies import Agreement, Policy
-from qkdrmp.entanglement.stack import EntanglementNetwork
+from qkdrmp.entanglement.network import EntanglementNetwork
+from qkdrmp.kernel.units import to_seconds
 from qkdrmp.network.transport import Letter
-from qkdrmp.statistics import jain, quantiles
-from qkdrmp.units import to_seconds
+from qkdrmp.stats.estimators import jain, quantiles
 
 SUMMARY_COLUMNS: dict[str, str] = {
     "connections_asked": "connections asked for after the warm-up; all about connections is about these",

@@ -8,9 +8,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from qkdrmp.kernel.units import TICKS_PER_SECOND
 from qkdrmp.key_rates.detector_chain import RoundMoments, round_moments
 from qkdrmp.key_rates.model import Block, Fibre
-from qkdrmp.units import TICKS_PER_SECOND
 
 _MOST_DEAD_SLOTS = 31  # the exact chain has a state per pair of dead slots and gets slow beyond
 

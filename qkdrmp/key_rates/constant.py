@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from qkdrmp.kernel.units import TICKS_PER_SECOND
 from qkdrmp.key_rates.model import Block, Fibre
-from qkdrmp.units import TICKS_PER_SECOND
 
 
 @dataclass(frozen=True)

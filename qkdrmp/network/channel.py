@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import simpy
 from simpy.events import Event, Timeout
 
-from qkdrmp.network.environment import Environment
-from qkdrmp.network.protocol import Message
+from qkdrmp.kernel.environment import Environment
+from qkdrmp.network.layer import Message
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,9 +14,9 @@ from xml.etree import ElementTree
 import networkx as nx
 from pydantic import BaseModel
 
-from qkdrmp.bundled import resolve
+from qkdrmp.config.bundled import resolve
 from qkdrmp.errors import TopologyError, did_you_mean
-from qkdrmp.network import fields
+from qkdrmp.network import file_records as fields
 from qkdrmp.network.topology import Link, Node, NodeKind, Topology
 
 EARTH_RADIUS_KM = 6371.0088

@@ -7,9 +7,9 @@ from typing import Any
 
 from simpy.events import ProcessGenerator
 
+from qkdrmp.kernel.environment import Environment
 from qkdrmp.network.channel import Inbox
-from qkdrmp.network.environment import Environment
-from qkdrmp.network.protocol import Message, Protocol, merge_handlers
+from qkdrmp.network.layer import Message, Protocol, merge_handlers
 
 
 class Node:

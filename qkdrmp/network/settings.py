@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from qkdrmp.config.sections import Section
 from qkdrmp.network.formats import load_topology
 from qkdrmp.network.topology import Topology
-from qkdrmp.settings import Section
 
 
 class ChannelSettings(Section):

@@ -9,10 +9,10 @@ from functools import partial
 
 from simpy.events import Event, Timeout
 
+from qkdrmp.kernel.environment import Environment
 from qkdrmp.network.channel import Channel
-from qkdrmp.network.environment import Environment
+from qkdrmp.network.layer import Message, Protocol, on
 from qkdrmp.network.node import Node
-from qkdrmp.network.protocol import Message, Protocol, on
 
 
 class Timer:

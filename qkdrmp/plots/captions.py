@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from qkdrmp.experiment import Experiment
 from qkdrmp.plots.curves import is_scale, is_scattered, swept
 from qkdrmp.plots.labels import label, value_text
+from qkdrmp.sweeps.experiment import Experiment
 
 LINE = 100
 IN_VALUES = ("(s)", "(keys)", "(requests)")  # units that are named with values, not with the quantity

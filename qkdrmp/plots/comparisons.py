@@ -11,10 +11,10 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from qkdrmp.errors import QKDRMPError, did_you_mean
-from qkdrmp.paired import COMPARISON_COLUMNS
 from qkdrmp.plots.canvas import COLOURS, canvas
 from qkdrmp.plots.curves import LEGEND_LETTERS, MARKERS
 from qkdrmp.plots.labels import in_unit, label, value_text
+from qkdrmp.stats.comparison import COMPARISON_COLUMNS
 
 WIDTH, ROW_HEIGHT, MARGIN = 8.0, 0.24, 1.2
 ZERO = "0.4"

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from qkdrmp.errors import QKDRMPError
 from qkdrmp.plots.canvas import COLOURS, canvas, figures
 from qkdrmp.plots.labels import in_unit, label, value_text
-from qkdrmp.statistics import half_width
+from qkdrmp.stats.estimators import half_width
 
 MARKERS = "osD^vPX<>h"
 DASHES = ("-", "--", "-.", ":")

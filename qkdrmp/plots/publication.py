@@ -14,13 +14,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from qkdrmp.errors import QKDRMPError, did_you_mean
-from qkdrmp.experiment import Experiment
 from qkdrmp.plots import captions
 from qkdrmp.plots.canvas import STYLE, canvas, figure, save, whole
 from qkdrmp.plots.curves import along, readable, swept
 from qkdrmp.plots.heatmap import heatmap, is_grid
 from qkdrmp.plots.labels import label
-from qkdrmp.statistics import summarise
+from qkdrmp.stats.estimators import summarise
+from qkdrmp.sweeps.experiment import Experiment
 
 DPI = 600
 MAIN: dict[str, tuple[str, ...]] = {

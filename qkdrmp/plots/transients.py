@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from qkdrmp.errors import QKDRMPError
 from qkdrmp.plots.canvas import COLOURS, canvas, figures
 from qkdrmp.plots.labels import in_unit
-from qkdrmp.statistics import BATCH
-from qkdrmp.warmup import TIME, WarmUp
+from qkdrmp.stats.estimators import BATCH
+from qkdrmp.sweeps.warmup import TIME, WarmUp
 
 PANEL_SIZE = (3.2, 2.9)
 SETTLED, UNSETTLED, CUT = COLOURS[0], COLOURS[3], "0.2"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from qkdrmp.invariants import require
-from qkdrmp.qkd.key_pool import KeyPool
-from qkdrmp.qkd.key_stream import KeyStream
+from qkdrmp.kernel.invariants import require
+from qkdrmp.qkd.keys.key_pool import KeyPool
+from qkdrmp.qkd.keys.key_stream import KeyStream
+from qkdrmp.qkd.network import QKDNetwork, Stack
 from qkdrmp.qkd.request import Ledger, State
-from qkdrmp.qkd.stack import QKDNetwork, Stack
 
 
 def check_network(network: QKDNetwork) -> None:

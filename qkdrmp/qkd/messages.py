@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qkdrmp.network.protocol import Message
-from qkdrmp.qkd.key_pool import KeyRange
+from qkdrmp.network.layer import Message
+from qkdrmp.qkd.keys.key_pool import KeyRange
 from qkdrmp.qkd.request import KeyRequest, Reason
 
 

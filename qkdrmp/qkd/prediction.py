@@ -6,14 +6,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
 
+from qkdrmp.kernel.units import delay_ticks
 from qkdrmp.key_rates.model import Fibre
 from qkdrmp.network.routing import leads_to
 from qkdrmp.network.topology import Link
-from qkdrmp.qkd.demand import Poisson, Rekey
-from qkdrmp.qkd.key_pool import Replenish
+from qkdrmp.qkd.demand.models import Poisson, Rekey
+from qkdrmp.qkd.keys.key_pool import Replenish
+from qkdrmp.qkd.network import has_pools, routes_of
 from qkdrmp.qkd.settings import QKDSettings
-from qkdrmp.qkd.stack import has_pools, routes_of
-from qkdrmp.units import delay_ticks
 
 
 @dataclass(frozen=True)

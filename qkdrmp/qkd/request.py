@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import simpy
 
-from qkdrmp.network.environment import Environment
+from qkdrmp.kernel.environment import Environment
 
 
 class State(StrEnum):

@@ -6,11 +6,11 @@ from collections.abc import Collection
 
 import pandas as pd
 
+from qkdrmp.kernel.units import to_ticks
 from qkdrmp.qkd import tables
 from qkdrmp.qkd.invariants import check_network
+from qkdrmp.qkd.network import QKDNetwork
 from qkdrmp.qkd.settings import QKDSettings
-from qkdrmp.qkd.stack import QKDNetwork
-from qkdrmp.units import to_ticks
 
 
 class QKDRun:

@@ -9,13 +9,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from qkdrmp.config.sections import ModelSection, Section, name_or_own
 from qkdrmp.errors import ScenarioError
 from qkdrmp.key_rates import KEY_RATES
 from qkdrmp.network.settings import NetworkSettings
-from qkdrmp.qkd.demand import DEMANDS
-from qkdrmp.qkd.key_pool import Replenish, Thresholds
-from qkdrmp.qkd.scheduling import POLICIES, Policy
-from qkdrmp.settings import ModelSection, Section, name_or_own
+from qkdrmp.qkd.demand.models import DEMANDS
+from qkdrmp.qkd.keys.key_pool import Replenish, Thresholds
+from qkdrmp.qkd.layers.queue_policies import POLICIES, Policy
 
 Count = Annotated[int, Field(strict=True, ge=0)]
 Positive = Annotated[int, Field(strict=True, ge=1)]

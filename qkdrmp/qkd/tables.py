@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from qkdrmp.gauge import Gauge
+from qkdrmp.kernel.monitor import Gauge
+from qkdrmp.kernel.units import to_seconds
 from qkdrmp.network.topology import NodeKind
-from qkdrmp.qkd.key_pool import KeyPool
-from qkdrmp.qkd.key_stream import KeyStream
+from qkdrmp.qkd.keys.key_pool import KeyPool
+from qkdrmp.qkd.keys.key_stream import KeyStream
+from qkdrmp.qkd.network import QKDNetwork, Stack
 from qkdrmp.qkd.request import Entry, Reason, State
-from qkdrmp.qkd.stack import QKDNetwork, Stack
-from qkdrmp.statistics import jain, quantiles
-from qkdrmp.units import to_seconds
+from qkdrmp.stats.estimators import jain, quantiles
 
 REASONS = tuple(reason for reason in Reason if reason is not Reason.CANCELLED)
 

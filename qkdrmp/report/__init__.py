@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qkdrmp.experiment import Experiment
 from qkdrmp.report.page import render
+from qkdrmp.sweeps.experiment import Experiment
 
 __all__ = ["write_report"]
 

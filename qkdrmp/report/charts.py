@@ -19,7 +19,7 @@ from qkdrmp.plots.labels import value_text
 from qkdrmp.plots.times import time_unit
 from qkdrmp.report.comparison import cells, varied
 from qkdrmp.report.words import name_and_unit, number, plain
-from qkdrmp.statistics import half_width
+from qkdrmp.stats.estimators import half_width
 
 NOT_FIGURES = ("replication", "seed", "failed")
 HEIGHT, CELL_HEIGHT = 320, 44

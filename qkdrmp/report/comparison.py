@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from qkdrmp.plots.curves import is_scale, swept
-from qkdrmp.statistics import half_width
+from qkdrmp.stats.estimators import half_width
 
 DURATION = "duration_s"
 WORTHWHILE = 0.02

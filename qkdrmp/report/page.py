@@ -15,9 +15,8 @@ import pandas as pd
 import vl_convert
 from markupsafe import Markup
 
-from qkdrmp.design import label
+from qkdrmp.config.points import label
 from qkdrmp.errors import QKDRMPError
-from qkdrmp.experiment import Experiment
 from qkdrmp.plots.times import brief
 from qkdrmp.report import charts, network_map, verdict
 from qkdrmp.report.comparison import DURATION, cells, varied
@@ -29,8 +28,9 @@ from qkdrmp.report.verdict import Wording
 from qkdrmp.report.words import cell_words, listed
 from qkdrmp.scenario import Scenario
 from qkdrmp.simulation import RunWarning, check
-from qkdrmp.statistics import summarise
-from qkdrmp.warmup import suggest_warmup
+from qkdrmp.stats.estimators import summarise
+from qkdrmp.sweeps.experiment import Experiment
+from qkdrmp.sweeps.warmup import suggest_warmup
 
 NAMES_SHOWN, CELLS_SHOWN = 6, 4
 WARMUP_RUNS = 3

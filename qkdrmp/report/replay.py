@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from qkdrmp.design import label
+from qkdrmp.config.points import label
 from qkdrmp.errors import ScenarioError
-from qkdrmp.experiment import Experiment
 from qkdrmp.report import entanglement_story, qkd_story
 from qkdrmp.report.comparison import longest
 from qkdrmp.report.story import Story
 from qkdrmp.report.verdict import Wording
 from qkdrmp.report.words import cell_words
 from qkdrmp.scenario import Scenario
+from qkdrmp.sweeps.experiment import Experiment
 
 
 @dataclass(frozen=True)

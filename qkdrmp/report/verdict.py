@@ -15,7 +15,7 @@ import pandas as pd
 from qkdrmp.plots.labels import value_text
 from qkdrmp.report.comparison import WORTHWHILE, cells, improvement, longest, saturation, scales, varied
 from qkdrmp.report.words import cell_words, interval, listed, name_and_unit, percent
-from qkdrmp.statistics import half_width
+from qkdrmp.stats.estimators import half_width
 
 MOST_LINES = 6
 WIDE = 0.1

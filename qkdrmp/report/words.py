@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from qkdrmp.plots.labels import label, value_text
-from qkdrmp.statistics import half_width
+from qkdrmp.stats.estimators import half_width
 
 SAME = 1e-9  # what differs by less, as a share, differs by rounding
 DIGITS = 4

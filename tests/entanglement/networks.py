@@ -9,18 +9,18 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
+from qkdrmp.entanglement.connections.state import Phase
 from qkdrmp.entanglement.demand import Asked, Listed
-from qkdrmp.entanglement.interface import Interface
 from qkdrmp.entanglement.invariants import check_network
 from qkdrmp.entanglement.ledger import Entry, State
+from qkdrmp.entanglement.links.interface import Interface
+from qkdrmp.entanglement.links.policies import POLICIES, Agreement
 from qkdrmp.entanglement.messages import Reason
-from qkdrmp.entanglement.policies import POLICIES, Agreement
-from qkdrmp.entanglement.qubits import Qubit
-from qkdrmp.entanglement.record import Phase
+from qkdrmp.entanglement.network import EntanglementNetwork
+from qkdrmp.entanglement.quantum.pairs import Qubit
 from qkdrmp.entanglement.settings import EntanglementSettings
-from qkdrmp.entanglement.stack import EntanglementNetwork
+from qkdrmp.kernel.units import to_ticks
 from qkdrmp.network.topology import Link, Node, NodeKind, Topology
-from qkdrmp.units import to_ticks
 
 KM_PER_S = 2e5
 PROCESSING_S = 1e-5

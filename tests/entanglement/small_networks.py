@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from qkdrmp.entanglement.connections.state import Phase
 from qkdrmp.entanglement.invariants import check_network
 from qkdrmp.entanglement.ledger import Delivery, Entry
-from qkdrmp.entanglement.record import Phase
+from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.settings import EntanglementSettings
-from qkdrmp.entanglement.stack import EntanglementNetwork
+from qkdrmp.kernel.units import to_ticks
 from qkdrmp.network.topology import Link, Node, Topology
-from qkdrmp.units import to_ticks
 
 US = to_ticks(1e-6)
 """A microsecond in ticks: light passes 0.2 km of fibre."""

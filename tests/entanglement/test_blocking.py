@@ -11,8 +11,8 @@ import pytest
 
 from qkdrmp.entanglement.ledger import Entry, State
 from qkdrmp.entanglement.messages import Reason
-from qkdrmp.entanglement.stack import EntanglementNetwork
-from qkdrmp.units import to_seconds
+from qkdrmp.entanglement.network import EntanglementNetwork
+from qkdrmp.kernel.units import to_seconds
 from tests.entanglement.small_networks import FOR_EVER, US, chain, entry_of, left_over, network_of, run
 
 HARDLY_ANY_PAIRS: dict[str, Any] = {"source_efficiency": 1e-3, "detector_efficiency": 1e-2}

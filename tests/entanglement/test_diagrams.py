@@ -16,9 +16,9 @@ import pytest
 
 from qkdrmp import load_scenario, simulate
 from qkdrmp.entanglement.run import EntanglementRun
-from qkdrmp.ladder import of_connection
+from qkdrmp.kernel.units import to_ticks
+from qkdrmp.ladder.diagram import of_connection
 from qkdrmp.simulation import Results
-from qkdrmp.units import to_ticks
 
 Step = tuple[str, str, str]
 

@@ -13,10 +13,10 @@ from itertools import pairwise
 import pytest
 
 from qkdrmp.entanglement.ledger import Entry, State
+from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.settings import EntanglementSettings
-from qkdrmp.entanglement.stack import EntanglementNetwork
+from qkdrmp.kernel.units import to_ticks
 from qkdrmp.network.topology import Link, Node, NodeKind, Topology
-from qkdrmp.units import to_ticks
 
 # Nodes, connections and end-to-end pairs of a run: its elementary pairs, messages and events. When one of them has been
 # changed on purpose, the failing test says what to write here.

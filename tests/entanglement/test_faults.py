@@ -11,19 +11,19 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from qkdrmp.entanglement.connections.state import Phase
 from qkdrmp.entanglement.demand import Wish
 from qkdrmp.entanglement.invariants import check_network
 from qkdrmp.entanglement.ledger import Entry, State
+from qkdrmp.entanglement.links.policies import POLICIES
 from qkdrmp.entanglement.messages import Reason, Terms
-from qkdrmp.entanglement.policies import POLICIES
-from qkdrmp.entanglement.record import Phase
+from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.settings import EntanglementSettings
-from qkdrmp.entanglement.stack import EntanglementNetwork
 from qkdrmp.entanglement.tables import tables
+from qkdrmp.kernel.units import to_ticks
 from qkdrmp.network.channel import ImpairedChannel
 from qkdrmp.network.impairment import Impairment
 from qkdrmp.network.topology import Link, Node, NodeKind, Topology
-from qkdrmp.units import to_ticks
 from tests.entanglement.networks import (
     RACES,
     Witness,

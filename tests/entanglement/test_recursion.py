@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from qkdrmp.entanglement.connections.rule_engine import Work
+from qkdrmp.entanglement.connections.state import Hop, Phase, Record
 from qkdrmp.entanglement.ledger import Ledger, State
 from qkdrmp.entanglement.messages import CSR, Reason, Response, SwapResult, Terms
-from qkdrmp.entanglement.pairs import BellDiagonal, Memory, bbpssw
-from qkdrmp.entanglement.qubits import Device, correlations, new_pair
-from qkdrmp.entanglement.record import Hop, Phase, Record
-from qkdrmp.entanglement.rule_engine import Work
-from qkdrmp.entanglement.stack import EntanglementNetwork
-from qkdrmp.entanglement.swap_tree import Span, joined, midpoint
-from qkdrmp.network.environment import Environment
-from qkdrmp.units import to_seconds
+from qkdrmp.entanglement.network import EntanglementNetwork
+from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal, Memory, bbpssw
+from qkdrmp.entanglement.quantum.pairs import Device, correlations, new_pair
+from qkdrmp.entanglement.rulesets.swap_tree import Span, joined, midpoint
+from qkdrmp.kernel.environment import Environment
+from qkdrmp.kernel.units import to_seconds
 from tests.entanglement.small_networks import (
     CERTAIN,
     FOR_EVER,

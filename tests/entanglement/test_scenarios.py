@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 
 from qkdrmp import load_scenario, simulate, sweep
-from qkdrmp.bundled import bundled_names
+from qkdrmp.config.bundled import bundled_names
 from qkdrmp.entanglement import tables
-from qkdrmp.entanglement.link_models import MIM
+from qkdrmp.entanglement.links.models import MIM
+from qkdrmp.entanglement.links.policies import POLICIES, Agreement, Policy
 from qkdrmp.entanglement.messages import VOCABULARY
-from qkdrmp.entanglement.policies import POLICIES, Agreement, Policy
 from qkdrmp.errors import ScenarioError
 from qkdrmp.scenario import EntanglementScenario, Scenario
 from qkdrmp.simulation import Results, check

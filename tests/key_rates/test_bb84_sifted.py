@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from qkdrmp.kernel.units import delay_ticks
 from qkdrmp.key_rates import KEY_RATES, BB84Sifted, Block, Fibre, KeyRate, detector_chain
-from qkdrmp.units import delay_ticks
 
 DRAWS = 20_000
 SLOT = 12_500

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from qkdrmp.kernel.units import delay_ticks
 from qkdrmp.key_rates import BB84Sifted, Fibre
-from qkdrmp.units import delay_ticks
 
 MODEL = BB84Sifted()
 CASES = pytest.mark.parametrize(("km", "keys"), [(1, 4), (10, 3), (25, 1)])

@@ -4,8 +4,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from qkdrmp.kernel.units import TICKS_PER_SECOND
 from qkdrmp.key_rates import KEY_RATES, Block, Constant, Fibre, KeyRate, Session
-from qkdrmp.units import TICKS_PER_SECOND
 
 FIBRE = Fibre(length_km=10.0, loss_db=2.0, delay_ticks=50_000_000)
 

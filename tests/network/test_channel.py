@@ -3,11 +3,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from qkdrmp.kernel.environment import Environment
 from qkdrmp.network.channel import Channel, Hop, ImpairedChannel, Inbox
-from qkdrmp.network.environment import Environment
 from qkdrmp.network.impairment import Impairment
+from qkdrmp.network.layer import Message, Protocol, on
 from qkdrmp.network.node import Node
-from qkdrmp.network.protocol import Message, Protocol, on
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 import networkx as nx
 import pytest
 
-from qkdrmp.bundled import bundled_names
+from qkdrmp.config.bundled import bundled_names
 from qkdrmp.errors import TopologyError
 from qkdrmp.network.formats import FORMATS, Reader, great_circle_km, load_topology, save_topology
 from qkdrmp.network.topology import Link, Node, NodeKind, Topology

@@ -3,10 +3,10 @@ from dataclasses import dataclass
 import pytest
 
 from qkdrmp.errors import QKDRMPError
+from qkdrmp.kernel.environment import Environment
 from qkdrmp.network.channel import Channel
-from qkdrmp.network.environment import Environment
+from qkdrmp.network.layer import Message, Protocol, StackError, merge_handlers, on
 from qkdrmp.network.node import Node
-from qkdrmp.network.protocol import Message, Protocol, StackError, merge_handlers, on
 
 
 @dataclass(frozen=True, slots=True)

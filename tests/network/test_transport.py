@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qkdrmp.kernel.environment import Environment
 from qkdrmp.network.channel import Channel, Hop, ImpairedChannel
-from qkdrmp.network.environment import Environment
 from qkdrmp.network.impairment import Impairment
+from qkdrmp.network.layer import Message, Protocol, on
 from qkdrmp.network.node import Node
-from qkdrmp.network.protocol import Message, Protocol, on
 from qkdrmp.network.transport import Letter, Receipt, Seen, Timer, Transport
 
 fixed = settings(deadline=None, derandomize=True, database=None)

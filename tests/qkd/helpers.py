@@ -5,14 +5,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from qkdrmp.network.protocol import Message
+from qkdrmp.kernel.units import to_ticks
+from qkdrmp.network.layer import Message
 from qkdrmp.network.topology import Link, Node, NodeKind, Topology
 from qkdrmp.qkd.invariants import check_network
-from qkdrmp.qkd.key_stream import KeyStream
+from qkdrmp.qkd.keys.key_stream import KeyStream
+from qkdrmp.qkd.network import QKDNetwork
 from qkdrmp.qkd.request import Entry
-from qkdrmp.qkd.stack import QKDNetwork
 from qkdrmp.scenario import QKDScenario, Scenario
-from qkdrmp.units import to_ticks
 
 US = 10**6
 """Ticks in a microsecond."""

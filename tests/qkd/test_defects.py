@@ -17,24 +17,24 @@ import numpy as np
 import pytest
 from simpy.events import ProcessGenerator
 
-from qkdrmp.arrivals import ClosedLoopUsers, Wait
+from qkdrmp.kernel.arrivals import ClosedLoopUsers, Wait
+from qkdrmp.kernel.randomness import Streams
+from qkdrmp.kernel.units import to_ticks
 from qkdrmp.key_rates.model import Block, Fibre
-from qkdrmp.network.protocol import on
+from qkdrmp.network.layer import on
 from qkdrmp.network.topology import Link, Node, NodeKind, Topology
 from qkdrmp.qkd.invariants import check_network, check_quiescent
-from qkdrmp.qkd.key_pool import KeyPool
-from qkdrmp.qkd.link import KeyGenerator, Supply
+from qkdrmp.qkd.keys.key_pool import KeyPool
+from qkdrmp.qkd.keys.quantum_link import KeyGenerator, Supply
+from qkdrmp.qkd.layers.queue import RequestQueue
+from qkdrmp.qkd.layers.reservation import Reservation
+from qkdrmp.qkd.layers.resource import QKDRMP
+from qkdrmp.qkd.layers.routing import QKDRouting
 from qkdrmp.qkd.messages import Done, Refill, Reject, Request
-from qkdrmp.qkd.queue import RequestQueue
+from qkdrmp.qkd.network import QKDNetwork
 from qkdrmp.qkd.request import Entry, KeyRequest, Reason, State
-from qkdrmp.qkd.reservation import Reservation
-from qkdrmp.qkd.resource import QKDRMP
-from qkdrmp.qkd.routing import QKDRouting
-from qkdrmp.qkd.stack import QKDNetwork
-from qkdrmp.randomness import Streams
 from qkdrmp.scenario import Scenario
 from qkdrmp.simulation import Results, simulate
-from qkdrmp.units import to_ticks
 
 Patch = pytest.MonkeyPatch
 

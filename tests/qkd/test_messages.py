@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from qkdrmp.network.impairment import Impairment
-from qkdrmp.network.protocol import Message
+from qkdrmp.network.layer import Message
 from qkdrmp.qkd.invariants import check_network, check_quiescent
-from qkdrmp.qkd.key_pool import KeyPool, KeyRange
+from qkdrmp.qkd.keys.key_pool import KeyPool, KeyRange
 from qkdrmp.qkd.messages import (
     VOCABULARY,
     Accept,
@@ -23,8 +23,8 @@ from qkdrmp.qkd.messages import (
     Reject,
     Request,
 )
+from qkdrmp.qkd.network import QKDNetwork
 from qkdrmp.qkd.request import Reason, State
-from qkdrmp.qkd.stack import QKDNetwork
 from qkdrmp.scenario import QKDScenario
 from tests.qkd.helpers import (
     EMPTY,

@@ -13,8 +13,8 @@ from qkdrmp.key_rates.model import Fibre
 from qkdrmp.qkd import tables
 from qkdrmp.qkd.invariants import check_quiescent
 from qkdrmp.qkd.messages import Accept, Claim
+from qkdrmp.qkd.network import QKDNetwork
 from qkdrmp.qkd.request import Reason, State
-from qkdrmp.qkd.stack import QKDNetwork
 from qkdrmp.scenario import QKDScenario
 from qkdrmp.simulation import Results, StuckPoolWarning, simulate
 from tests.qkd.helpers import (

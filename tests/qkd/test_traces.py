@@ -12,8 +12,8 @@ import pytest
 
 from qkdrmp.qkd.invariants import check_quiescent
 from qkdrmp.qkd.messages import Accept, Claim
+from qkdrmp.qkd.network import QKDNetwork
 from qkdrmp.qkd.settings import PRESETS
-from qkdrmp.qkd.stack import QKDNetwork
 from tests.qkd.helpers import (
     EMPTY,
     FULL,

@@ -7,7 +7,7 @@ import pandas as pd
 
 import qkdrmp
 from qkdrmp import Link, Node, Scenario, Topology
-from qkdrmp.experiment import Experiment
+from qkdrmp.sweeps.experiment import Experiment
 
 HOSTILE = "</script><script>window.hacked=1</script>"
 QUOTED = '"R&D" <b>'

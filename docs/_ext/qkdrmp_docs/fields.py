@@ -17,12 +17,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from qkdrmp.entanglement.policies import POLICIES as SHARING_POLICIES
+from qkdrmp.config.sections import ModelSection
+from qkdrmp.entanglement.links.policies import POLICIES as SHARING_POLICIES
 from qkdrmp.entanglement.settings import LINKS, SWAP_ORDERS, AllocationSettings, LinkSettings, SetupSettings
-from qkdrmp.qkd.scheduling import POLICIES as QUEUE_POLICIES
+from qkdrmp.qkd.layers.queue_policies import POLICIES as QUEUE_POLICIES
 from qkdrmp.qkd.settings import QueueSettings
 from qkdrmp.scenario import Scenario
-from qkdrmp.settings import ModelSection
 from qkdrmp_docs.tables import ReferenceDirective, Row, introduction, literal, named, sentence
 from qkdrmp_docs.words import meaning
 

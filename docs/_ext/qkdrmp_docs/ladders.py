@@ -11,7 +11,7 @@ from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
 import qkdrmp
-from qkdrmp.ladder import Ladder
+from qkdrmp.ladder.diagram import Ladder
 from qkdrmp.simulation import run_once
 
 FOLDER = "_generated"

@@ -1,0 +1,1 @@
+"""Settings: sections of a scenario, bundled files, and the points of a sweep."""

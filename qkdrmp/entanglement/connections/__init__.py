@@ -1,0 +1,1 @@
+"""Connections: set up, carried, and torn down."""

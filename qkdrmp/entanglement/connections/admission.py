@@ -1,0 +1,97 @@
+"""Admission: what a node can offer a connection, and why it refuses one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qkdrmp.entanglement.connections.state import Record
+from qkdrmp.entanglement.connections.table import Records
+from qkdrmp.entanglement.links.interface import Interface
+from qkdrmp.entanglement.messages import CSR, Reason, Reject, Terms
+from qkdrmp.entanglement.rulesets.link_budget import QCap
+from qkdrmp.entanglement.runtime.session import Workbench
+from qkdrmp.entanglement.settings import SetupSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the hop towards the Initiator has to offer: pairs per second, their fidelity, and memories for them."""
+
+    rate: float
+    fidelity: float
+    memories: int
+
+
+class Admission:
+    """The admission of connections at a node.
+
+    Parameters
+    ----------
+    bench : Workbench
+    settings : SetupSettings
+    records : Records
+    """
+
+    def __init__(self, bench: Workbench, settings: SetupSettings, records: Records) -> None:
+        self.bench = bench
+        self.settings = settings
+        self.records = records
+
+    def offer(self, interface: Interface, terms: Terms) -> Offer:
+        """Return what a link offers one more connection if all of them want pairs all the time."""
+        others = sum(entry.weight for entry in interface.allocation.active)
+        attempts = min(terms.memories, interface.link.lanes * terms.weight / (terms.weight + others))
+        return Offer(attempts * interface.pairs_per_s, interface.fidelity, terms.memories)
+
+    def qcap(self, terms: Terms, offer: Offer | None) -> QCap:
+        """Return what this node tells the Responder; it has no offer if it is the Initiator."""
+        device = self.bench.device
+        offer = offer or Offer(float("inf"), 1.0, terms.memories)
+        return QCap(
+            self.bench.name,
+            offer.rate,
+            offer.fidelity,
+            device.gate_error,
+            device.readout_error,
+            device.memory.t1_s,
+            device.memory.t2_s,
+            offer.memories,
+        )
+
+    def refusal(self, csr: CSR, record: Record) -> Reject | None:
+        """Return the REJECT of a request, or None if it can be admitted."""
+        if csr.asker in self.settings.refuse:
+            return self.reject(csr.key, Reason.UNAUTHORISED)
+        return self.shortage(record)
+
+    def shortage(self, record: Record) -> Reject | None:
+        """Return the REJECT of a connection for which an interface has too few free memories; None if all have."""
+        quota = record.terms.memories
+        short = [] if record.terms.is_null else [i for i in record.interfaces if i.free < quota]
+        for interface in short:
+            if interface.memories < quota:
+                there = f"there are only {interface.memories} memories towards {interface.peer}, not {quota}"
+                return self.reject(record.key, Reason.INFEASIBLE, detail=there)
+        return self.reject(record.key, Reason.BUSY, self._available(short[0], quota)) if short else None
+
+    def reject(self, key: str, reason: Reason, available: int | None = None, detail: str = "") -> Reject:
+        """Return a REJECT by this node."""
+        return Reject(key, reason, self.bench.name, available, detail)
+
+    def _available(self, interface: Interface, memories: int) -> int | None:
+        """Return when so many memories are expected to be free: when enough of those who hold them have finished."""
+        free = interface.free
+        ends = [(self._expected_end(self.records[key]), share.quota) for key, share in interface.shares.items()]
+        for end, quota in sorted((end, quota) for end, quota in ends if end is not None):
+            free += quota
+            if free >= memories:
+                return end
+        return None
+
+    def _expected_end(self, record: Record) -> int | None:
+        """Return when a connection will have all its pairs at the rate it has had so far; None if that is unknown."""
+        now, session, need = self.bench.env.now, record.session, record.terms.need
+        if session is None or need is None or not session.progress:
+            return None
+        per_pair = (now - record.active) / session.progress
+        return now + round(per_pair * max(0, need - session.progress))

@@ -1,0 +1,198 @@
+"""Initiators: users who ask for connections, try again when they are rejected, and hang up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from qkdrmp.entanglement.connections.setup import Setup
+from qkdrmp.entanglement.connections.state import Phase, Record
+from qkdrmp.entanglement.connections.table import Records
+from qkdrmp.entanglement.connections.teardown import Teardowns
+from qkdrmp.entanglement.ledger import Attempt, Entry, Ledger, State
+from qkdrmp.entanglement.messages import CSR, Reason, Reject, Response, key_of
+from qkdrmp.entanglement.settings import SetupSettings
+from qkdrmp.kernel.environment import Environment
+from qkdrmp.kernel.units import to_ticks
+from qkdrmp.network.transport import Timer
+
+FINAL = (Reason.NO_ROUTE, Reason.UNAUTHORISED, Reason.INFEASIBLE)
+"""Reasons that no waiting changes."""
+
+
+class Clocks(NamedTuple):
+    """The timers of a connection at its Initiator."""
+
+    timeout: Timer
+    retry: Timer
+    end: Timer
+
+
+class Initiator:
+    """What a user does to get and keep connections.
+
+    Parameters
+    ----------
+    env : Environment
+    setup : Setup
+    teardowns : Teardowns
+    records : Records
+        Those of the user's node.
+    ledger : Ledger
+    settings : SetupSettings
+    timeout_ticks : callable
+        Says how long to wait for the Response of a user.
+    random : numpy.random.Generator
+        For the jitter of retries.
+    watch : callable
+        Called with the name of a node, an attempt and the memories that were lacking there when a connection has been
+        rejected as busy, so that it can be noted when they are free.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        setup: Setup,
+        teardowns: Teardowns,
+        records: Records,
+        ledger: Ledger,
+        settings: SetupSettings,
+        timeout_ticks: Callable[[str], int],
+        random: np.random.Generator,
+        watch: Callable[[str, Attempt, Entry], None],
+    ) -> None:
+        self.env = env
+        self.setup = setup
+        self.teardowns = teardowns
+        self.records = records
+        self.ledger = ledger
+        self.settings = settings
+        self.timeout_ticks = timeout_ticks
+        self.random = random
+        self.watch = watch
+        self._clocks: dict[str, Clocks] = {}
+        setup.failed = self._failed
+        setup.established = self._established
+        teardowns.aborted = self._aborted
+
+    def ask(self, entry: Entry) -> None:
+        """Begin with the first attempt at a connection."""
+        self._clocks[entry.id] = Clocks(
+            Timer(self.env, lambda: self._timed_out(entry)),
+            Timer(self.env, lambda: self._attempt(entry)),
+            Timer(self.env, lambda: self._expired(entry)),
+        )
+        self._attempt(entry)
+
+    def hang_up(self, entry: Entry) -> None:
+        """Tear a connection down, wherever it has got to."""
+        if entry.state is not State.UNFINISHED:
+            return
+        record = self._record(entry)
+        self._finish(entry, State.ABORTED, Reason.TORN_DOWN)
+        if record is None or record.phase is Phase.OVER:
+            return
+        if record.phase is Phase.INSTALLED:
+            self.teardowns.terminate(record, completed=False)
+        else:
+            self.teardowns.tear_down(record)
+
+    # Attempts
+
+    def _attempt(self, entry: Entry) -> None:
+        if entry.state is not State.UNFINISHED:
+            return
+        number = len(entry.attempts) + 1
+        entry.attempts.append(Attempt(number, self.env.now))
+        entry.armed = entry.armed_at = 0
+        wish = entry.wish
+        self.ledger.note(key_of(entry.id, number), wish.src, "asked")
+        patience = self.timeout_ticks(wish.dst)
+        if wish.terms.until is not None:
+            patience = min(patience, max(1, wish.terms.until - self.env.now))
+        self._clocks[entry.id].timeout.start(patience)
+        self.setup.request(CSR(entry.id, number, wish.src, wish.dst, wish.terms, self.env.now), None)
+
+    def _record(self, entry: Entry) -> Record | None:
+        return self.records.get(key_of(entry.id, len(entry.attempts)))
+
+    def _timed_out(self, entry: Entry) -> None:
+        record = self._record(entry)
+        assert record is not None
+        self.teardowns.tear_down(record)
+        self._failed(record, Reject(record.key, Reason.TIMEOUT, entry.wish.src))
+
+    def _failed(self, record: Record, reject: Reject) -> None:
+        """Try again later, or give up and tell the user."""
+        entry = self.ledger.entries[record.connection]
+        if entry.state is not State.UNFINISHED:
+            return
+        attempt = entry.attempts[-1]
+        attempt.reason, attempt.by, attempt.detail = reject.reason, reject.by, reject.detail
+        attempt.available, attempt.ended = reject.available, self.env.now
+        self._clocks[entry.id].timeout.cancel()
+        if reject.reason is Reason.BUSY:
+            self.watch(reject.by, attempt, entry)
+        wait = self._wait(entry, reject)
+        until = entry.wish.terms.until
+        if wait is None or (until is not None and self.env.now + wait >= until):
+            self._finish(entry, State.REJECTED, reject.reason)
+        else:
+            self._clocks[entry.id].retry.start(wait)
+
+    def _wait(self, entry: Entry, reject: Reject) -> int | None:
+        """Return how long to wait for the next attempt, in ticks; None if there is to be none."""
+        tries = len(entry.attempts)
+        if tries > self.settings.retries or reject.reason in FINAL:
+            return None
+        backoff = min(self.settings.backoff_most_s, self.settings.backoff_s * 2 ** (tries - 1))
+        jittered = to_ticks(backoff * (0.5 + self.random.random()))
+        return max(jittered, (reject.available or 0) - self.env.now, 1)
+
+    # What comes of them
+
+    def _established(self, record: Record, response: Response) -> None:
+        entry = self.ledger.entries[record.connection]
+        if entry.state is not State.UNFINISHED:  # the other user has hung up before this one knew of the connection
+            self.teardowns.terminate(record, completed=False)
+            return
+        entry.attempts[-1].ended = entry.installed = self.env.now
+        entry.attempts[-1].detail = "; ".join(
+            f"{left.node}-{right.node}: {right.rate:.6g} pairs/s of fidelity {right.fidelity:.6g}"
+            for left, right in pairwise(response.qcaps)
+        )
+        entry.foreseen = response.fidelity
+        clocks = self._clocks[entry.id]
+        clocks.timeout.cancel()
+        if entry.wish.terms.is_null:
+            self._finish(entry, State.DELIVERED)
+        elif entry.wish.lasts is not None:
+            clocks.end.start(entry.wish.lasts)
+
+    def _aborted(self, record: Record, reason: Reason) -> None:
+        entry = self.ledger.entries[record.connection]
+        if record.attempt != len(entry.attempts):
+            return  # the Initiator has given up that attempt long ago, and is at another one
+        attempt = entry.attempts[-1]
+        if attempt.ended is None:
+            attempt.reason, attempt.ended = reason, self.env.now
+        self.ledger.finish(entry, State.ABORTED, reason)
+        for clock in self._clocks.get(entry.id, ()):  # another node's if this user is the Responder
+            clock.cancel()
+
+    def _expired(self, entry: Entry) -> None:
+        """The time for which the connection was wanted is over."""
+        record = self._record(entry)
+        if entry.wish.terms.need is not None:
+            self.hang_up(entry)
+        elif record is not None and record.phase is Phase.INSTALLED:
+            self._finish(entry, State.DELIVERED)
+            self.teardowns.terminate(record, completed=True)
+
+    def _finish(self, entry: Entry, state: State, reason: Reason | None = None) -> None:
+        self.ledger.finish(entry, state, reason)
+        for clock in self._clocks[entry.id]:
+            clock.cancel()

@@ -1,0 +1,148 @@
+"""The rule engine of a node: it starts RuleSets, and hands them what other nodes say about their pairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qkdrmp.entanglement.connections.state import Phase, Record
+from qkdrmp.entanglement.connections.table import Records
+from qkdrmp.entanglement.connections.teardown import Teardowns
+from qkdrmp.entanglement.ledger import Ledger
+from qkdrmp.entanglement.links.allocation_protocol import Sharing
+from qkdrmp.entanglement.links.interface import Interface
+from qkdrmp.entanglement.links.policies import Entry
+from qkdrmp.entanglement.messages import PurifyResult, SwapResult
+from qkdrmp.entanglement.quantum.bell_diagonal import Basis
+from qkdrmp.entanglement.quantum.pairs import Qubit, discard
+from qkdrmp.entanglement.rulesets.ruleset import RuleSet
+from qkdrmp.entanglement.runtime.compiled_rule import at_work
+from qkdrmp.entanglement.runtime.session import Workbench
+from qkdrmp.network.layer import Protocol, on
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a RuleSet at work for a connection asks of its node.
+
+    Parameters
+    ----------
+    record : Record
+    ledger : Ledger
+    teardowns : Teardowns
+    user : str
+        The node.
+    """
+
+    record: Record
+    ledger: Ledger
+    teardowns: Teardowns
+    user: str
+
+    @property
+    def key(self) -> str:
+        """The attempt it works for."""
+        return self.record.key
+
+    def deliver(self, qubit: Qubit, basis: Basis | None) -> None:
+        """Give a pair to the application."""
+        self.ledger.deliver(self.key, qubit, qubit.device.readout_error, basis)
+
+    def hand_over(self, partner: str, qubit: Qubit) -> None:
+        """Give a pair to the connection around this one, which may not be installed here yet."""
+        around = self.record.outer
+        if around is None or around.phase is Phase.OVER:
+            discard(qubit)
+        elif around.session is None:
+            around.early.append((partner, qubit))
+        else:
+            around.session.arrive(around.session.bin(partner, 0), qubit.number, qubit)
+
+    def complete(self) -> None:
+        """End the connection, which has all it needs here."""
+        self.teardowns.terminate(self.record, completed=True)
+        self.ledger.complete(self.key, self.user)
+
+
+class RuleEngine(Protocol):
+    """The RuleSets at work at a node.
+
+    Parameters
+    ----------
+    bench : Workbench
+    records : Records
+    sharing : Sharing
+    teardowns : Teardowns
+    ledger : Ledger
+    """
+
+    def __init__(
+        self, bench: Workbench, records: Records, sharing: Sharing, teardowns: Teardowns, ledger: Ledger
+    ) -> None:
+        self.bench = bench
+        self.records = records
+        self.sharing = sharing
+        self.teardowns = teardowns
+        self.ledger = ledger
+        sharing.armed = self._armed
+
+    def install(self, record: Record, ruleset: RuleSet) -> None:
+        """Start a RuleSet, and let the links make pairs for it as soon as their other ends agree."""
+        record.phase = Phase.INSTALLED
+        session = record.session = at_work(
+            Work(record, self.ledger, self.teardowns, self.bench.name), self.bench, ruleset
+        )
+        self.ledger.note(record.key, self.bench.name, "RuleSet installed")
+        for hop in record.hops:
+            if hop.interface is not None:
+                hop.interface.open(record.key, session.source(hop.peer))
+        for message in record.queue:
+            if isinstance(message, SwapResult):
+                session.take_swap(message)
+            else:
+                session.take_bit(message)
+        for partner, qubit in record.early:
+            session.arrive(session.bin(partner, 0), qubit.number, qubit)
+        record.queue.clear()
+        record.early.clear()
+
+    def share(self, record: Record, interface: Interface) -> None:
+        """Ask for a connection's share of a link."""
+        self.sharing.want(interface, Entry(record.key, record.terms.weight, record.terms.priority))
+
+    def _armed(self, key: str, interface: Interface, tick: int) -> None:
+        record = self.records.get(key)
+        if record is not None and record.phase is Phase.INSTALLED:
+            record.active = max(record.active, tick)
+            self.ledger.arm(key, tick)
+            self.ledger.note(
+                key,
+                self.bench.name,
+                f"armed towards {interface.peer} from trial {interface.allocation.agreements[-1].since}",
+            )
+
+    # What other nodes say
+
+    @on(SwapResult)
+    def take_swap(self, message: SwapResult) -> None:
+        """Handle SWAP RESULT."""
+        record = self.records.get(message.key)
+        if record is not None and record.session is not None:
+            record.session.take_swap(message)
+        else:
+            self._take_later(record, message)
+
+    @on(PurifyResult)
+    def take_bit(self, message: PurifyResult) -> None:
+        """Handle PURIFICATION RESULT."""
+        record = self.records.get(message.key)
+        if record is not None and record.session is not None:
+            record.session.take_bit(message)
+        else:
+            self._take_later(record, message)
+
+    def _take_later(self, record: Record | None, message: SwapResult | PurifyResult) -> None:
+        """Keep a message for a connection that is still being set up; count one for a connection that is over."""
+        if record is not None and record.phase is not Phase.OVER:
+            record.queue.append(message)
+        else:
+            self.records.seen["late_messages"] += 1

@@ -1,0 +1,280 @@
+"""Connection setup at a node: requests, answers and rejections, hop by hop, through however many networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import cast
+
+from qkdrmp.entanglement.connections.admission import Admission, Offer
+from qkdrmp.entanglement.connections.rule_engine import RuleEngine
+from qkdrmp.entanglement.connections.state import Hop, Phase, Record
+from qkdrmp.entanglement.connections.table import Records
+from qkdrmp.entanglement.connections.teardown import Teardowns
+from qkdrmp.entanglement.links.interface import Interface
+from qkdrmp.entanglement.messages import CSR, Reason, Reject, Response, Teardown, key_of
+from qkdrmp.entanglement.nesting import Layers
+from qkdrmp.entanglement.rulesets.link_budget import Infeasible, NoisyPhysics
+from qkdrmp.entanglement.rulesets.planner import Plan, null_stack, plan
+from qkdrmp.entanglement.rulesets.swap_tree import SwapOrder
+from qkdrmp.kernel.units import to_seconds
+from qkdrmp.network.layer import Protocol, on
+from qkdrmp.network.node import Node
+from qkdrmp.network.transport import Timer, Transport
+
+
+class Setup(Protocol):
+    """The setup of connections at a node.
+
+    Parameters
+    ----------
+    node : Node
+    transport : Transport
+    records : Records
+    admission : Admission
+    engine : RuleEngine
+    teardowns : Teardowns
+    layers : Layers
+    swap_order : callable
+        How this node, as a Responder, orders swaps.
+
+    Attributes
+    ----------
+    interfaces : dict of str to Interface
+        By neighbour.
+    failed, established : callable
+        Called at the Initiator with the record of its attempt: it was rejected (with the REJECT), it is installed
+        (with the RESPONSE).
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        transport: Transport,
+        records: Records,
+        admission: Admission,
+        engine: RuleEngine,
+        teardowns: Teardowns,
+        layers: Layers,
+        swap_order: SwapOrder,
+    ) -> None:
+        self.node = node
+        self.transport = transport
+        self.records = records
+        self.admission = admission
+        self.engine = engine
+        self.teardowns = teardowns
+        self.layers = layers
+        self.swap_order = swap_order
+        self.interfaces: dict[str, Interface] = {}
+        self.failed: Callable[[Record, Reject], None] = lambda record, reject: None
+        self.established: Callable[[Record, Response], None] = lambda record, response: None
+        self._hold_ticks: Callable[[str, str], int] = lambda initiator, responder: 0
+
+    def connect(self, interfaces: dict[str, Interface], hold_ticks: Callable[[str, str], int]) -> None:
+        """Take over the interfaces; `hold_ticks` says how long a hold between two nodes lasts."""
+        self.interfaces = interfaces
+        self._hold_ticks = hold_ticks
+
+    # Requests
+
+    @on(CSR)
+    def take_request(self, message: CSR) -> None:
+        """Handle CONNECTION SETUP REQUEST: admit, add what this node can do, and send it on."""
+        if self.records.is_dead(message.connection, message.attempt):
+            self.records.seen["late_messages"] += 1
+            return
+        peer = message.path[-1]
+        interface = self.interfaces[peer]
+        self.request(message, Hop(peer, interface), self.admission.offer(interface, message.terms))
+
+    def request(self, csr: CSR, before: Hop | None, offer: Offer | None = None, outer: Record | None = None) -> None:
+        """Let a request go on from here, where it came by the hop `before` (None: it starts here, for `outer`)."""
+        after, reject = self._onward(csr)
+        record = Record(csr.connection, csr.attempt, csr.terms, before, after, outer)
+        if before is not None and before.inner is not None:
+            self.records[before.inner].outer = record
+        reject = reject or self.admission.refusal(csr, record)
+        if reject is not None:
+            self.records.drop(record, f"rejects: {reject.reason}")
+            self._pass_back(record, reject)
+            return
+        self._hold(record, csr)
+        qcap = self.admission.qcap(csr.terms, offer)
+        csr = replace(csr, path=(*csr.path, self.node.name), qcaps=(*csr.qcaps, qcap))
+        if after is None:
+            self._answer(record, csr)
+        elif after.inner is not None:
+            self._enter(record, csr, after)
+        else:
+            self.transport.send(after.peer, csr)
+
+    def _onward(self, csr: CSR) -> tuple[Hop | None, Reject | None]:
+        """Return the next hop of a request (None at its end), or why there is none."""
+        if csr.responder == self.node.name:
+            return None, None
+        depth = csr.depth if csr.terms.rewrite else len(self.layers.topology.nodes)  # deeper than any network
+        step = self.layers.step(self.node.name, csr.responder, depth)
+        if step is None:
+            return None, self.admission.reject(csr.key, Reason.NO_ROUTE)
+        peer, network = step
+        if network is None:
+            return Hop(peer, self.interfaces[peer]), None
+        return Hop(peer, inner=key_of(f"{csr.connection}/{network}/{csr.attempt}", 1)), None
+
+    def _hold(self, record: Record, csr: CSR) -> None:
+        self.records.add(record)
+        record.hold()
+        record.expiry = Timer(self.node.env, lambda: self._expire(record))
+        whole = csr.outermost  # its Response is what a hold waits for, also inside a nested network
+        record.expiry.start(self._hold_ticks(whole.initiator, whole.responder))
+        self.records.note(record, "holds memories")
+
+    def _expire(self, record: Record) -> None:
+        record.phase = Phase.EXPIRED
+        record.release()
+        self.records.seen["expired_holds"] += 1
+        self.records.note(record, "hold expired")
+
+    def _enter(self, record: Record, csr: CSR, after: Hop) -> None:
+        """Ask for a connection through a nested network, of which this is the entry border."""
+        terms = replace(csr.terms, need=0 if csr.terms.is_null else None)
+        connection = cast(str, after.inner).rpartition("#")[0]
+        inner = CSR(connection, 1, self.node.name, after.peer, terms, self.node.env.now, outer=csr)
+        self.request(inner, None, outer=record)
+
+    # Answers
+
+    def _answer(self, record: Record, csr: CSR) -> None:
+        """Be the Responder: make the RuleSets, or reject."""
+        record.path = csr.path
+        try:
+            made = self._plan(csr)
+        except Infeasible as error:
+            self._refuse(record, self.admission.reject(csr.key, Reason.INFEASIBLE, detail=str(error)))
+            return
+        self.records.note(record, "RuleSets made")
+        if csr.outer is not None:
+            record.plan = made
+            spare = max(1, csr.terms.memories - max(link.rounds for link in made.links))
+            self.request(csr.outer, Hop(csr.initiator, inner=record.key), Offer(made.rate, made.fidelity, spare))
+            return
+        stack = null_stack(csr.connection, csr.attempt, csr.path) if csr.terms.is_null else made.stack
+        qcaps = csr.qcaps if csr.terms.is_null else ()
+        self._return(record, Response(record.key, csr.path, stack, made.fidelity, qcaps))
+
+    def _plan(self, csr: CSR) -> Plan:
+        """Return the plan for a request; one that only looks has no bounds to meet."""
+        terms, outer = csr.terms, csr.outer
+        fidelity, rate = (0.25, 0.0) if terms.is_null else (terms.minimum_fidelity, terms.minimum_rate)
+        return plan(
+            csr.connection,
+            csr.attempt,
+            csr.qcaps,
+            terms.need,
+            fidelity,
+            rate,
+            self.swap_order,
+            NoisyPhysics(to_seconds(self.node.env.now - csr.asked)),
+            None if outer is None else outer.key,
+            terms.basis,
+        )
+
+    @on(Response)
+    def take_response(self, message: Response) -> None:
+        """Handle CONNECTION SETUP RESPONSE: pop this node's RuleSet, commit, and pass the rest on."""
+        record = self.records.get(message.key)
+        if record is None or record.phase is Phase.OVER:
+            self._answer_late(message)
+        else:
+            self._take_up(record, message)
+
+    def _take_up(self, record: Record, response: Response) -> None:
+        if record.phase is Phase.EXPIRED:
+            self._revive(record, response)
+        elif record.phase is Phase.HELD:
+            self._return(record, response)
+
+    def _answer_late(self, message: Response) -> None:
+        """Let those who have installed a connection that is over here tear it down as well."""
+        self.records.seen["late_responses"] += 1
+        further = message.path[message.path.index(self.node.name) + 1 :]
+        if further:
+            self.transport.send(further[0], Teardown(message.key))
+
+    def _revive(self, record: Record, message: Response) -> None:
+        """Admit a connection again whose Response came after its hold had expired, if there is still room."""
+        self.records.seen["late_responses"] += 1
+        reject = self.admission.shortage(record)
+        if reject is None:
+            record.hold()
+            self._return(record, message)
+        else:
+            self.teardowns.tear_down(record)
+            self._pass_back(record, reject)
+
+    def _return(self, record: Record, response: Response) -> None:
+        """Install what is for this node, and let the rest go back towards the Initiator.
+
+        The neighbour towards the Responder has its RuleSet and hears of the link first; the one towards the Initiator
+        gets the Response before it hears of the link, so that it is ready to answer.
+        """
+        ruleset, rest = response.stack.popped(self.node.name)
+        response = replace(response, stack=rest)
+        record.path = response.path
+        if record.expiry is not None:
+            record.expiry.cancel()
+        if record.terms.is_null:
+            self.records.drop(record)
+        else:
+            self.engine.install(record, ruleset)
+            self._share(record, record.after)
+        self._pass_on(record, response)
+        self._share(record, record.before)
+
+    def _share(self, record: Record, hop: Hop | None) -> None:
+        if hop is not None and hop.interface is not None and record.phase is Phase.INSTALLED:
+            self.engine.share(record, hop.interface)
+
+    def _pass_on(self, record: Record, response: Response) -> None:
+        """Send a Response on towards the Initiator, into or out of a nested network if need be."""
+        before = record.before
+        if before is not None and before.interface is not None:
+            self.transport.send(before.peer, response)
+        elif before is not None:
+            inner = self.records[cast(str, before.inner)]
+            assert inner.plan is not None
+            is_null = inner.terms.is_null
+            stack = null_stack(inner.connection, inner.attempt, inner.path) if is_null else inner.plan.stack
+            self._take_up(inner, Response(inner.key, inner.path, stack, inner.plan.fidelity, outer=response))
+        elif response.outer is not None:
+            self.take_response(response.outer)
+        else:
+            self.established(record, response)
+
+    # Rejection
+
+    @on(Reject)
+    def take_reject(self, message: Reject) -> None:
+        """Handle CONNECTION SETUP REJECT: release the hold and pass it back."""
+        record = self.records.get(message.key)
+        if record is None or record.phase is Phase.OVER:
+            self.records.seen["late_messages"] += 1
+        else:
+            self._refuse(record, message)
+
+    def _refuse(self, record: Record, reject: Reject) -> None:
+        self.records.drop(record)
+        self._pass_back(record, reject)
+
+    def _pass_back(self, record: Record, reject: Reject) -> None:
+        """Tell whoever is before this node on the way from the Initiator, across the border of a network if need be."""
+        before, outer = record.before, record.outer
+        if before is not None and before.interface is not None:
+            self.transport.send(before.peer, replace(reject, key=record.key))
+        elif before is not None:
+            self._refuse(self.records[cast(str, before.inner)], reject)
+        elif outer is not None:
+            self._refuse(outer, reject)
+        else:
+            self.failed(record, reject)

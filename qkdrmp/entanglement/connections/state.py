@@ -1,0 +1,128 @@
+"""Records: what a node knows of a connection, from the hold to the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from qkdrmp.entanglement.links.interface import Interface
+from qkdrmp.entanglement.messages import PurifyResult, SwapResult, Terms, key_of
+from qkdrmp.entanglement.quantum.pairs import Qubit, discard
+from qkdrmp.entanglement.rulesets.planner import Plan
+from qkdrmp.entanglement.runtime.session import Session
+from qkdrmp.network.transport import Timer
+
+
+class Phase(StrEnum):
+    """How far a connection is at a node."""
+
+    HELD = "held"
+    EXPIRED = "expired"
+    """The hold was released before the Response came."""
+    INSTALLED = "installed"
+    OVER = "over"
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """The next node of a connection in one direction.
+
+    Parameters
+    ----------
+    peer : str
+    interface : Interface or None
+        None if the hop is virtual.
+    inner : str or None
+        Key of the connection that a virtual hop consists of.
+    """
+
+    peer: str
+    interface: Interface | None = None
+    inner: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """A connection at a node.
+
+    Attributes
+    ----------
+    connection, attempt
+    terms : Terms
+    before, after : Hop or None
+        Towards the Initiator and the Responder; None there.
+    outer : Record or None
+        At the borders of a nested network, the connection around this one.
+    phase : Phase
+    path : tuple of str
+        Nodes of the network this connection is in; known once the Response has come.
+    plan : Plan or None
+        At the exit border of a nested network, until the outer Response comes.
+    session : Session or None
+    """
+
+    connection: str
+    attempt: int
+    terms: Terms
+    before: Hop | None
+    after: Hop | None
+    outer: Record | None = None
+    key: str = ""
+    phase: Phase = Phase.HELD
+    path: tuple[str, ...] = ()
+    plan: Plan | None = None
+    session: Session | None = None
+    expiry: Timer | None = None
+    queue: list[SwapResult | PurifyResult] = field(default_factory=list)
+    early: list[tuple[str, Qubit]] = field(default_factory=list)
+    active: int = 0
+
+    def __post_init__(self) -> None:
+        self.key = key_of(self.connection, self.attempt)
+
+    @property
+    def hops(self) -> list[Hop]:
+        """The hops there are."""
+        return [hop for hop in (self.before, self.after) if hop is not None]
+
+    @property
+    def interfaces(self) -> list[Interface]:
+        """The interfaces on which the connection has memories."""
+        return [hop.interface for hop in self.hops if hop.interface is not None]
+
+    @property
+    def is_end(self) -> bool:
+        """Whether this is the node of one of the two users."""
+        return self.outer is None and None in (self.before, self.after)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether this end has all the pairs it needs, or needs no certain number."""
+        need, session = self.terms.need, self.session
+        return need is None or (session is not None and session.counters["delivered"] >= need)
+
+    def hold(self) -> None:
+        """Set memories aside."""
+        self.phase = Phase.HELD
+        if not self.terms.is_null:
+            for interface in self.interfaces:
+                interface.hold(self.key, self.terms.memories)
+
+    def release(self) -> None:
+        """Give the memories back."""
+        for interface in self.interfaces:
+            interface.dismiss(self.key)
+
+    def end(self) -> None:
+        """Stop at once and free everything."""
+        self.phase = Phase.OVER
+        if self.expiry is not None:
+            self.expiry.cancel()
+        self.release()
+        if self.session is not None:
+            self.session.stop()
+            self.session = None
+        for _, qubit in self.early:
+            discard(qubit)
+        self.early.clear()
+        self.queue.clear()

@@ -1,0 +1,106 @@
+"""Teardown: how connections end, from either end, in the middle of their setup, and through however many networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qkdrmp.entanglement.connections.state import Phase, Record
+from qkdrmp.entanglement.connections.table import Records
+from qkdrmp.entanglement.links.interface import Interface
+from qkdrmp.entanglement.messages import Reason, Teardown, Termination
+from qkdrmp.network.layer import Protocol, on
+from qkdrmp.network.transport import Transport
+
+
+class Teardowns(Protocol):
+    """The end of connections at a node.
+
+    Parameters
+    ----------
+    node : str
+    transport : Transport
+    records : Records
+
+    Attributes
+    ----------
+    aborted : callable
+        Called at a user's node with the record of a connection that has been aborted, and the reason.
+    """
+
+    def __init__(self, node: str, transport: Transport, records: Records) -> None:
+        self.node = node
+        self.transport = transport
+        self.records = records
+        self.aborted: Callable[[Record, Reason], None] = lambda record, reason: None
+
+    # During setup: hop by hop along the holds
+
+    @on(Teardown)
+    def take_teardown(self, message: Teardown) -> None:
+        """Handle CONNECTION TEARDOWN: end the connection here and pass it on towards the Responder."""
+        record = self.records.get(message.key)
+        if record is None:
+            self.records.bury(message.key)
+        elif record.phase is not Phase.OVER:
+            self.tear_down(record)
+
+    def tear_down(self, record: Record) -> None:
+        """End a connection here and at all nodes from here to the Responder."""
+        self.records.drop(record)
+        after, outer = record.after, record.outer
+        if after is not None and after.interface is not None:
+            self.transport.send(after.peer, Teardown(record.key))
+        elif after is not None:
+            self._tear_down_all(self.records.alive(after.inner))
+        elif outer is not None and outer.phase is not Phase.OVER:
+            self._tear_down_all([outer])
+
+    def _tear_down_all(self, records: list[Record]) -> None:
+        for record in records:
+            self.tear_down(record)
+
+    # Of an installed connection: straight to every node of its path
+
+    @on(Termination)
+    def take_termination(self, message: Termination) -> None:
+        """Handle RULESET TERMINATION: stop, unless it comes from an end that is done and something here is not."""
+        record = self.records.get(message.key)
+        if record is None:
+            self.records.bury(message.key)
+        elif record.phase is not Phase.OVER and not (message.completed and self._is_needed(record)):
+            self._stop(record, message.completed, message.reason)
+
+    def _is_needed(self, record: Record) -> bool:
+        if record.outer is not None:
+            return record.outer.phase is not Phase.OVER
+        return record.phase is Phase.INSTALLED and record.is_end and not record.is_full
+
+    def terminate(self, record: Record, completed: bool, reason: Reason = Reason.TORN_DOWN) -> None:
+        """End a connection here and at every node of its path; `reason` says why if it is not complete."""
+        for name in record.path:
+            if name != self.node:
+                self.transport.send(name, Termination(record.key, completed, reason))
+        self._stop(record, completed, reason)
+
+    def _stop(self, record: Record, completed: bool, reason: Reason) -> None:
+        """End a connection here, with those it consists of, and, if it is aborted, the one that consists of it."""
+        self.records.drop(record)
+        if record.is_end and not completed:
+            self.aborted(record, reason)
+        others = self.records.alive(*(hop.inner for hop in record.hops))
+        if not completed and record.outer is not None and record.outer.phase is not Phase.OVER:
+            others.append(record.outer)
+        for other in others:
+            self.terminate(other, completed, reason)
+
+    def hang_up(self, connection: str) -> None:
+        """Tear a connection down as its Responder."""
+        for record in [record for record in self.records.values() if record.connection == connection]:
+            if record.phase is Phase.INSTALLED:
+                self.terminate(record, completed=False)
+
+    def give_up_on(self, interface: Interface) -> None:
+        """Abort every connection over a link whose other end no longer answers."""
+        for record in self.records.alive(*interface.shares):
+            if record.phase is Phase.INSTALLED:
+                self.terminate(record, completed=False, reason=Reason.SILENT)

@@ -1,0 +1,1 @@
+"""Links that make pairs trial by trial, and how connections share them."""

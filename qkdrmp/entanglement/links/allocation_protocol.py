@@ -1,0 +1,124 @@
+"""Sharing of links: the protocol by which the two ends of every link keep agreeing on who uses which trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qkdrmp.entanglement.links.interface import Interface
+from qkdrmp.entanglement.links.negotiation import LAU, Barrier
+from qkdrmp.entanglement.links.policies import Entry
+from qkdrmp.network.layer import Message, Protocol, on
+from qkdrmp.network.node import Node
+from qkdrmp.network.transport import Timer, Transport
+
+
+class Sharing(Protocol):
+    """The agreements of one node with its neighbours.
+
+    LAU and Barrier mend their own losses, so they are sent without transport's.
+
+    Parameters
+    ----------
+    node : Node
+    transport : Transport
+    skew : int
+        By how many trials receivers of links switch late (0 unless the failure is to be shown).
+    skew_from : int
+        From which tick on they do so.
+
+    Attributes
+    ----------
+    armed : callable
+        Called with a key, an interface and a tick when a new agreement gives a connection its trials from then on.
+    silent : callable
+        Called with an interface whose peer no longer answers.
+    crossings : int
+        Lists of peers that were sent before this node's for the same epoch had come there.
+    resent : int
+        Times that something was sent again.
+    """
+
+    def __init__(self, node: Node, transport: Transport, skew: int = 0, skew_from: int = 0) -> None:
+        self.node = node
+        self.transport = transport
+        self.skew = skew
+        self.skew_from = skew_from
+        self.armed: Callable[[str, Interface, int], None] = lambda key, interface, tick: None
+        self.silent: Callable[[Interface], None] = lambda interface: None
+        self.crossings = 0
+        self.resent = 0
+        self._interfaces: dict[str, Interface] = {}
+        self._timers: dict[str, Timer] = {}
+        self._round_trips: dict[str, int] = {}
+        self._margin = 0
+        self._opened: dict[str, tuple[int, int]] = {}
+
+    def connect(self, interface: Interface, round_trip: int, margin: int) -> None:
+        """Take over one end of a link; its peer is asked again `margin` ticks after an answer should have come."""
+        link = interface.allocation.link
+        self._interfaces[link] = interface
+        self._round_trips[link] = round_trip
+        self._margin = margin
+        self._timers[link] = Timer(self.node.env, lambda: self._ask_again(interface))
+
+    def want(self, interface: Interface, entry: Entry) -> None:
+        """Let a connection take part in the sharing of a link, as soon as the peer wants that too."""
+        self._send(interface, interface.allocation.add(entry))
+
+    def unwant(self, interface: Interface, key: str) -> None:
+        """Let a connection no longer take part."""
+        self._send(interface, interface.allocation.remove(key))
+
+    @on(LAU)
+    def take_update(self, message: LAU) -> None:
+        """Handle LINK ALLOCATION UPDATE."""
+        allocation = self._interfaces[message.link].allocation
+        opened, epoch = self._opened.get(message.link, (0, 0))
+        if message.epoch == epoch == allocation.epoch + 1 and allocation.heard_nothing:
+            # An answer takes a round trip; what comes earlier was sent before this end's list had come there.
+            self.crossings += self.node.env.now - opened < self._round_trips[message.link]
+        self._take(message)
+
+    @on(Barrier)
+    def take_barrier(self, message: Barrier) -> None:
+        """Handle BARRIER."""
+        self._take(message)
+
+    def _take(self, message: LAU | Barrier) -> None:
+        interface = self._interfaces[message.link]
+        allocation, link = interface.allocation, interface.link
+        allocation.skew = self.skew if interface.end == 1 and self.node.env.now >= self.skew_from else 0
+        before = len(allocation.agreements)
+        replies = allocation.receive(message, link.next_trial(interface.end) - 1)
+        if len(allocation.agreements) > before:
+            self._agreed(interface)
+        self._send(interface, replies)
+
+    def _agreed(self, interface: Interface) -> None:
+        allocation, link = interface.allocation, interface.link
+        earlier, agreement = allocation.agreements[-2:]
+        voided = link.next_trial(interface.end) - allocation.last_barrier
+        interface.stalled += max(0, voided) * link.slot_ticks // link.lanes
+        tick = max(self.node.env.now, link.start_of(agreement.since, interface.end))
+        for entry in agreement.entries:
+            if entry not in earlier.entries:
+                self.armed(entry.id, interface, tick)
+
+    def _send(self, interface: Interface, messages: tuple[Message, ...]) -> None:
+        link = interface.allocation.link
+        for message in messages:
+            self.transport.send_unreliably(interface.peer, message)
+            if isinstance(message, LAU) and not message.reply and message.epoch != self._opened.get(link, (0, 0))[1]:
+                self._opened[link] = self.node.env.now, message.epoch
+        timer = self._timers[link]
+        if not interface.allocation.waiting:
+            timer.cancel()
+        elif messages or not timer.running:
+            timer.start(self._round_trips[link] + self._margin)
+        interface.review()
+
+    def _ask_again(self, interface: Interface) -> None:
+        self.resent += 1
+        self._send(interface, interface.allocation.timeout())
+        if interface.allocation.silent:
+            self.silent(interface)

@@ -1,0 +1,175 @@
+"""Interfaces: a node's end of a link, with the memories there and the connections that share them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from qkdrmp.entanglement.links.link import Link
+from qkdrmp.entanglement.links.negotiation import LinkEnd
+from qkdrmp.entanglement.links.policies import Agreement
+from qkdrmp.entanglement.quantum.pairs import Qubit, give_up
+
+
+class Share:
+    """What a connection has at an interface: a quota of memories, and the halves it keeps in them.
+
+    Attributes
+    ----------
+    interface : Interface
+    key : str
+    quota : int
+    held : int
+        Halves in memory, those whose success is still to be heralded included.
+    arrived : callable or None
+        Takes each half as it is heralded, with its ordinal; None while the connection is not installed here, so that
+        no trial is attempted for it.
+    pairs : int
+        Halves heralded so far.
+    """
+
+    __slots__ = ("arrived", "held", "interface", "key", "pairs", "quota")
+
+    def __init__(self, interface: Interface, key: str, quota: int) -> None:
+        self.interface = interface
+        self.key = key
+        self.quota = quota
+        self.held = 0
+        self.pairs = 0
+        self.arrived: Callable[[int, Qubit], None] | None = None
+
+    def release(self) -> None:
+        """Free one memory, so that it can be filled again."""
+        self.held -= 1
+        interface = self.interface
+        interface.occupied -= 1
+        if self.arrived is not None:
+            interface.link.freed(interface.end, self.key)
+
+
+class Interface:
+    """A node's end of a link.
+
+    Parameters
+    ----------
+    node, peer : str
+        The node, and the one at the other end.
+    end : int
+        0 for the sender of the link, 1 for its receiver.
+    memories : int
+        How many there are.
+    pairs_per_s, fidelity : float
+        What the link makes of one memory at each end.
+    allocation : LinkEnd
+        This end's share in the agreement on who uses which trial.
+
+    Attributes
+    ----------
+    link : Link
+        The physics of the link; set once both ends exist.
+    shares : dict of str to Share
+        The connections that hold memories here, by key.
+    occupied : int
+        Memories with a half in them.
+    stalled : int
+        Ticks for which trials were void between this end's Barrier and its peer's.
+    """
+
+    link: Link[Qubit]
+
+    def __init__(
+        self, node: str, peer: str, end: int, memories: int, pairs_per_s: float, fidelity: float, allocation: LinkEnd
+    ) -> None:
+        self.node = node
+        self.peer = peer
+        self.end = end
+        self.memories = memories
+        self.pairs_per_s = pairs_per_s
+        self.fidelity = fidelity
+        self.allocation = allocation
+        self.shares: dict[str, Share] = {}
+        self.pairs_of: Counter[str] = Counter()
+        self._watched: list[tuple[int, Callable[[], None]]] = []
+        self.occupied = 0
+        self.stalled = 0
+        self._reviewed: tuple[int, int | None] = (1, None)
+
+    # Admission
+
+    @property
+    def free(self) -> int:
+        """Memories that are in nobody's quota."""
+        return self.memories - sum(share.quota for share in self.shares.values())
+
+    def hold(self, key: str, quota: int) -> None:
+        """Set memories aside for a connection."""
+        self.shares[key] = Share(self, key, quota)
+
+    def dismiss(self, key: str) -> None:
+        """Let a connection go, with its quota; halves still to be heralded are given up as they come."""
+        share = self.shares.pop(key, None)
+        if share is not None:
+            share.arrived = None
+            self.pairs_of[key] = share.pairs
+            self.link.reallocated()
+            self._tell_watchers()
+
+    def pairs_by_key(self) -> Counter[str]:
+        """Return the halves heralded so far for each connection, also for those that are over."""
+        return self.pairs_of + Counter({key: share.pairs for key, share in self.shares.items()})
+
+    def watch(self, memories: int, freed: Callable[[], None]) -> None:
+        """Call `freed` as soon as so many memories are in nobody's quota."""
+        self._watched.append((memories, freed))
+        self._tell_watchers()
+
+    def _tell_watchers(self) -> None:
+        if not self._watched:
+            return
+        free = self.free
+        for memories, freed in self._watched:
+            if memories <= free:
+                freed()
+        self._watched = [one for one in self._watched if one[0] > free]
+
+    def open(self, key: str, arrived: Callable[[int, Qubit], None]) -> None:
+        """Let trials be attempted for a connection, and its halves arrive."""
+        self.shares[key].arrived = arrived
+        self.link.reallocated()
+
+    # What the physics of the link sees (see `link.Side`)
+
+    def review(self) -> None:
+        """Tell the physics if trials to come belong to others than before."""
+        now = len(self.allocation.agreements), self.allocation.void_from
+        if now != self._reviewed:
+            self._reviewed = now
+            self.link.reallocated()
+
+    def regions(self) -> Sequence[tuple[int, Agreement | None]]:
+        """Return who governs the trials that this end has not started: from which trial on, which agreement."""
+        return self.allocation.regions(self.link.next_trial(self.end))
+
+    def room(self, connection: str) -> int:
+        """Return how many memories a connection may still fill."""
+        share = self.shares.get(connection)
+        return 0 if share is None or share.arrived is None else share.quota - share.held
+
+    def occupy(self, connection: str) -> None:
+        """Count a memory as filled by a trial that has succeeded."""
+        self.occupied += 1
+        share = self.shares.get(connection)
+        if share is not None:
+            share.held += 1
+
+    def take(self, connection: str, half: Qubit, trial: int) -> None:
+        """Take in a half that has been heralded."""
+        share = self.shares.get(connection)
+        if share is None or share.arrived is None:
+            self.occupied -= 1
+            give_up(half)
+            return
+        half.share = share
+        number = share.pairs
+        share.pairs = number + 1
+        share.arrived(number, half)

@@ -1,0 +1,272 @@
+"""Link allocation: how the two ends of a link agree which connections share it, and from which trial on.
+
+An epoch changes the allocation once. Each end sends the list it wants (LAU); both merge the two lists alike. Then each
+names the first trial it has not yet promised to the old allocation (Barrier), and both switch at the later one.
+Nothing here knows the time: whoever owns a `LinkEnd` tells it what happened and sends what it returns.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import count, islice
+
+from qkdrmp.entanglement.links.policies import Agreement, AllocationError, Entry, Policy
+from qkdrmp.network.layer import Message
+
+SILENT_AFTER = 20
+"""So many tries without a word from the peer, and it counts as silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class LAU(Message):
+    """LINK ALLOCATION UPDATE, from one end of a link to the other: what I want the link to be shared by."""
+
+    link: str
+    epoch: int
+    active: tuple[Entry, ...]
+    """What the ends hold to now."""
+    next: tuple[Entry, ...]
+    """What this end wants, in the order in which it learned of them."""
+    random: int
+    """The higher one decides the order of new entries, and feeds the policies that draw lots."""
+    reply: bool = False
+    """Sent again because the other end asked; never answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier(Message):
+    """BARRIER, from one end of a link to the other: I promise no trial from this one on to the old allocation."""
+
+    link: str
+    epoch: int
+    pptsn: int
+    """Number of the photon pair trial."""
+    reply: bool = False
+    """Sent again because the other end asked; never answered."""
+
+
+class State(StrEnum):
+    """How far an end is with its next epoch. That both lists agree shows only inside a call: the Barrier goes at once.
+
+    STABLE and ARMED ends have closed their epoch and may open the next.
+    """
+
+    STABLE = "stable"
+    LAU_SENT = "lau-sent"
+    BARRIER_SENT = "barrier-sent"
+    ARMED = "armed"
+
+
+def merge(active: tuple[Entry, ...], leading: tuple[Entry, ...], other: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """Return the next active list: what both ends want, first what is active, then the rest as the leading end has it.
+
+    An entry that one end has not (yet) or not any longer is left out; one whose weight or priority changed is new.
+    """
+    wanted, known = set(other).intersection(leading), set(active)
+    return tuple([e for e in active if e in wanted] + [e for e in leading if e in wanted and e not in known])
+
+
+def places(before: Agreement, entries: tuple[Entry, ...]) -> tuple[int, ...]:
+    """Return the place of each entry: the one it had in the agreement `before`, or the lowest that is free."""
+    staying = set(entries)
+    old = {entry: place for entry, place in zip(before.entries, before.places, strict=True) if entry in staying}
+    new = [entry for entry in entries if entry not in old]
+    held = set(old.values())
+    free = islice((place for place in count() if place not in held), len(new))
+    taken = old | dict(zip(new, free, strict=True))
+    return tuple(taken[entry] for entry in entries)
+
+
+class LinkEnd:
+    """One end of a link: its share in the agreement with the other end.
+
+    Every method that changes something returns the messages to send to the peer, in order. While `waiting`, the owner
+    calls `timeout` whenever the round-trip time plus a margin has passed since the last message was sent.
+
+    Parameters
+    ----------
+    link, name, peer : str
+        The link, the node at this end, and the one at the other.
+    policy : Policy
+        The same at both ends.
+    draw : callable
+        Draws a random number for each LAU, below 2 to the power of 64.
+    lead : int
+        How many trials ahead a Barrier looks; ceil(round-trip time / trial time) * lanes keeps the link from stalling.
+    skew : int
+        Switch so many trials late, to show what goes wrong without a common barrier; 0 otherwise.
+
+    Attributes
+    ----------
+    epoch : int
+        The last epoch this end has closed.
+    agreements : list of Agreement
+        All agreements so far; the last one governs from its `since` on, which may be a trial to come.
+    """
+
+    def __init__(
+        self, link: str, name: str, peer: str, policy: Policy, draw: Callable[[], int], lead: int = 0, skew: int = 0
+    ) -> None:
+        self.link = link
+        self.name = name
+        self.peer = peer
+        self.policy = policy
+        self.lead = lead
+        self.skew = skew
+        self.epoch = 0
+        self.agreements = [Agreement()]
+        self._draw = draw
+        self._wanted: dict[str, Entry] = {}
+        self._lau: LAU | None = None
+        self._barrier: Barrier | None = None
+        self._peer_lau: LAU | None = None
+        self._peer_barrier: Barrier | None = None
+        self._closed: tuple[LAU, Barrier | None] = (LAU(link, 0, (), (), 0), None)
+        self._tries = 0
+
+    # What holds now
+
+    @property
+    def active(self) -> tuple[Entry, ...]:
+        """The list last agreed, even if its first trial is still to come."""
+        return self.agreements[-1].entries
+
+    @property
+    def waiting(self) -> bool:
+        """Whether an epoch is open, so that the peer has something to say."""
+        return self._lau is not None
+
+    @property
+    def heard_nothing(self) -> bool:
+        """Whether the peer's list for the open epoch is still to come."""
+        return self._peer_lau is None
+
+    @property
+    def void_from(self) -> int | None:
+        """The first trial that is void because the peer's Barrier has not come; None if there is none."""
+        return self._barrier.pptsn if self._barrier else None
+
+    @property
+    def last_barrier(self) -> int:
+        """The trial this end named in the Barrier of the epoch it closed last (0 if that had none)."""
+        return self._closed[1].pptsn if self._closed[1] else 0
+
+    @property
+    def silent(self) -> bool:
+        """Whether the peer has let so many tries pass that its connections are to be aborted."""
+        return self._tries >= SILENT_AFTER
+
+    def state(self, highest_started: int) -> State:
+        """Return how far this end is, given the highest trial it has started (-1: none)."""
+        if self.waiting:
+            return State.BARRIER_SENT if self._barrier else State.LAU_SENT
+        return State.ARMED if self.agreements[-1].since > highest_started + 1 else State.STABLE
+
+    def may_attempt(self, trial: int) -> bool:
+        """Return whether it is known which allocation governs `trial`; between the two Barriers it is not."""
+        return self._barrier is None or trial < self._barrier.pptsn
+
+    def owner(self, trial: int) -> str | None:
+        """Return the connection `trial` belongs to if started now, or None if it is void or nobody's."""
+        if not self.may_attempt(trial):
+            return None
+        index = bisect_right(self.agreements, trial, key=lambda agreement: agreement.since)
+        return self.policy.owner(trial, self.agreements[index - 1]) if index else None
+
+    def regions(self, trial: int) -> list[tuple[int, Agreement | None]]:
+        """Return what governs the trials from `trial` on: pairs of a first trial and its agreement, None if void."""
+        first = max(0, bisect_right(self.agreements, trial, key=lambda agreement: agreement.since) - 1)
+        found: list[tuple[int, Agreement | None]] = [(a.since, a) for a in self.agreements[first:]]
+        if self._barrier is not None:
+            kept = [region for region in found if region[0] < self._barrier.pptsn]
+            found = [*kept, (self._barrier.pptsn, None)]
+        return found
+
+    # What happens
+
+    def add(self, entry: Entry) -> tuple[Message, ...]:
+        """Want `entry` from now on."""
+        self._wanted[entry.id] = entry
+        return self._review()
+
+    def remove(self, connection: str) -> tuple[Message, ...]:
+        """Want the connection no longer; unknown ones are ignored."""
+        self._wanted.pop(connection, None)
+        return self._review()
+
+    def receive(self, message: LAU | Barrier, highest_started: int) -> tuple[Message, ...]:
+        """Take in a message of the peer, having started trials up to `highest_started` (-1: none)."""
+        self._tries = 0
+        if message.epoch == self.epoch and not message.reply:
+            return self._repeat(message)
+        if message.epoch != self.epoch + 1:
+            return ()
+        if isinstance(message, Barrier):
+            self._peer_barrier = message
+            return self._advance(highest_started)
+        opened = () if self.waiting else self._open()
+        self._peer_lau = message
+        return opened + self._advance(highest_started)
+
+    def timeout(self) -> tuple[Message, ...]:
+        """Send again what the open epoch has sent so far; an epoch is never abandoned."""
+        self._tries += self.waiting
+        return tuple(message for message in (self._lau, self._barrier) if message)
+
+    # Steps of an epoch
+
+    def _review(self) -> tuple[Message, ...]:
+        """Open an epoch if one is due: for a removal, or for an addition that the last one has not offered."""
+        gone = any(self._wanted.get(entry.id) != entry for entry in self.active)
+        offered = {*self.active, *self._closed[0].next}
+        fresh = any(entry not in offered for entry in self._wanted.values())
+        return self._open() if (gone or fresh) and not self.waiting else ()
+
+    def _open(self) -> tuple[Message, ...]:
+        self._lau = LAU(self.link, self.epoch + 1, self.active, tuple(self._wanted.values()), self._draw())
+        self._tries = 1
+        return (self._lau,)
+
+    def _advance(self, highest_started: int) -> tuple[Message, ...]:
+        """Go as far with the open epoch as the messages of both ends allow."""
+        if self._lau is None or self._peer_lau is None:
+            return ()
+        entries, random = self._merged(self._lau, self._peer_lau)
+        if entries == self.active:
+            return self._close()
+        sent: tuple[Message, ...] = ()
+        if self._barrier is None:
+            self._barrier = Barrier(self.link, self.epoch + 1, 1 + highest_started + self.lead)
+            sent = (self._barrier,)
+        if self._peer_barrier is None:
+            return sent
+        since = max(self._barrier.pptsn, self._peer_barrier.pptsn) + self.skew
+        before = self.agreements[-1]
+        self.agreements.append(Agreement(self.epoch + 1, since, random, entries, places(before, entries)))
+        return sent + self._close()
+
+    def _merged(self, mine: LAU, peers: LAU) -> tuple[tuple[Entry, ...], int]:
+        """Return the next active list and the higher of the random numbers; of equal ones the lower name leads."""
+        if mine.active != peers.active:
+            raise AllocationError(f"{self.name} and {self.peer} disagree on who shares link {self.link} now.")
+        ahead = mine.random > peers.random or (mine.random == peers.random and self.name < self.peer)
+        leading, other = (mine, peers) if ahead else (peers, mine)
+        return merge(mine.active, leading.next, other.next), leading.random
+
+    def _close(self) -> tuple[Message, ...]:
+        """Close the epoch, keep its messages in case the peer missed them, and see to what has changed meanwhile."""
+        assert self._lau is not None
+        self._closed = self._lau, self._barrier
+        self._lau = self._barrier = self._peer_lau = self._peer_barrier = None
+        self._tries = 0
+        self.epoch += 1
+        return self._review()
+
+    def _repeat(self, message: LAU | Barrier) -> tuple[Message, ...]:
+        """Answer for the closed epoch a peer that still asks; one that sent its Barrier has had our LAU."""
+        lau, barrier = self._closed
+        replies: list[Message] = [replace(lau, reply=True)] if isinstance(message, LAU) else []
+        return (*replies, replace(barrier, reply=True)) if barrier else tuple(replies)

@@ -1,0 +1,250 @@
+"""An entanglement network made ready to run: nodes with their stacks, links with their physics, and the demand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+
+from qkdrmp.entanglement.connections.admission import Admission
+from qkdrmp.entanglement.connections.initiator import Initiator
+from qkdrmp.entanglement.connections.rule_engine import RuleEngine
+from qkdrmp.entanglement.connections.setup import Setup
+from qkdrmp.entanglement.connections.table import Records
+from qkdrmp.entanglement.connections.teardown import Teardowns
+from qkdrmp.entanglement.demand import Wish, Workload
+from qkdrmp.entanglement.ledger import Attempt, Entry, Ledger
+from qkdrmp.entanglement.links.allocation_protocol import Sharing
+from qkdrmp.entanglement.links.interface import Interface
+from qkdrmp.entanglement.links.link import Link
+from qkdrmp.entanglement.links.negotiation import LinkEnd
+from qkdrmp.entanglement.messages import VOCABULARY
+from qkdrmp.entanglement.nesting import Layers
+from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal, Memory
+from qkdrmp.entanglement.quantum.pairs import Device, Qubit, correlations, new_pair
+from qkdrmp.entanglement.runtime.session import Workbench
+from qkdrmp.entanglement.settings import EntanglementSettings
+from qkdrmp.kernel.environment import Environment
+from qkdrmp.kernel.randomness import Streams
+from qkdrmp.kernel.units import delay_ticks, to_ticks
+from qkdrmp.network.channel import Channel, Hop, ImpairedChannel
+from qkdrmp.network.node import Node
+from qkdrmp.network.topology import Link as Fibre
+from qkdrmp.network.topology import NodeKind
+from qkdrmp.network.transport import Timer, Transport
+
+TAKES_PART = (NodeKind.END, NodeKind.REPEATER, NodeKind.ROUTER)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The protocols of one node."""
+
+    node: Node
+    transport: Transport
+    sharing: Sharing
+    records: Records
+    teardowns: Teardowns
+    setup: Setup
+    initiator: Initiator | None
+
+
+class EntanglementNetwork:
+    """A network at tick 0.
+
+    Parameters
+    ----------
+    settings : EntanglementSettings
+    seed : int
+    trace, pairs : bool
+        Whether to note every message with the milestones, and every delivered pair.
+
+    Attributes
+    ----------
+    env : Environment
+    ledger : Ledger
+    layers : Layers
+    stacks : dict of str to Stack
+    links : dict of (str, str) to Link
+    interfaces : dict of str to dict of str to Interface
+        By node and neighbour.
+    hops : list of Hop or None
+    """
+
+    def __init__(self, settings: EntanglementSettings, seed: int, trace: bool = False, pairs: bool = False) -> None:
+        self.settings = settings
+        self.topology = settings.topology
+        self.env = Environment()
+        self.random = Streams(seed)
+        self.ledger = Ledger(self.env, self.random.stream("measurements"), pairs, trace)
+        self.layers = Layers(self.topology, settings.layers.nested)
+        self.hops: list[Hop] | None = [] if trace else None
+        self.links: dict[tuple[str, str], Link[Qubit]] = {}
+        self._impairment = settings.faults.build()
+        self._channels: dict[tuple[str, str], Channel] = {}
+        takes_part = [name for name, node in self.topology.nodes.items() if node.kind in TAKES_PART]
+        self.interfaces: dict[str, dict[str, Interface]] = {name: {} for name in takes_part}
+        self.stacks = {name: self._stack(name) for name in takes_part}
+        for fibre in self.topology.links:
+            if all(end in self.stacks for end in fibre.ends):
+                self._connect(fibre)
+        for name, stack in self.stacks.items():
+            stack.setup.connect(self.interfaces[name], partial(self._hold_ticks, name))
+        self._start()
+
+    # Nodes
+
+    def _stack(self, name: str) -> Stack:
+        settings, node = self.settings, Node(self.env, name)
+        setup = settings.setup.here(node=name)
+        reliable = self._impairment is not None
+        transport = Transport(node, partial(self.channel, name), self._patience, reliable)
+        allocation = settings.allocation
+        skew = 0 if allocation.barrier else allocation.skew_trials
+        sharing = Sharing(node, transport, skew, to_ticks(allocation.skew_from_s))
+        memories, gates = settings.memories.here(node=name), settings.gates.here(node=name)
+        device = Device(Memory(memories.t1_s, memories.t2_s), gates.error, gates.readout_error)
+        bench = Workbench(self.env, name, device, transport, self.random.stream(f"purification {name}"))
+        records = Records(name, self.ledger, sharing)
+        teardowns = Teardowns(name, transport, records)
+        engine = RuleEngine(bench, records, sharing, teardowns, self.ledger)
+        admission = Admission(bench, setup, records)
+        requests = Setup(node, transport, records, admission, engine, teardowns, self.layers, setup.order())
+        sharing.silent = teardowns.give_up_on
+        node.install([transport, sharing, teardowns, engine, requests], VOCABULARY)
+        initiator = None
+        if self.topology.nodes[name].kind is NodeKind.END:
+            random = self.random.stream(f"retries {name}")
+            timeout = partial(self._timeout_ticks, name)
+            initiator = Initiator(
+                self.env, requests, teardowns, records, self.ledger, setup, timeout, random, self._watch
+            )
+        return Stack(node, transport, sharing, records, teardowns, requests, initiator)
+
+    @property
+    def _patience(self) -> int:
+        """How long beyond the round trip a sender waits before it sends something again, in ticks."""
+        return to_ticks(2 * self.settings.faults.extra_delay_s + self.settings.allocation.margin_s)
+
+    def _hold_ticks(self, name: str, initiator: str, responder: str) -> int:
+        setup = self.settings.setup.here(node=name)
+        return round(setup.hold_round_trips * self.round_trip(initiator, responder)) + to_ticks(setup.hold_margin_s)
+
+    def _timeout_ticks(self, name: str, responder: str) -> int:
+        setup = self.settings.setup.here(node=name)
+        return round(setup.timeout_round_trips * self.round_trip(name, responder)) + to_ticks(setup.timeout_margin_s)
+
+    def round_trip(self, a: str, b: str) -> int:
+        """Return how long messages take hop by hop from one node to another and back, in ticks; 0 without a route."""
+        route = self.layers.route(a, b) or (a,)
+        return sum(self.channel(*hop).delay for hop in (*pairwise(route), *pairwise(route[::-1])))
+
+    def _watch(self, node: str, attempt: Attempt, entry: Entry) -> None:
+        """Note when there would have been room for a connection that a node has just rejected."""
+        lacking = [
+            interface
+            for peer, interface in self.interfaces[node].items()
+            if peer in entry.path and interface.free < entry.wish.terms.memories
+        ]
+
+        def freed() -> None:
+            if attempt.freed is None:
+                attempt.freed = self.env.now
+
+        if lacking:
+            lacking[0].watch(entry.wish.terms.memories, freed)
+        else:
+            freed()
+
+    # Links and channels
+
+    def channel(self, source: str, target: str) -> Channel:
+        """Return the channel between two nodes: the summed delay of the path, and the processing at its end."""
+        found = self._channels.get((source, target))
+        if found is None:
+            route = self.layers.route(source, target)
+            assert route is not None, f"{source} sends to {target}, to which there is no path"
+            processing = to_ticks(self.settings.setup.here(node=target).processing_s)
+            delay = sum(self._delay(self.topology.link(*hop)) for hop in pairwise(route)) + processing
+            found = self._channels[source, target] = self._new_channel(source, target, delay)
+        return found
+
+    def _new_channel(self, source: str, target: str, delay: int) -> Channel:
+        kind = Channel if self._impairment is None else ImpairedChannel
+        channel = kind(self.env, source, target, delay, self.stacks[target].node.inbox, self.hops)
+        if isinstance(channel, ImpairedChannel) and self._impairment is not None:
+            channel.impairment = self._impairment
+            channel.random = self.random.stream(f"channel {source}>{target}")
+        return channel
+
+    def _delay(self, fibre: Fibre) -> int:
+        speed = self.settings.channels.here(link=fibre.ends).signal_speed_m_per_s
+        return delay_ticks(fibre.classical_length_km, speed)
+
+    def _connect(self, fibre: Fibre) -> None:
+        settings, name = self.settings, str(fibre)
+        section = settings.links.here(link=fibre.ends)
+        model = section.build(fibre, settings.channels.here(link=fibre.ends).signal_speed_m_per_s)
+        lanes = settings.lanes(fibre)
+        policy = settings.allocation.here(link=fibre.ends).build(lanes)
+        round_trip = sum(self.channel(*ends).delay for ends in (fibre.ends, fibre.ends[::-1]))
+        lead = settings.allocation.here(link=fibre.ends).lead_trials(round_trip, model.slot_ticks, lanes)
+        sides = []
+        for end, (node, peer) in enumerate((fibre.ends, fibre.ends[::-1])):
+            draw = self.random.stream(f"allocation {name} at {node}")
+            allocation = LinkEnd(name, node, peer, policy, partial(_draw, draw), lead)
+            memories = settings.memories.here(node=node, link=fibre.ends).per_interface
+            rate = model.pairs_per_s
+            interface = Interface(node, peer, end, memories, rate, section.fidelity, allocation)
+            self.interfaces[node][peer] = interface
+            sides.append(interface)
+        devices = settings.device(fibre.ends[0], fibre), settings.device(fibre.ends[1], fibre)
+        state = correlations(BellDiagonal.werner(section.fidelity))
+        make = partial(new_pair, state, devices)
+        link = Link(self.env, model, lanes, policy, self.random.stream(f"link {name}"), (sides[0], sides[1]), make)
+        for interface in sides:
+            interface.link = link
+            self.stacks[interface.node].sharing.connect(interface, round_trip, self._patience)
+        self.links[fibre.ends] = link
+
+    # Demand
+
+    def _start(self) -> None:
+        users = tuple(self.topology.ends)
+        workload = Workload(self.env, users, self.random, self.ask)
+        for process in self.settings.demand.build().processes(workload):
+            self.env.process(process)
+
+    def ask(self, wish: Wish) -> Entry:
+        """Ask for a connection now."""
+        initiator = self.stacks[wish.src].initiator
+        assert initiator is not None
+        path = self.layers.route(wish.src, wish.dst) or (wish.src,)
+        entry = self.ledger.open(wish, path)
+        initiator.ask(entry)
+        if wish.teardown is not None:
+            tick, users = wish.teardown
+            for user in users:
+                Timer(self.env, partial(self.hang_up, entry, user)).start(max(0, tick - self.env.now))
+        return entry
+
+    def hang_up(self, entry: Entry, user: str) -> None:
+        """Let one of its users tear a connection down."""
+        stack = self.stacks[user]
+        if user == entry.wish.src and stack.initiator is not None:
+            stack.initiator.hang_up(entry)
+        else:
+            stack.teardowns.hang_up(entry.id)
+
+    # Observation
+
+    @property
+    def messages(self) -> int:
+        """Messages sent so far, copies sent again included."""
+        return sum(channel.sent for channel in self._channels.values())
+
+
+def _draw(random: np.random.Generator) -> int:
+    return int(random.integers(1 << 63))

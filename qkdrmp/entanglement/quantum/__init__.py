@@ -1,0 +1,1 @@
+"""Quantum states and operations; no protocol."""

@@ -1,0 +1,249 @@
+"""Entangled pairs as Bell-diagonal states, and what memories, swaps and purification make of them.
+
+Every state is diagonal in the Bell basis, and every imperfection is a Pauli channel or complete depolarisation, so
+four weights describe a pair exactly (Dür and Briegel, Rep. Prog. Phys. 70, 1381 (2007)). A two-qubit gate of error
+g leaves, with probability g, its two qubits maximally mixed; a readout of error e reports the wrong bit with
+probability e (Briegel, Dür, Cirac and Zoller, PRL 81, 5932 (1998)). One-qubit gates are perfect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, sqrt
+from typing import Literal
+
+from qkdrmp.kernel.units import to_seconds
+
+Basis = Literal["X", "Y", "Z"]
+
+_TOLERANCE = 1e-9  # of the sum of the weights
+
+
+@dataclass(frozen=True, slots=True)
+class BellDiagonal:
+    """A mixture of the four Bell states; what a pair should be is Phi+.
+
+    The order of the weights is A, B, C, D of Deutsch et al., PRL 77, 2818 (1996).
+
+    Parameters
+    ----------
+    phi_plus, psi_minus, psi_plus, phi_minus : float
+        Probability of each Bell state (>= 0); together 1 within 1e-9. Seen from Phi+ they are the probabilities
+        that no error, a Y, an X or a Z error has struck one half.
+
+    Raises
+    ------
+    ValueError
+        If a weight is negative or they do not add up to 1.
+    """
+
+    phi_plus: float
+    psi_minus: float
+    psi_plus: float
+    phi_minus: float
+
+    def __post_init__(self) -> None:
+        total = self.phi_plus + self.psi_minus + self.psi_plus + self.phi_minus
+        # A weight that is not a number fails too.
+        if not (min(self.weights) >= 0 and abs(total - 1) <= _TOLERANCE):
+            raise ValueError(f"The weights are {self.weights!r}; none may be negative and they must add up to 1.")
+
+    @classmethod
+    def werner(cls, fidelity: float) -> BellDiagonal:
+        """Return the state of this fidelity (0 to 1) whose other weights are equal (Werner, PRA 40, 4277 (1989))."""
+        if not 0 <= fidelity <= 1:
+            raise ValueError(f"fidelity is {fidelity!r}; it must be from 0 to 1.")
+        rest = (1 - fidelity) / 3
+        return cls(fidelity, rest, rest, rest)
+
+    @property
+    def weights(self) -> tuple[float, float, float, float]:
+        """The weights of Phi+, Psi-, Psi+ and Phi-."""
+        return self.phi_plus, self.psi_minus, self.psi_plus, self.phi_minus
+
+    @property
+    def fidelity(self) -> float:
+        """Fidelity to Phi+, from 0 to 1: the weight of Phi+."""
+        return self.phi_plus
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How fast a memory forgets the qubit in it.
+
+    After a time t the Z component of the Bloch vector is exp(-t/T1) of what it was, the X and Y components are
+    exp(-t/T2): X and Y errors of probability (1 - exp(-t/T1))/4 each, Z errors of probability
+    (1 - 2 exp(-t/T2) + exp(-t/T1))/4. This is relaxation to the maximally mixed state (amplitude damping at high
+    temperature) with dephasing; T1 = T2 is pure depolarisation. It is also the Pauli twirl of zero-temperature
+    amplitude damping with dephasing (Ghosh, Fowler and Geller, PRA 86, 062318 (2012)).
+
+    Parameters
+    ----------
+    t1_s : float
+        Amplitude time constant T1, in s (> 0; `math.inf` for none).
+    t2_s : float
+        Phase time constant T2, in s (> 0, at most 2 T1; `math.inf` for none).
+
+    Raises
+    ------
+    ValueError
+        If a time constant is outside its range.
+    """
+
+    t1_s: float
+    t2_s: float
+
+    def __post_init__(self) -> None:
+        if not self.t1_s > 0:
+            raise ValueError(f"t1_s is {self.t1_s!r}; it must be above 0 s.")
+        if not 0 < self.t2_s <= 2 * self.t1_s:
+            raise ValueError(f"t2_s is {self.t2_s!r}; it must be above 0 s and at most twice t1_s ({self.t1_s!r} s).")
+
+
+def decohered(state: BellDiagonal, ticks_left: int, ticks_right: int, left: Memory, right: Memory) -> BellDiagonal:
+    """Return what is left of `state` after its halves waited in their memories.
+
+    `ticks_left` and `ticks_right` are how long each half waited, in ticks (>= 0), `left` and `right` where. Between
+    depolarising memories (T1 = T2 = tau) a Werner parameter w = (4F - 1)/3 becomes w exp(-(t1 + t2)/tau).
+    """
+    if ticks_left < 0 or ticks_right < 0:
+        raise ValueError(f"The halves waited {ticks_left!r} and {ticks_right!r} ticks; a wait cannot be negative.")
+    left_s, right_s = to_seconds(ticks_left), to_seconds(ticks_right)
+    amplitude = exp(-left_s / left.t1_s - right_s / right.t1_s)
+    phase = exp(-left_s / left.t2_s - right_s / right.t2_s)
+    flip = (1 - amplitude) / 4
+    # Rounding may leave a Z error of a tiny negative probability where T2 = 2 T1.
+    dephase = max(0.0, (1 - 2 * phase + amplitude) / 4)
+    return _composed(state, BellDiagonal((1 + 2 * phase + amplitude) / 4, flip, flip, dephase))
+
+
+def swap(left: BellDiagonal, right: BellDiagonal, gate_error: float = 0.0, readout_error: float = 0.0) -> BellDiagonal:
+    """Return the pair that a Bell measurement on the inner halves of two pairs leaves between the outer halves.
+
+    The Pauli errors of the two pairs multiply. The measurement is a CNOT, a Hadamard gate and two readouts: a wrong
+    readout of the phase bit leaves a Z error, of the parity bit an X error. For Werner pairs and a perfect node
+    F' = F1 F2 + (1 - F1)(1 - F2)/3 (Dür and Briegel 2007).
+    `gate_error` (0 to 1) is the probability that the CNOT leaves its qubits maximally mixed, `readout_error` (0 to
+    0.5) that a readout is wrong.
+    """
+    _check_errors(gate_error, readout_error)
+    good, mixed = 1 - readout_error, gate_error / 4
+    one_wrong = (1 - gate_error) * good * readout_error + mixed
+    both_right = (1 - gate_error) * good**2 + mixed
+    both_wrong = (1 - gate_error) * readout_error**2 + mixed
+    return _composed(_composed(left, right), BellDiagonal(both_right, both_wrong, one_wrong, one_wrong))
+
+
+def bbpssw(
+    keep: BellDiagonal, sacrifice: BellDiagonal, gate_error: float = 0.0, readout_error: float = 0.0
+) -> tuple[float, BellDiagonal]:
+    """Purify by the protocol of Bennett et al., PRL 76, 722 (1996): twirl, CNOT at both ends, compare, twirl.
+
+    Two Werner pairs of fidelity F and perfect nodes succeed with p = F^2 + 2F(1-F)/3 + 5((1-F)/3)^2 and leave
+    F' = (F^2 + ((1-F)/3)^2)/p.
+
+    Parameters
+    ----------
+    keep, sacrifice : BellDiagonal
+        The pair to be purified, and the pair that is measured in Z at both ends for it.
+    gate_error : float
+        Probability that a CNOT leaves its qubits maximally mixed (0 to 1), the same at both ends.
+    readout_error : float
+        Probability that a readout is wrong (0 to 0.5), the same at both ends.
+
+    Returns
+    -------
+    tuple[float, BellDiagonal]
+        The probability of success (the reported bits agree), and the pair kept then, a Werner state.
+    """
+    probability, kept = _compared(twirled(keep), twirled(sacrifice), gate_error, readout_error)
+    return probability, twirled(kept)
+
+
+def dejmps(
+    keep: BellDiagonal, sacrifice: BellDiagonal, gate_error: float = 0.0, readout_error: float = 0.0
+) -> tuple[float, BellDiagonal]:
+    """Purify by the protocol of Deutsch et al., PRL 77, 2818 (1996): turn, CNOT at both ends, compare.
+
+    The ends turn every qubit by a quarter about X, one way here, the other way there; that exchanges Psi- and Phi-.
+    Two equal pairs (A, B, C, D) and perfect nodes succeed with p = (A+B)^2 + (C+D)^2 and leave
+    (A^2 + B^2, 2CD, C^2 + D^2, 2AB)/p. Arguments and result are those of `bbpssw`, but the pair kept is not twirled.
+    If success is impossible the pair returned with probability 0 is the maximally mixed one.
+    """
+    keep, sacrifice = (BellDiagonal(s.phi_plus, s.phi_minus, s.psi_plus, s.psi_minus) for s in (keep, sacrifice))
+    return _compared(keep, sacrifice, gate_error, readout_error)
+
+
+def twirled(state: BellDiagonal) -> BellDiagonal:
+    """Return the Werner state of the same fidelity: random equal turns at both ends (Bennett et al., PRA 54, 3824)."""
+    return BellDiagonal.werner(state.fidelity / sum(state.weights))
+
+
+def measure_correlation(state: BellDiagonal, basis: Basis, readout_error: float = 0.0) -> float:
+    """Return the probability that both ends read the same bit when both measure in `basis`.
+
+    Phi+ agrees in X and Z and differs in Y; `readout_error` (0 to 0.5) is the probability that a readout is wrong.
+    """
+    _check_errors(0.0, readout_error)
+    a, _, c, d = state.weights
+    agree = min(1.0, {"X": a + c, "Y": c + d, "Z": a + d}[basis])
+    return agree + 2 * readout_error * (1 - readout_error) * (1 - 2 * agree)
+
+
+def shared_gate_error(here: float, there: float) -> float:
+    """Return the gate error that, at both ends, purifies exactly as `here` at one end and `there` at the other."""
+    _check_errors(min(here, there), 0.0)
+    _check_errors(max(here, there), 0.0)
+    return 1 - sqrt((1 - here) * (1 - there))
+
+
+def shared_readout_error(here: float, there: float) -> float:
+    """Return the readout error that, at both ends, compares exactly as `here` at one end and `there` at the other."""
+    _check_errors(0.0, min(here, there))
+    _check_errors(0.0, max(here, there))
+    return (1 - sqrt((1 - 2 * here) * (1 - 2 * there))) / 2
+
+
+def _check_errors(gate_error: float, readout_error: float) -> None:
+    if not 0 <= gate_error <= 1:
+        raise ValueError(f"gate_error is {gate_error!r}; it must be from 0 to 1.")
+    if not 0 <= readout_error <= 0.5:
+        raise ValueError(f"readout_error is {readout_error!r}; it must be from 0 to 0.5.")
+
+
+def _normalised(a: float, b: float, c: float, d: float) -> BellDiagonal:
+    # Weights may be off by the tolerance when given; division keeps that from growing.
+    total = a + b + c + d
+    return BellDiagonal(a / total, b / total, c / total, d / total)
+
+
+def _composed(first: BellDiagonal, second: BellDiagonal) -> BellDiagonal:
+    """Return the state whose Pauli error is the product of the errors of both: Y X = Z up to a phase, and so on."""
+    a, b, c, d = first.weights
+    e, f, g, h = second.weights
+    return _normalised(
+        a * e + b * f + c * g + d * h,
+        a * f + b * e + c * h + d * g,
+        a * g + c * e + b * h + d * f,
+        a * h + d * e + b * g + c * f,
+    )
+
+
+def _compared(
+    keep: BellDiagonal, sacrifice: BellDiagonal, gate_error: float, readout_error: float
+) -> tuple[float, BellDiagonal]:
+    """Apply a CNOT at both ends, read the sacrificed pair in Z, and condition on equal reports.
+
+    The CNOTs add the phase bit of `sacrifice` to `keep` and the parity bit of `keep` to `sacrifice`.
+    """
+    _check_errors(gate_error, readout_error)
+    a, b, c, d = keep.weights
+    e, f, g, h = sacrifice.weights
+    same = (a * e + d * h, b * g + c * f, c * g + b * f, a * h + d * e)
+    differ = (a * g + d * f, b * e + c * h, c * e + b * h, a * f + d * g)
+    intact = (1 - gate_error) ** 2
+    wrong = 2 * readout_error * (1 - readout_error)
+    mixed = (1 - intact) / 8  # with either gate failed, half of the uniform state passes
+    kept = [intact * ((1 - wrong) * s + wrong * t) + mixed for s, t in zip(same, differ, strict=True)]
+    probability = sum(kept)
+    return min(1.0, probability), _normalised(*kept) if probability > 0 else BellDiagonal.werner(0.25)

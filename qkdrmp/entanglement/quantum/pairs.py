@@ -1,0 +1,262 @@
+"""What is truly the case: pairs, their halves in memories, and what operations do to them.
+
+Only the physics looks in here; protocols see which half they hold and what they were told about it. States are kept as
+the correlations <XX>, -<YY> and <ZZ>, which are all 1 for Phi+: every Pauli channel, wait and swap multiplies them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import exp
+from typing import Literal, Protocol
+
+import numpy as np
+
+from qkdrmp.entanglement.quantum.bell_diagonal import (
+    BellDiagonal,
+    Memory,
+    bbpssw,
+    dejmps,
+    shared_gate_error,
+    shared_readout_error,
+    swap,
+)
+from qkdrmp.kernel.units import TICKS_PER_SECOND
+
+Correlations = tuple[float, float, float]
+
+PURIFY = {"bbpssw": bbpssw, "dejmps": dejmps}
+PERFECT = BellDiagonal(1.0, 0.0, 0.0, 0.0)
+
+
+def correlations(state: BellDiagonal) -> Correlations:
+    """Return <XX>, -<YY> and <ZZ> of a state."""
+    a, b, c, d = state.weights
+    return a - b + c - d, a + b - c - d, a - b - c + d
+
+
+def bell_diagonal(x: float, y: float, z: float) -> BellDiagonal:
+    """Return the state with these correlations."""
+    weights = (1 + x + y + z, 1 - x + y - z, 1 + x - y - z, 1 - x - y + z)
+    return BellDiagonal(*(max(0.0, weight / 4) for weight in weights))
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a node's memories, gates and detectors do to qubits.
+
+    Parameters
+    ----------
+    memory : Memory
+    gate_error : float
+        Probability that a two-qubit gate leaves its qubits maximally mixed.
+    readout_error : float
+        Probability that a readout is wrong.
+    """
+
+    memory: Memory
+    gate_error: float = 0.0
+    readout_error: float = 0.0
+
+    # Looked up at every wait and swap, so each is worked out once.
+
+    @cached_property
+    def amplitude_rate(self) -> float:
+        """1/T1, per tick."""
+        return 1 / TICKS_PER_SECOND / self.memory.t1_s
+
+    @cached_property
+    def phase_rate(self) -> float:
+        """1/T2, per tick."""
+        return 1 / TICKS_PER_SECOND / self.memory.t2_s
+
+    @cached_property
+    def mean_rate(self) -> float:
+        """How fast a Werner parameter shrinks, per tick: the mean over the three correlations."""
+        return (self.amplitude_rate + 2 * self.phase_rate) / 3
+
+    @cached_property
+    def swap_factors(self) -> Correlations:
+        """What a swap here multiplies the correlations by."""
+        return correlations(swap(PERFECT, PERFECT, self.gate_error, self.readout_error))
+
+    @cached_property
+    def swap_quality(self) -> float:
+        """What a swap here multiplies the Werner parameter by."""
+        return sum(self.swap_factors) / 3
+
+
+class Occupied(Protocol):
+    """What a qubit takes up: memories of an interface (see `interface.Share`)."""
+
+    def release(self) -> None:
+        """Free one memory."""
+
+
+class Pair:
+    """An entangled pair: its correlations without the waits of its two present halves, and who they are.
+
+    Attributes
+    ----------
+    x, y, z : float
+    halves : list of Qubit or None
+        None for a half that has been given up.
+    """
+
+    __slots__ = ("bit", "halves", "purifying", "x", "y", "z")
+
+    def __init__(self, x: float, y: float, z: float) -> None:
+        self.x = x
+        self.y = y
+        self.z = z
+        self.halves: list[Qubit | None] = []
+        self.purifying: Pair | None = None
+        self.bit = 0
+
+
+class Qubit:
+    """Half of a pair in a memory.
+
+    Attributes
+    ----------
+    pair : Pair
+        The truth.
+    device : Device
+    since : int
+        From when on its wait counts, in ticks.
+    share : Occupied
+        Whose memory it is in.
+    number : int
+        What its node calls it, among the pairs with the same partner in the same stage.
+    werner : float
+        The Werner parameter its node believes the pair to have, its own wait since `since` not counted.
+    """
+
+    __slots__ = ("device", "number", "pair", "share", "since", "werner")
+
+    def __init__(self, pair: Pair, device: Device, since: int, werner: float) -> None:
+        self.pair = pair
+        self.device = device
+        self.since = since
+        self.werner = werner
+        self.number = -1
+        self.share: Occupied
+
+    @property
+    def partner(self) -> Qubit | None:
+        """The other half, wherever it is; None if it has been given up."""
+        first, second = self.pair.halves
+        return second if first is self else first
+
+    def settle(self, now: int) -> None:
+        """Count the wait up to now, in truth and in belief."""
+        wait = now - self.since
+        pair, device = self.pair, self.device
+        phase = exp(-wait * device.phase_rate)
+        pair.x *= phase
+        pair.y *= phase
+        pair.z *= exp(-wait * device.amplitude_rate)
+        self.werner *= exp(-wait * device.mean_rate)
+        self.since = now
+
+
+def new_pair(state: Correlations, devices: tuple[Device, Device], starts: tuple[int, int]) -> tuple[Qubit, Qubit]:
+    """Return the two halves of a new pair of a link."""
+    pair = Pair(*state)
+    werner = (state[0] + state[1] + state[2]) / 3
+    first, second = Qubit(pair, devices[0], starts[0], werner), Qubit(pair, devices[1], starts[1], werner)
+    pair.halves = [first, second]
+    return first, second
+
+
+def join(left: Qubit, right: Qubit, now: int) -> float:
+    """Swap: measure two halves at one node, so that their partners become a pair.
+
+    Returns the Werner parameter that the node believes the new pair to have. If a partner has been given up already,
+    what is left is noise.
+    """
+    device = left.device
+    wait = 2 * now - left.since - right.since
+    kept, gone = left.pair, right.pair
+    phase, amplitude = exp(-wait * device.phase_rate), exp(-wait * device.amplitude_rate)
+    x, y, z = device.swap_factors
+    kept.x *= gone.x * phase * x
+    kept.y *= gone.y * phase * y
+    kept.z *= gone.z * amplitude * z
+    here, there = left.partner, right.partner
+    kept.halves = [here, there]
+    gone.halves = [None, None]  # else it and the measured half would keep each other alive
+    if there is not None:
+        there.pair = kept
+    if here is None or there is None:
+        kept.x = kept.y = kept.z = 0.0
+    return left.werner * right.werner * device.swap_quality * exp(-wait * device.mean_rate)
+
+
+def give_up(qubit: Qubit) -> None:
+    """Forget a half: its partner is left with noise."""
+    pair = qubit.pair
+    pair.halves = [None if half is qubit else half for half in pair.halves]
+    pair.x = pair.y = pair.z = 0.0
+
+
+def discard(qubit: Qubit) -> None:
+    """Give up a half, and free its memory."""
+    give_up(qubit)
+    qubit.share.release()
+
+
+def purify(
+    keep: Qubit, sacrifice: Qubit, now: int, protocol: Literal["bbpssw", "dejmps"], random: np.random.Generator
+) -> int:
+    """Do one end's part of a round of purification and return the bit it reads.
+
+    Each half counts its wait up to its own gate, so the round may be reckoned when the second end has done its part.
+    Ends that work on different pairs read random bits and leave noise.
+    """
+    keep.settle(now)
+    sacrifice.settle(now)
+    pair, other = keep.pair, sacrifice.pair
+    if other.purifying is None:
+        other.purifying, other.bit = pair, int(random.integers(2))
+        return other.bit
+    agree = random.random() < _reckon(keep, other, protocol) if other.purifying is pair else random.random() < 0.5
+    if other.purifying is not pair or None in pair.halves:
+        pair.x = pair.y = pair.z = 0.0
+    return other.bit if agree else 1 - other.bit
+
+
+def _reckon(keep: Qubit, sacrificed: Pair, protocol: Literal["bbpssw", "dejmps"]) -> float:
+    """Return the chance that the bits agree, and let the pair that is kept be what it is if they do."""
+    pair, partner = keep.pair, keep.partner
+    errors = _shared_errors(keep.device, keep.device if partner is None else partner.device)
+    before, measured = (bell_diagonal(one.x, one.y, one.z) for one in (pair, sacrificed))
+    probability, kept = PURIFY[protocol](before, measured, *errors)
+    pair.x, pair.y, pair.z = correlations(kept)
+    return probability
+
+
+def _shared_errors(here: Device, there: Device) -> tuple[float, float]:
+    return (
+        shared_gate_error(here.gate_error, there.gate_error),
+        shared_readout_error(here.readout_error, there.readout_error),
+    )
+
+
+def believed_after(keep: Qubit, sacrifice: Qubit, protocol: Literal["bbpssw", "dejmps"], device: Device) -> float:
+    """Return the Werner parameter a node believes a pair to have after a round, if both ends are like itself."""
+    kept, measured = (bell_diagonal(qubit.werner, qubit.werner, qubit.werner) for qubit in (keep, sacrifice))
+    _, after = PURIFY[protocol](kept, measured, device.gate_error, device.readout_error)
+    return (4 * after.fidelity - 1) / 3
+
+
+def fidelity(qubit: Qubit, other: Qubit) -> float:
+    """Return the fidelity to Phi+ of two halves, both settled, that their holders take for a pair.
+
+    Halves of different pairs are independent, and each of them is maximally mixed by itself: 1/4.
+    """
+    if qubit.pair is not other.pair:
+        return 0.25
+    pair = qubit.pair
+    return (1 + pair.x + pair.y + pair.z) / 4

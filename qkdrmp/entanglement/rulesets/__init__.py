@@ -1,0 +1,1 @@
+"""RuleSets as data, and how they are planned."""

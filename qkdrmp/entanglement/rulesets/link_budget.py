@@ -1,0 +1,294 @@
+"""What each link of a path contributes: how often its pairs are purified, at which cost, rate and fidelity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal, shared_gate_error, shared_readout_error, swap
+from qkdrmp.entanglement.quantum.bell_diagonal import bbpssw as purify
+from qkdrmp.errors import QKDRMPError
+
+_CLOSE = 1e-12
+"""Werner parameters closer than this are the same."""
+
+_SLACK = 1e-9
+"""What `_CLOSE` may add up to along a path."""
+
+
+@dataclass(frozen=True, slots=True)
+class QCap:
+    """What a node tells the Responder.
+
+    Parameters
+    ----------
+    node : str
+    rate, fidelity : float
+        Pairs per second and raw fidelity of the link to the previous hop; the Initiator's are not used.
+    gate_error, readout_error : float
+        Chance that a two-qubit gate, or a readout, depolarises.
+    t1, t2 : float
+        Time constants of the memories, in seconds.
+    free_memories : int
+        Memories the connection may have at each of the node's interfaces on the path.
+    """
+
+    node: str
+    rate: float = math.inf
+    fidelity: float = 1.0
+    gate_error: float = 0.0
+    readout_error: float = 0.0
+    t1: float = math.inf
+    t2: float = math.inf
+    free_memories: int = 1
+
+
+class Infeasible(QKDRMPError):
+    """No plan meets both bounds.
+
+    Parameters
+    ----------
+    best_fidelity : float
+        The highest fidelity at the asked rate; 0 if that rate cannot be had.
+    best_rate : float
+        The highest rate at the asked fidelity; 0 if that fidelity cannot be had.
+    """
+
+    def __init__(self, best_fidelity: float, best_rate: float) -> None:
+        super().__init__(
+            f"The path cannot meet both bounds: at the asked rate the best fidelity is {best_fidelity:.6g}, "
+            f"at the asked fidelity the best rate is {best_rate:.6g} pairs/s (0 is none at all)."
+        )
+        self.best_fidelity = best_fidelity
+        self.best_rate = best_rate
+
+
+# Fidelities
+
+
+def werner(fidelity: float) -> float:
+    """Return the Werner parameter w of a fidelity; that of swapped pairs is the product."""
+    return (4 * fidelity - 1) / 3
+
+
+def bbpssw(fidelity: float) -> tuple[float, float]:
+    """Return the success probability and the fidelity after a round of BBPSSW on Werner pairs with perfect gates."""
+    pair = BellDiagonal.werner(fidelity)
+    probability, kept = purify(pair, pair)
+    return probability, kept.fidelity
+
+
+class Physics:
+    """What swaps and purification do to Werner pairs, here with perfect gates; a subclass may be more sober."""
+
+    def purified(self, fidelity: float, left: QCap, right: QCap) -> tuple[float, float]:
+        """Return success probability and fidelity of a round on two pairs of a fidelity between two nodes."""
+        return bbpssw(fidelity)
+
+    def swap_quality(self, at: QCap) -> float:
+        """Return the factor by which a swap at a node lowers the Werner parameter (above 0)."""
+        return 1.0
+
+    def waited(self, fidelity: float, seconds: float, left: QCap, right: QCap) -> float:
+        """Return the fidelity of a pair that waits for its mate in a round of purification."""
+        return fidelity
+
+    def wait_quality(self, qcaps: Sequence[QCap], period_s: float) -> float:
+        """Return the factor by which waiting in memories lowers the Werner parameter (above 0).
+
+        `period_s` is the mean time in which the slowest link makes a pair that is ready to be swapped.
+        """
+        return 1.0
+
+
+class NoisyPhysics(Physics):
+    """What swaps, purification and waiting do with the gates, readouts and memories that the nodes say they have.
+
+    Parameters
+    ----------
+    one_way_s : float
+        How long a message takes from one end of the path to the other, in seconds.
+    """
+
+    def __init__(self, one_way_s: float = 0.0) -> None:
+        self.one_way_s = one_way_s
+
+    def purified(self, fidelity: float, left: QCap, right: QCap) -> tuple[float, float]:
+        """Return success probability and fidelity of a round on two pairs of a fidelity between two nodes."""
+        pair = BellDiagonal.werner(fidelity)
+        gate = shared_gate_error(left.gate_error, right.gate_error)
+        probability, kept = purify(pair, pair, gate, shared_readout_error(left.readout_error, right.readout_error))
+        return probability, kept.fidelity
+
+    def swap_quality(self, at: QCap) -> float:
+        """Return the factor by which a swap at a node lowers the Werner parameter."""
+        perfect = BellDiagonal.werner(1.0)
+        return werner(swap(perfect, perfect, at.gate_error, at.readout_error).fidelity)
+
+    def waited(self, fidelity: float, seconds: float, left: QCap, right: QCap) -> float:
+        """Return the fidelity of a pair that waits for its mate in a round of purification."""
+        return (1 + 3 * werner(fidelity) * math.exp(-seconds * (_decay(left) + _decay(right)))) / 4
+
+    def wait_quality(self, qcaps: Sequence[QCap], period_s: float) -> float:
+        """Return the factor by which waiting lowers the Werner parameter (above 0).
+
+        A rough guess, as nobody knows beforehand how the links will fall into step: every half waits for its herald,
+        which takes as long as a message along the link; all links but the slowest wait for one pair of that one; the
+        ends wait for the word of the last swap, the nodes between them for what comes before it.
+        """
+        decay = [_decay(qcap) for qcap in qcaps]
+        links = list(pairwise(decay))
+        slowest = min(range(len(links)), key=lambda index: qcaps[index + 1].rate)
+        herald = self.one_way_s / len(links)
+        waits = [herald + (0.0 if index == slowest else period_s) for index in range(len(links))]
+        lost = sum(wait * (left + right) for wait, (left, right) in zip(waits, links, strict=True))
+        if len(links) > 1:
+            lost += self.one_way_s * (decay[0] + decay[-1] + sum(decay[1:-1]) / 2)
+        return math.exp(-lost)
+
+
+def _decay(qcap: QCap) -> float:
+    """Return how fast a half in a node's memory lowers the Werner parameter, per second."""
+    return (1 / qcap.t1 + 2 / qcap.t2) / 3
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPlan:
+    """How a link is used: rounds of purification, raw pairs that takes on average, and what comes out.
+
+    Parameters
+    ----------
+    rounds : int
+    pairs : float
+        Raw pairs of the link for each purified pair.
+    rate, fidelity : float
+        Of the purified pairs.
+    """
+
+    rounds: int
+    pairs: float
+    rate: float
+    fidelity: float
+
+
+def link_plans(left: QCap, right: QCap, physics: Physics) -> list[LinkPlan]:
+    """Return the ways to use a link: 0, 1, 2... rounds, while they improve the fidelity and memories suffice.
+
+    There are none without a free memory, nor for pairs that are no better than noise.
+    """
+    quota, pairs, fidelity = min(left.free_memories, right.free_memories), 1.0, right.fidelity
+    plans = [LinkPlan(0, pairs, right.rate, fidelity)] if quota and fidelity > 0.25 else []
+    for rounds in range(1, quota if plans else 0):
+        waited = physics.waited(fidelity, pairs / right.rate, left, right) if right.rate > 0 else 0.25
+        success, better = physics.purified(waited, left, right)
+        if better <= fidelity + _CLOSE:
+            break
+        pairs, fidelity = pairs * 2 / success, better
+        plans.append(LinkPlan(rounds, pairs, right.rate / pairs, fidelity))
+    return plans
+
+
+Choices = Sequence[Sequence[LinkPlan]]
+"""For each link the ways to use it, from the fewest rounds to the most."""
+
+
+def quality(qcaps: Sequence[QCap], physics: Physics, slowest_rate: float) -> float:
+    """Return the factor by which swaps and waiting along a path lower the Werner parameter."""
+    period_s = 1 / slowest_rate if slowest_rate > 0 else math.inf
+    return physics.wait_quality(qcaps, period_s) * math.prod(physics.swap_quality(qcap) for qcap in qcaps[1:-1])
+
+
+def _at_rate(choices: Choices, rate: float) -> list[list[LinkPlan]]:
+    return [[plan for plan in plans if plan.rate >= rate] for plans in choices]
+
+
+def end_to_end(plans: Sequence[LinkPlan], quality: float) -> float:
+    """Return the fidelity of the pairs that the links of a path give after their swaps."""
+    return (1 + 3 * quality * math.prod(werner(plan.fidelity) for plan in plans)) / 4
+
+
+def _best_fidelity(choices: Choices, quality: float) -> float:
+    return end_to_end([plans[-1] for plans in choices], quality) if all(choices) else 0.0
+
+
+def _best_rate(choices: Choices, quality: float, fidelity: float) -> float:
+    rates = sorted({plan.rate for plans in choices for plan in plans}, reverse=True)
+    enough = (rate for rate in rates if _best_fidelity(_at_rate(choices, rate), quality) >= fidelity - _CLOSE)
+    return next(enough, 0.0)
+
+
+def _met(plans: Sequence[LinkPlan], least: float) -> bool:
+    return math.prod(werner(plan.fidelity) for plan in plans) >= least - _SLACK
+
+
+def _priced(plan: LinkPlan, price: float) -> float:
+    return plan.pairs - price * math.log(werner(plan.fidelity))
+
+
+def _at_price(choices: Choices, price: float) -> tuple[LinkPlan, ...]:
+    """Return each link's best plan if log w is worth `price` raw pairs."""
+    return tuple(min(plans, key=lambda plan: _priced(plan, price)) for plans in choices)
+
+
+def _fair_price(choices: Choices, least: float) -> float:
+    """Return nearly the lowest price at which the links' best plans meet the bound."""
+    low, high = 0.0, 1.0
+    while not _met(_at_price(choices, high), least):
+        low, high = high, 2 * high
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if _met(_at_price(choices, middle), least) else (middle, high)
+    return high
+
+
+def _cheapest(choices: Choices, least: float) -> tuple[LinkPlan, ...]:
+    """Return one plan a link with the fewest pairs in all whose Werner parameters multiply to at least `least`.
+
+    Link by link, it keeps the selections that no other beats in both pairs and Werner parameter, that can still meet
+    the bound, and that can still do with as few pairs as the plans at the fair price (a Lagrangian bound).
+    """
+    if _met(_at_price(choices, 0), least):
+        return _at_price(choices, 0)
+    price = _fair_price(choices, least)
+    priced = _at_price(choices, price)
+    budget = sum(plan.pairs for plan in priced) - price * math.log(least) + _SLACK * (1 + price / least)
+    front: list[tuple[float, float, tuple[LinkPlan, ...]]] = [(0.0, 1.0, ())]
+    for done, plans in enumerate(choices, start=1):
+        rest = math.prod(werner(others[-1].fidelity) for others in choices[done:])
+        to_come = sum(_priced(plan, price) for plan in priced[done:])
+        longer = [(n + p.pairs, w * werner(p.fidelity), (*chosen, p)) for n, w, chosen in front for p in plans]
+        front, best = [], -math.inf
+        for pairs, w, chosen in sorted(longer, key=lambda entry: (entry[0], -entry[1])):
+            if w > best + _CLOSE and w * rest >= least - _SLACK and pairs - price * math.log(w) + to_come <= budget:
+                front.append((pairs, w, chosen))
+                best = w
+    return front[0][2]
+
+
+def choose(
+    qcaps: Sequence[QCap], minimum_fidelity: float, minimum_rate: float, physics: Physics
+) -> tuple[LinkPlan, ...]:
+    """Return how to use each link so that both bounds are met with the fewest raw pairs.
+
+    Raises
+    ------
+    Infeasible
+        If no choice meets both bounds.
+    """
+    choices = [link_plans(left, right, physics) for left, right in pairwise(qcaps)]
+    fast = _at_rate(choices, minimum_rate)
+    slowest = min(qcap.rate for qcap in qcaps[1:])
+    while True:
+        kept = quality(qcaps, physics, slowest)
+        best = _best_fidelity(fast, kept)
+        if not all(fast) or best < minimum_fidelity - _CLOSE:
+            raise Infeasible(best, _best_rate(choices, kept, minimum_fidelity))
+        # Rounding, or waits that leave nothing, must not ask for more than there is.
+        most = math.prod(werner(plans[-1].fidelity) for plans in fast)
+        chosen = _cheapest(fast, min(most, werner(minimum_fidelity) / kept) if kept else 0.0)
+        slower = min(plan.rate for plan in chosen)
+        if slower >= slowest:
+            return chosen
+        slowest = slower  # purified pairs come more slowly, so the others wait longer than reckoned

@@ -1,0 +1,194 @@
+"""Planning: how the Responder composes the RuleSets of a connection from what the nodes on its path can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from qkdrmp.entanglement.quantum.bell_diagonal import Basis
+from qkdrmp.entanglement.rulesets.language import (
+    Action,
+    Count,
+    Deliver,
+    Handover,
+    Promote,
+    Purify,
+    Res,
+    Rule,
+    Swap,
+    Terminate,
+)
+from qkdrmp.entanglement.rulesets.link_budget import LinkPlan, Physics, QCap, choose, end_to_end, quality
+from qkdrmp.entanglement.rulesets.ruleset import RuleSet, RuleSetStack, Stage
+from qkdrmp.entanglement.rulesets.swap_tree import Span, SwapOrder, midpoint
+
+Side = Literal["left", "right"]
+
+Placed = tuple[str, int, Rule]
+"""A rule with its node and stage."""
+
+
+def _rule(resources: Mapping[str, tuple[str, ...]], action: Action) -> Rule:
+    conditions = tuple(Res(partner=partner, n=len(names), names=names) for partner, names in resources.items())
+    return Rule(conditions=conditions, actions=(action,))
+
+
+def _rules_of_link(link: Span, rounds: int, to: int) -> Iterator[Placed]:
+    """Yield the rules that bring the pairs of a link to stage `to`, at both ends."""
+    for node, partner in ((link.left, link.right), (link.right, link.left)):
+        for stage, after in enumerate([*range(1, rounds), to] if rounds else []):
+            action = Purify(keep="k", sacrifice="s", protocol="bbpssw", to=after)
+            yield node, stage, _rule({partner: ("k", "s")}, action)
+        if to and not rounds:
+            yield node, 0, _rule({partner: ("p",)}, Promote(pair="p", to=to))
+
+
+def _rules_of_span(span: Span, rounds: Mapping[tuple[str, str], int], to: int) -> Iterator[Placed]:
+    """Yield the rules that bring the pairs of a span to stage `to`, at all its nodes."""
+    if not span.halves:
+        yield from _rules_of_link(span, rounds[span.left, span.right], to)
+        return
+    stage = max(rounds.values()) + span.height - 1
+    swap = Swap(left="l", right="r", to=to)
+    yield span.halves[0].right, stage, _rule({span.left: ("l",), span.right: ("r",)}, swap)
+    for half in span.halves:
+        yield from _rules_of_span(half, rounds, stage)
+
+
+def compose(
+    connection: str,
+    attempt: int,
+    tree: Span,
+    rounds: Sequence[int],
+    need: int | None,
+    outer: str | None = None,
+    basis: Basis | None = None,
+) -> RuleSetStack:
+    """Return the RuleSets that purify, swap by the tree, and deliver at both ends.
+
+    Purification comes first, so all swaps of one height in the tree share a stage; pairs that are ready earlier are
+    sent straight to the stage where they are swapped.
+
+    Parameters
+    ----------
+    connection : str
+    attempt : int
+    tree : Span
+    rounds : sequence of int
+        Rounds of purification of each link, from left to right.
+    need : int or None
+        Pairs to deliver; None is endless.
+    outer : str, optional
+        The connection to hand the pairs over to, instead of delivering them.
+    basis : {"X", "Y", "Z"}, optional
+        In which the ends measure what they deliver.
+    """
+    by_link = dict(zip(tree.links, rounds, strict=True))
+    last = max(rounds) + tree.height
+    path = (tree.left, *(right for _, right in tree.links))
+    stages: dict[str, dict[int, list[Rule]]] = {node: {} for node in path}
+    sides: tuple[Side, Side] = ("left", "right")
+    ends = (rule for side in sides for rule in _rules_of_end(tree, last, need, outer, basis, side))
+    for node, stage, rule in (*_rules_of_span(tree, by_link, last), *ends):
+        stages[node].setdefault(stage, []).append(rule)
+    rulesets = {node: _ruleset(rules) for node, rules in stages.items()}
+    return RuleSetStack(connection=connection, attempt=attempt, path=path, need=need, rulesets=rulesets)
+
+
+def _rules_of_end(
+    tree: Span, stage: int, need: int | None, outer: str | None, basis: Basis | None, side: Side
+) -> Iterator[Placed]:
+    node, partner = (tree.left, tree.right) if side == "left" else (tree.right, tree.left)
+    if need is not None:
+        enough = Count(name="delivered", op=">=", value=need)
+        yield node, stage, Rule(conditions=(enough,), actions=(Terminate(),))
+    give = Handover(pair="p", outer=outer, side=side) if outer is not None else Deliver(pair="p", basis=basis)
+    yield node, stage, _rule({partner: ("p",)}, give)
+
+
+def _ruleset(rules: Mapping[int, Sequence[Rule]]) -> RuleSet:
+    return tuple(Stage(number=number, rules=tuple(rules[number])) for number in sorted(rules))
+
+
+def null_stack(connection: str, attempt: int, path: Sequence[str]) -> RuleSetStack:
+    """Return the empty RuleSets of a null setup."""
+    rulesets: dict[str, RuleSet] = dict.fromkeys(path, ())
+    return RuleSetStack(connection=connection, attempt=attempt, path=tuple(path), need=0, rulesets=rulesets)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The RuleSets of a connection and what they promise.
+
+    Parameters
+    ----------
+    stack : RuleSetStack
+    links : tuple of LinkPlan
+        How each link of the path is used, from the Initiator on.
+    fidelity : float
+        Of the delivered pairs.
+    """
+
+    stack: RuleSetStack
+    links: tuple[LinkPlan, ...]
+    fidelity: float
+
+    @property
+    def rate(self) -> float:
+        """Pairs per second that the slowest link allows; waiting for each other makes the true rate lower."""
+        return min(link.rate for link in self.links)
+
+    @property
+    def quotas(self) -> tuple[int, ...]:
+        """The memories needed at both ends of each link: one, and one more a round."""
+        return tuple(1 + link.rounds for link in self.links)
+
+
+def plan(
+    connection: str,
+    attempt: int,
+    qcaps: Sequence[QCap],
+    need: int | None,
+    minimum_fidelity: float,
+    minimum_rate: float = 0.0,
+    swap_order: SwapOrder = midpoint,
+    physics: Physics | None = None,
+    outer: str | None = None,
+    basis: Basis | None = None,
+) -> Plan:
+    """Return the RuleSets that meet both bounds with the fewest raw pairs, and what they promise.
+
+    Parameters
+    ----------
+    connection : str
+    attempt : int
+    qcaps : sequence of QCap
+        Of all nodes from Initiator to Responder.
+    need : int or None
+        Pairs to deliver; None is endless.
+    minimum_fidelity, minimum_rate : float
+    swap_order : callable
+    physics : Physics, optional
+        What swaps and purification do; perfect gates if not given.
+    outer : str, optional
+        The connection to hand the pairs over to, instead of delivering them.
+    basis : {"X", "Y", "Z"}, optional
+        In which the ends measure what they deliver.
+
+    Raises
+    ------
+    Infeasible
+        If no plan meets both bounds.
+    ValueError
+        If the swap tree is not over the links of the path.
+    """
+    physics = physics or Physics()
+    path = [qcap.node for qcap in qcaps]
+    tree = swap_order(path)
+    if tree.links != tuple(pairwise(path)):
+        raise ValueError(f"swap_order must return a tree over the links of the path {path}, not over {tree.links}")
+    links = choose(qcaps, minimum_fidelity, minimum_rate, physics)
+    stack = compose(connection, attempt, tree, [link.rounds for link in links], need, outer, basis)
+    return Plan(stack, links, end_to_end(links, quality(qcaps, physics, min(link.rate for link in links))))

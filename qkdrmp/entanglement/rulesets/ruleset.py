@@ -1,0 +1,116 @@
+"""RuleSets: what every node on the path of a connection does with its pairs, as models that read and write JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Annotated, Self
+
+from pydantic import (
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from qkdrmp.config.sections import sentences
+from qkdrmp.entanglement.rulesets.language import Part, Promote, Purify, Res, Rule, Swap, doubles
+from qkdrmp.errors import QKDRMPError
+
+
+class RuleSetError(QKDRMPError, ValueError):
+    """RuleSets, or the JSON that describes them, cannot be used."""
+
+
+class Stage(Part):
+    """The rules for pairs that have come as far as this stage; fresh pairs of a link are in stage 0."""
+
+    number: Annotated[int, Field(alias="stage", ge=0)]
+    rules: Annotated[tuple[Rule, ...], Field(strict=False)]
+
+
+RuleSet = Annotated[tuple[Stage, ...], Field(strict=False)]
+"""All stages of one node."""
+
+
+class RuleSetStack(Part):
+    """The RuleSets of a connection, by node.
+
+    Parameters
+    ----------
+    connection : str
+    attempt : int
+        From 1; a retry of a setup is a new attempt.
+    path : tuple of str
+        Nodes from Initiator to Responder.
+    need : int or None
+        Pairs to deliver; None is endless, 0 a null setup.
+    rulesets : mapping
+        RuleSets by node; nodes that have popped theirs are absent.
+    """
+
+    connection: str
+    attempt: Annotated[int, Field(ge=1)]
+    path: Annotated[tuple[str, ...], Field(strict=False)]
+    need: Annotated[int, Field(ge=0)] | None
+    rulesets: dict[str, RuleSet]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if problems := [*self._problems_of_path(), *self._problems()]:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _problems_of_path(self) -> Iterator[str]:
+        if len(self.path) < 2 or doubles(self.path):
+            yield f"path = {list(self.path)} must be a list of at least two different nodes"
+
+    def _problems(self) -> Iterator[str]:
+        for node, ruleset in self.rulesets.items():
+            if node not in self.path:
+                yield f"rulesets: the node '{node}' is not on the path {', '.join(self.path)}"
+            for before, after in pairwise(stage.number for stage in ruleset):
+                if before >= after:
+                    yield f"rulesets.{node}: stage {after} comes after stage {before}, but stages must rise"
+            for stage in ruleset:
+                for number, rule in enumerate(stage.rules, start=1):
+                    place = f"rulesets.{node}, stage {stage.number}, rule {number}"
+                    problems = (*rule.problems(), *self._problems_of_rule(node, stage, rule))
+                    yield from (f"{place}: {problem}" for problem in problems)
+
+    def _problems_of_rule(self, node: str, stage: Stage, rule: Rule) -> Iterator[str]:
+        others = [name for name in self.path if name != node]
+        for condition in rule.conditions:
+            if isinstance(condition, Res) and condition.partner not in others:
+                yield f"res.partner = '{condition.partner}' must be another node of the path ({', '.join(others)})"
+        for action in rule.actions:
+            if isinstance(action, Swap | Purify | Promote) and action.to <= stage.number:
+                yield f"{action.key()}.to = {action.to} must be a stage after {stage.number}"
+
+    def popped(self, node: str) -> tuple[RuleSet, RuleSetStack]:
+        """Return the RuleSet of a node, and the stack without it."""
+        left = {name: ruleset for name, ruleset in self.rulesets.items() if name != node}
+        return self.rulesets[node], self.model_copy(update={"rulesets": left})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the stack that a JSON text describes.
+
+        Raises
+        ------
+        RuleSetError
+            With one sentence a line for everything that is wrong.
+        """
+        try:
+            data = json.loads(text)
+            if not isinstance(data, dict):
+                raise RuleSetError(f"RuleSets must be a JSON object, not {text!r:.40}")
+            return cls.model_validate(data)
+        except json.JSONDecodeError as error:
+            raise RuleSetError(f"RuleSets must be JSON: {error}") from None
+        except ValidationError as error:
+            raise RuleSetError("\n".join(sentences(error, cls))) from None
+
+    def to_json(self) -> str:
+        """Return the stack as JSON."""
+        return json.dumps(self.model_dump(mode="json", by_alias=True))

@@ -1,0 +1,1 @@
+"""RuleSets being executed."""

@@ -1,0 +1,202 @@
+"""Rules at work: what a rule of a RuleSet waits for at its node, and what it then does there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qkdrmp.entanglement.messages import SwapResult
+from qkdrmp.entanglement.quantum.pairs import Qubit, discard, join
+from qkdrmp.entanglement.rulesets.language import (
+    OPERATORS,
+    Action,
+    Condition,
+    Count,
+    Deliver,
+    Fidelity,
+    Free,
+    Handover,
+    Promote,
+    Purify,
+    Recv,
+    Res,
+    Rule,
+    SetTimer,
+    Swap,
+    Terminate,
+    Timer,
+)
+from qkdrmp.entanglement.rulesets.ruleset import RuleSet
+from qkdrmp.entanglement.runtime.pair_buffer import Bin
+from qkdrmp.entanglement.runtime.session import Owner, Session, Workbench
+from qkdrmp.kernel.units import to_ticks
+
+Taken = Sequence[Qubit]
+Places = Mapping[str, tuple[int, Bin]]
+"""For each name of a pair, its position among the pairs taken, and where it is taken from."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingRule:
+    """A rule made ready for one node.
+
+    Parameters
+    ----------
+    needs : list of (Bin, int)
+        How many pairs it takes from where.
+    conditions : list of callable
+        What else must hold.
+    actions : list of callable
+        Each is called with the pairs taken.
+    """
+
+    needs: list[tuple[Bin, int]]
+    conditions: list[Callable[[], bool]]
+    actions: list[Callable[[Taken], None]]
+
+    def holds(self) -> bool:
+        """Return whether all its conditions hold."""
+        for bin_, n in self.needs:
+            # Rules are looked through all the time, and mostly for a pair that is not there.
+            if bin_.next not in bin_.pairs or not (n == 1 or bin_.has(n)):
+                return False
+        return not self.conditions or all(condition() for condition in self.conditions)
+
+    def run(self) -> None:
+        """Take the pairs it needs and do what it says."""
+        taken = [bin_.take() for bin_, n in self.needs for _ in range(n)]
+        for action in self.actions:
+            action(taken)
+
+
+def at_work(owner: Owner, bench: Workbench, ruleset: RuleSet) -> Session:
+    """Return a session with a RuleSet at work.
+
+    Parameters
+    ----------
+    owner : Owner
+        The connection it works for.
+    bench : Workbench
+        What its node has.
+    ruleset : RuleSet
+    """
+    session = Session(owner, bench)
+    session.rules += [_prepared(session, rule, stage.number) for stage in ruleset for rule in stage.rules]
+    return session
+
+
+def _prepared(session: Session, rule: Rule, stage: int) -> WorkingRule:
+    needs: list[tuple[Bin, int]] = []
+    places: dict[str, tuple[int, Bin]] = {}
+    for condition in rule.conditions:
+        if isinstance(condition, Res):
+            bin_ = session.bin(condition.partner, stage)
+            bin_.used = True
+            needs.append((bin_, condition.n))
+            places |= {name: (len(places) + i, bin_) for i, name in enumerate(condition.names)}
+    others = [condition for condition in rule.conditions if not isinstance(condition, Res)]
+    conditions = [_condition(session, condition, places) for condition in others]
+    return WorkingRule(needs, conditions, [ACTIONS[type(action)](session, action, places) for action in rule.actions])
+
+
+def _condition(session: Session, condition: Condition, places: Places) -> Callable[[], bool]:
+    if isinstance(condition, Count):
+        compare, name, value = OPERATORS[condition.op], condition.name, condition.value
+        return lambda: compare(session.counters[name], value)
+    if isinstance(condition, Timer):
+        return lambda: condition.name in session.rung
+    if isinstance(condition, Recv):
+        return lambda: condition.kind in session.heard
+    assert isinstance(condition, Fidelity)
+    compare, least, bin_ = OPERATORS[condition.op], condition.value, places[condition.pair][1]
+    return lambda: compare(session.believed(bin_.pairs[bin_.next]), least)
+
+
+# Actions: each function returns what is to be called with the pairs taken.
+
+
+class _Swap:
+    """A swap: one object with slots, as it is by far the most frequent action and thousands of them take turns."""
+
+    __slots__ = ("_a", "_b", "_env", "_i", "_j", "_key", "_name", "_send", "_session", "_stage", "_swaps", "_to")
+
+    def __init__(self, session: Session, action: Swap, places: Places) -> None:
+        (self._i, left), (self._j, right) = places[action.left], places[action.right]
+        self._a, self._b = left.partner, right.partner
+        self._stage, self._to = left.stage, action.to
+        self._session = session
+        self._env, self._name = session.bench.env, session.bench.name
+        self._send, self._key = session.bench.transport.send, session.owner.key
+        self._swaps = 0
+
+    def __call__(self, taken: Taken) -> None:
+        first, second = taken[self._i], taken[self._j]
+        werner = join(first, second, self._env.now)
+        a, b, key, name, stage, to = self._a, self._b, self._key, self._name, self._stage, self._to
+        number = self._swaps
+        self._swaps = number + 1
+        self._send(a, SwapResult(key, name, stage, first.number, b, to, number, werner))
+        self._send(b, SwapResult(key, name, stage, second.number, a, to, number, werner))
+        self._session.progress += 1
+        first.share.release()
+        second.share.release()
+
+
+def _purify(session: Session, action: Purify, places: Places) -> Callable[[Taken], None]:
+    (i, bin_), (j, _) = places[action.keep], places[action.sacrifice]
+    return lambda taken: session.purify(bin_, taken[i], taken[j], action.protocol, action.to)
+
+
+def _deliver(session: Session, action: Deliver, places: Places) -> Callable[[Taken], None]:
+    i = places[action.pair][0]
+
+    def run(taken: Taken) -> None:
+        session.counters["delivered"] += 1
+        session.progress += 1
+        session.owner.deliver(taken[i], action.basis)
+        taken[i].share.release()
+
+    return run
+
+
+def _handover(session: Session, action: Handover, places: Places) -> Callable[[Taken], None]:
+    i, bin_ = places[action.pair]
+
+    def run(taken: Taken) -> None:
+        session.progress += 1
+        session.owner.hand_over(bin_.partner, taken[i])
+
+    return run
+
+
+def _promote(session: Session, action: Promote, places: Places) -> Callable[[Taken], None]:
+    i, bin_ = places[action.pair]
+    after = session.bin(bin_.partner, action.to)
+    return lambda taken: session.put(after, taken[i].number, taken[i])
+
+
+def _free(session: Session, action: Free, places: Places) -> Callable[[Taken], None]:
+    i = places[action.pair][0]
+    return lambda taken: discard(taken[i])
+
+
+def _settimer(session: Session, action: SetTimer, places: Places) -> Callable[[Taken], None]:
+    ticks = to_ticks(action.seconds)
+    return lambda taken: session.start_timer(action.name, ticks)
+
+
+def _terminate(session: Session, action: Terminate, places: Places) -> Callable[[Taken], None]:
+    return lambda taken: session.owner.complete()
+
+
+ACTIONS: dict[type[Action], Callable[[Session, Any, Places], Callable[[Taken], None]]] = {
+    Swap: _Swap,
+    Purify: _purify,
+    Deliver: _deliver,
+    Handover: _handover,
+    Promote: _promote,
+    Free: _free,
+    SetTimer: _settimer,
+    Terminate: _terminate,
+}

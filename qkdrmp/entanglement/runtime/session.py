@@ -1,0 +1,236 @@
+"""Sessions: a RuleSet at work at one node, with the pairs of its connection there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, Protocol
+
+import numpy as np
+
+from qkdrmp.entanglement.messages import PurifyResult, SwapResult
+from qkdrmp.entanglement.quantum.bell_diagonal import Basis
+from qkdrmp.entanglement.quantum.pairs import Device, Qubit, believed_after, discard, purify
+from qkdrmp.entanglement.runtime.pair_buffer import Bin
+from qkdrmp.kernel.environment import Environment
+from qkdrmp.network.transport import Timer, Transport
+
+
+class Owner(Protocol):
+    """What a session needs of the connection it works for."""
+
+    @property
+    def key(self) -> str:
+        """What the attempt it works for is called."""
+
+    def deliver(self, qubit: Qubit, basis: Basis | None) -> None:
+        """Give a pair to the application."""
+
+    def hand_over(self, partner: str, qubit: Qubit) -> None:
+        """Give a pair to the connection around this one."""
+
+    def complete(self) -> None:
+        """End the connection, which has all it needs."""
+
+
+class Runnable(Protocol):
+    """A rule at work (see `working_rule`)."""
+
+    def holds(self) -> bool:
+        """Return whether all its conditions hold."""
+
+    def run(self) -> None:
+        """Take the pairs it needs and do what it says."""
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """What all sessions of a node work with."""
+
+    env: Environment
+    name: str
+    device: Device
+    transport: Transport
+    random: np.random.Generator
+
+
+@dataclass(slots=True)
+class Round:
+    """One end's view of a round of purification: the pair that is kept, and the two bits as they come."""
+
+    qubit: Qubit | None = None
+    to: int = 0
+    mine: int | None = None
+    theirs: int | None = None
+
+
+class Session:
+    """A RuleSet at work (see `working_rule.at_work`).
+
+    After every change the rules are looked through from the first one on, so an earlier rule comes before a later one.
+
+    Parameters
+    ----------
+    owner : Owner
+    bench : Workbench
+
+    Attributes
+    ----------
+    rules : list of Runnable
+        In the order of the RuleSet.
+    progress : int
+        Pairs swapped, delivered or handed over here.
+    counters : Counter
+        What `count` conditions look at, such as ``delivered``.
+    rung, heard : set of str
+        Timers that have run out, kinds of message that have come.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_bins",
+        "_rounds",
+        "_timers",
+        "_working",
+        "bench",
+        "counters",
+        "heard",
+        "owner",
+        "progress",
+        "rules",
+        "rung",
+    )
+
+    def __init__(self, owner: Owner, bench: Workbench) -> None:
+        self.owner = owner
+        self.bench = bench
+        self.progress = 0
+        self.counters: Counter[str] = Counter()
+        self.rung: set[str] = set()
+        self.heard: set[str] = set()
+        self._bins: dict[tuple[str, int], Bin] = {}
+        self._rounds: dict[tuple[str, int, int], Round] = {}
+        self._begun: Counter[tuple[str, int]] = Counter()
+        self._timers: dict[str, Timer] = {}
+        self._working = False
+        self.rules: list[Runnable] = []
+
+    # What happens to it
+
+    def source(self, partner: str) -> Callable[[int, Qubit], None]:
+        """Return where the pairs of the link to `partner` arrive, with their numbers."""
+        return partial(self.arrive, self.bin(partner, 0))
+
+    def arrive(self, bin_: Bin, number: int, qubit: Qubit) -> None:
+        """Take in a pair."""
+        self.put(bin_, number, qubit)
+        if bin_.used:
+            self.work()
+
+    def take_swap(self, message: SwapResult) -> None:
+        """Note that a pair now has another partner, as soon as it is here."""
+        bin_ = self.bin(message.source, message.stage)
+        qubit = bin_.pairs.pop(message.number, None)
+        if qubit is None:
+            bin_.results[message.number] = message
+            return
+        qubit.werner = message.werner
+        self.arrive(self.bin(message.partner, message.to), message.new_number, qubit)
+
+    def take_bit(self, message: PurifyResult) -> None:
+        """Compare the partner's bit with one's own, as soon as both are there."""
+        place = (message.source, message.stage, message.number)
+        self._rounds.setdefault(place, Round()).theirs = message.bit
+        self._compare(place)
+        self.work()
+
+    def hear(self, kind: str) -> None:
+        """Note that a message of a kind has come, for rules that wait for it."""
+        self.heard.add(kind)
+        self.work()
+
+    def start_timer(self, name: str, ticks: int) -> None:
+        """Let a timer run out in `ticks`."""
+
+        def ring() -> None:
+            self.rung.add(name)
+            self.work()
+
+        self.rung.discard(name)
+        self._timers.setdefault(name, Timer(self.bench.env, ring)).start(ticks)
+
+    def stop(self) -> None:
+        """Stop at once and free every pair."""
+        self.rules = []
+        kept = [qubit for bin_ in self._bins.values() for qubit in bin_.pairs.values()]
+        kept += [round_.qubit for round_ in self._rounds.values() if round_.qubit is not None]
+        self._bins.clear()
+        self._rounds.clear()
+        for timer in self._timers.values():
+            timer.cancel()
+        for qubit in kept:
+            discard(qubit)
+
+    def work(self) -> None:
+        """Run rules until none of them is ready."""
+        if self._working:  # a rule that is running has caused this; the loop below goes on after it
+            return
+        self._working = True
+        index = 0
+        while index < len(self.rules):
+            rule = self.rules[index]
+            index += 1
+            if rule.holds():
+                rule.run()
+                index = 0
+        self._working = False
+
+    # Pairs
+
+    def bin(self, partner: str, stage: int) -> Bin:
+        """Return the bin of the pairs with `partner` in `stage`."""
+        found = self._bins.get((partner, stage))
+        if found is None:
+            found = self._bins[partner, stage] = Bin(partner, stage)
+        return found
+
+    def put(self, bin_: Bin, number: int, qubit: Qubit) -> None:
+        """Put a pair into a bin under its number there; what the partner has said of it already happens now."""
+        qubit.number = number
+        bin_.pairs[number] = qubit
+        if bin_.results and number in bin_.results:
+            self.take_swap(bin_.results.pop(number))
+
+    def believed(self, qubit: Qubit) -> float:
+        """Return the fidelity a pair is believed to have now."""
+        qubit.settle(self.bench.env.now)
+        return (1 + 3 * qubit.werner) / 4
+
+    def purify(self, bin_: Bin, keep: Qubit, sacrifice: Qubit, protocol: Literal["bbpssw", "dejmps"], to: int) -> None:
+        """Do this end's part of a round: the pair to be kept waits until both bits are known."""
+        bench = self.bench
+        bit = purify(keep, sacrifice, bench.env.now, protocol, bench.random)
+        keep.werner = believed_after(keep, sacrifice, protocol, bench.device)
+        number = self._begun[bin_.partner, bin_.stage]
+        self._begun[bin_.partner, bin_.stage] += 1
+        place = (bin_.partner, bin_.stage, number)
+        round_ = self._rounds.setdefault(place, Round())
+        round_.qubit, round_.to, round_.mine = keep, to, bit
+        bench.transport.send(bin_.partner, PurifyResult(self.owner.key, bench.name, bin_.stage, number, bit))
+        sacrifice.share.release()
+        self._compare(place)
+
+    def _compare(self, place: tuple[str, int, int]) -> None:
+        round_ = self._rounds[place]
+        if round_.qubit is None or round_.theirs is None:
+            return
+        del self._rounds[place]
+        partner, _, number = place
+        after = self.bin(partner, round_.to)
+        if round_.mine == round_.theirs:
+            self.put(after, number, round_.qubit)
+        else:
+            after.leave_out(number)
+            discard(round_.qubit)

@@ -1,0 +1,1 @@
+"""Demand: who asks for keys, how many, and when."""

@@ -1,0 +1,88 @@
+"""What a demand can see and do of a network, and the kinds of value its parameters have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import numpy as np
+import simpy
+from pydantic import Field
+
+from qkdrmp.errors import QKDRMPError, did_you_mean
+from qkdrmp.kernel.environment import Environment
+from qkdrmp.kernel.randomness import Streams
+from qkdrmp.kernel.units import TICKS_PER_SECOND, to_ticks
+from qkdrmp.network.routing import leads_to
+from qkdrmp.qkd.layers.application import QKDApp
+
+PositiveInt = Annotated[int, Field(strict=True, ge=1)]
+PositiveFloat = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(strict=True, ge=0, le=TICKS_PER_SECOND)]
+Pair = tuple[str, str]
+
+
+class Workload:
+    """What a demand can see and do.
+
+    Parameters
+    ----------
+    env : Environment
+    apps : mapping of str to QKDApp
+        The users' applications, by name.
+    streams : Streams
+        The random streams of the run.
+
+    Attributes
+    ----------
+    env : Environment
+    users : list of str
+    """
+
+    def __init__(self, env: Environment, apps: Mapping[str, QKDApp], streams: Streams) -> None:
+        self.env = env
+        self.users = list(apps)
+        self._apps = apps
+        self._streams = streams
+
+    def reachable(self, user: str) -> list[str]:
+        """Return the users to whom `user` has a route."""
+        routes = self._apps[user].routes
+        return [peer for peer in self.users if peer != user and leads_to(routes[user, peer], peer)]
+
+    def ask(
+        self,
+        src: str,
+        dst: str,
+        keys: int,
+        key_bits: int,
+        priority: int = 0,
+        deadline_s: float | None = None,
+        patience_s: float | None = None,
+    ) -> simpy.Event:
+        """Ask for keys now; the event fires when the request has ended (it may have fired already).
+
+        Raises
+        ------
+        QKDRMPError
+            If there is no such user, or if one would ask himself.
+        """
+        for user in (src, dst):
+            if user not in self._apps:
+                raise QKDRMPError(f"there is no user '{user}'{did_you_mean(user, self.users)} to ask or to be asked")
+        if src == dst:
+            raise QKDRMPError(f"user '{src}' cannot ask himself for keys")
+        deadline = None if deadline_s is None else to_ticks(deadline_s)
+        patience = None if patience_s is None else to_ticks(patience_s)
+        return self._apps[src].ask(dst, keys, key_bits, priority, deadline, patience).ended
+
+    def random(self, name: str) -> np.random.Generator:
+        """Return the random stream called `name` of this run's demand."""
+        return self._streams.stream(f"demand {name}")
+
+
+def check_pair(src: str, dst: str, where: str = "") -> None:
+    """Raise `ValueError` if somebody would ask himself for keys."""
+    if src == dst:
+        raise ValueError(f"{where}src and dst are both '{src}', but nobody asks himself for keys")

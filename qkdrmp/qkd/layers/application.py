@@ -1,0 +1,148 @@
+"""QKDApp, the application layer of a user: asks for keys, receives requests, ends up with the keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from qkdrmp.network.layer import Protocol
+from qkdrmp.network.node import Node
+from qkdrmp.qkd.layers.reservation import Reservation
+from qkdrmp.qkd.layers.routing import QKDRouting
+from qkdrmp.qkd.messages import Acknowledge, Ciphertext, Done
+from qkdrmp.qkd.request import Entry, KeyRequest, Ledger, Reason
+
+
+class QKDApp(Protocol):
+    """One user.
+
+    Parameters
+    ----------
+    node : Node
+    routing : QKDRouting
+    ledger : Ledger
+        Where the course of requests is noted.
+    routes : mapping of (str, str) to tuple of str or None
+        The route from every user to every other.
+    concurrent : int or None
+        How many requests the user may have at once, as sender or receiver; None: any number.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        routing: QKDRouting,
+        ledger: Ledger,
+        routes: Mapping[tuple[str, str], tuple[str, ...] | None],
+        concurrent: int | None,
+    ) -> None:
+        self.node = node
+        self.routing = routing
+        self.ledger = ledger
+        self.routes = routes
+        self.concurrent = concurrent
+        self._active: set[int] = set()
+        self._ciphertexts: dict[int, dict[str, int]] = {}
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the user has as many requests as he may have."""
+        return self.concurrent is not None and len(self._active) >= self.concurrent
+
+    def ask(
+        self,
+        dst: str,
+        keys: int,
+        key_bits: int,
+        priority: int = 0,
+        deadline: int | None = None,
+        patience: int | None = None,
+    ) -> Entry:
+        """Ask for `keys` keys of `key_bits` bits to share with `dst`, now.
+
+        Parameters
+        ----------
+        deadline : int, optional
+            Tick by which every repeater must have served the request.
+        patience : int, optional
+            Ticks from now within which every repeater must have served it.
+        """
+        now = self.node.env.now
+        src = self.node.name
+        limits = [limit for limit in (deadline, None if patience is None else now + patience) if limit is not None]
+        request = KeyRequest(
+            id=len(self.ledger.entries) + 1,
+            src=src,
+            dst=dst,
+            route=self.routes[src, dst] or (),
+            keys=keys,
+            key_bits=key_bits,
+            priority=priority,
+            start=now,
+            deadline=deadline,
+            expires=min(limits, default=None),
+        )
+        entry = self.ledger.open(request)
+        if self.is_busy:
+            self.ledger.reject(request, Reason.USER_BUSY, src)
+        elif not request.route:
+            self.ledger.reject(request, Reason.NO_ROUTE, src)
+        else:
+            self._active.add(request.id)
+            self.routing.originate(request)
+        return entry
+
+    def receive(self, reservation: Reservation) -> bool:
+        """Take part in a request of another user; False if there are too many."""
+        if self.is_busy:
+            return False
+        self._active.add(reservation.request.id)
+        self._ciphertexts[reservation.request.id] = {}
+        return True
+
+    def ciphertext(self, reservation: Reservation, message: Ciphertext) -> None:
+        """Keep a repeater's ciphertext and acknowledge it."""
+        assert reservation.up is not None
+        self._ciphertexts[message.request_id][message.sender] = message.bits
+        reservation.up.channel.send(Acknowledge(message.request_id, message.sender))
+        self.progress(reservation)
+
+    def progress(self, reservation: Reservation) -> None:
+        """End the request if this user has all he needs for the keys."""
+        if reservation.up is None:
+            self._progress_as_sender(reservation)
+        else:
+            self._progress_as_receiver(reservation)
+
+    def _progress_as_sender(self, reservation: Reservation) -> None:
+        direct = len(reservation.request.route) == 2
+        if reservation.down_key is not None and (reservation.done or direct):
+            self._leave(reservation)
+            self.ledger.deliver(reservation.request, reservation.down_key)
+
+    def _progress_as_receiver(self, reservation: Reservation) -> None:
+        request = reservation.request
+        ciphertexts = self._ciphertexts[request.id]
+        repeaters = len(request.route) - 2
+        if reservation.up_key is None or len(ciphertexts) < repeaters:
+            return
+        key = reservation.up_key
+        for bits in ciphertexts.values():
+            key ^= bits
+        self.ledger.receiver_has(request, key)
+        if repeaters and reservation.up is not None:
+            reservation.up.channel.send(Done(request.id))
+        self._leave(reservation)
+
+    def _leave(self, reservation: Reservation) -> None:
+        self.routing.forget(reservation)
+        self.forget(reservation.request)
+
+    def forget(self, request: KeyRequest) -> None:
+        """Drop a request that is over."""
+        self._active.discard(request.id)
+        self._ciphertexts.pop(request.id, None)
+
+    def rejected(self, request: KeyRequest, reason: Reason, by: str) -> None:
+        """Learn that one's own request was rejected."""
+        self.forget(request)
+        self.ledger.reject(request, reason, by)

@@ -1,0 +1,140 @@
+"""QKDRouting: carries messages along the path of a request and keeps what the node knows of each request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol as Interface
+
+from qkdrmp.network.layer import Protocol, on
+from qkdrmp.network.node import Node
+from qkdrmp.qkd.layers.reservation import Neighbour, Reservation
+from qkdrmp.qkd.messages import Acknowledge, Ciphertext, Confirm, Done, Reject, Request
+from qkdrmp.qkd.request import KeyRequest, Reason
+
+
+class ResourceLayer(Interface):
+    """What the layer above has to offer."""
+
+    def admissible(self, reservation: Reservation) -> bool:
+        """Check a request on its way out; True if it is to travel on."""
+
+    def ciphertext(self, reservation: Reservation, message: Ciphertext) -> None:
+        """Take a ciphertext for this node's user."""
+
+    def progress(self, reservation: Reservation) -> None:
+        """Go on with a request as far as its keys allow."""
+
+
+class QKDRouting(Protocol):
+    """The routing layer of one node.
+
+    Attributes
+    ----------
+    reservations : dict of int to Reservation
+        The requests the node takes part in, by number.
+    over : set of int
+        Those it took part in and that are over. What still comes for them is dropped, and counted in `late`.
+    relayed : int
+        Requests that were delivered with this node's help: their DONE has passed.
+    """
+
+    resource: ResourceLayer
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.neighbours: dict[str, Neighbour] = {}
+        self.reservations: dict[int, Reservation] = {}
+        self.over: set[int] = set()
+        self.late = 0
+        self.relayed = 0
+
+    def connect(self, neighbours: Iterable[Neighbour]) -> None:
+        """Learn the node's neighbours."""
+        self.neighbours = {neighbour.name: neighbour for neighbour in neighbours}
+
+    def find(self, request_id: int) -> Reservation | None:
+        """Return what is known of a request; None, and counted, if it is unknown or over."""
+        reservation = self.reservations.get(request_id)
+        if reservation is None:
+            self.late += 1
+        return reservation
+
+    def forget(self, reservation: Reservation) -> None:
+        """Drop all that is known of a request that is over."""
+        del self.reservations[reservation.request.id]
+        self.over.add(reservation.request.id)
+        for neighbour in (reservation.up, reservation.down):
+            if neighbour is not None:
+                neighbour.link.leave(reservation.request.id)
+
+    def knows(self, reservation: Reservation) -> bool:
+        """Return whether a request is still going on here."""
+        return reservation.request.id in self.reservations
+
+    def originate(self, request: KeyRequest) -> None:
+        """Start a request of this node's user."""
+        self._enter(request, path=())
+
+    @on(Request)
+    def request(self, message: Request) -> None:
+        """Take a REQUEST that is on its way."""
+        request = message.key_request
+        if request.id in self.over:
+            self.late += 1
+        elif len(message.path) + 1 == len(request.route) and request.dst != self.node.name:
+            # Perhaps its own: by some rules of routing a request comes back to its sender.
+            self.over.add(request.id)
+            self.neighbours[message.path[-1]].channel.send(Reject(request.id, Reason.REFUSED, self.node.name))
+        elif request.id in self.reservations:
+            self.late += 1
+        else:
+            self._enter(request, message.path)
+
+    def _enter(self, request: KeyRequest, path: tuple[str, ...]) -> None:
+        here = len(path)
+        route = request.route
+        up = self.neighbours[path[-1]] if path else None
+        down = self.neighbours[route[here + 1]] if here + 1 < len(route) else None
+        reservation = Reservation(request, up, down)
+        self.reservations[request.id] = reservation
+        if self.resource.admissible(reservation) and down is not None:
+            down.channel.send(Request(request, (*path, self.node.name)))
+
+    @on(Confirm)
+    def confirm(self, message: Confirm) -> None:
+        """Pass a CONFIRM on; the receiver needs nothing more of it."""
+        reservation = self.find(message.request_id)
+        if reservation is not None and reservation.down is not None:
+            reservation.down.channel.send(message)
+
+    @on(Ciphertext)
+    def ciphertext(self, message: Ciphertext) -> None:
+        """Pass a CIPHERTEXT on, or up if this is the receiver."""
+        reservation = self.find(message.request_id)
+        if reservation is None:
+            return
+        if reservation.down is not None:
+            reservation.down.channel.send(message)
+        else:
+            self.resource.ciphertext(reservation, message)
+
+    @on(Acknowledge)
+    def acknowledge(self, message: Acknowledge) -> None:
+        """Pass an ACKNOWLEDGE on to the repeater it is for."""
+        reservation = self.find(message.request_id)
+        if reservation is not None and reservation.up is not None and message.to != self.node.name:
+            reservation.up.channel.send(message)
+
+    @on(Done)
+    def done(self, message: Done) -> None:
+        """Pass a DONE on and forget the request, or tell the sender."""
+        reservation = self.find(message.request_id)
+        if reservation is None:
+            return
+        if reservation.up is not None:
+            self.forget(reservation)
+            self.relayed += 1
+            reservation.up.channel.send(message)
+        else:
+            reservation.done = True
+            self.resource.progress(reservation)

@@ -1,0 +1,237 @@
+"""A QKD network made ready to run: nodes with their stacks, links with their devices and streams, and the demand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from qkdrmp.kernel.environment import Environment
+from qkdrmp.kernel.randomness import Streams
+from qkdrmp.kernel.units import delay_ticks
+from qkdrmp.key_rates.model import Fibre
+from qkdrmp.network.channel import Channel, Hop, ImpairedChannel
+from qkdrmp.network.impairment import Impairment
+from qkdrmp.network.node import Node
+from qkdrmp.network.routing import Route, end_node_routes, repeater_routes
+from qkdrmp.network.topology import Link, NodeKind
+from qkdrmp.qkd.demand.workload import Workload
+from qkdrmp.qkd.keys.key_bits import KeyBits
+from qkdrmp.qkd.keys.key_stream import KeyStream
+from qkdrmp.qkd.keys.quantum_link import QuantumLink, Supply
+from qkdrmp.qkd.layers.application import QKDApp
+from qkdrmp.qkd.layers.generation import KeyGeneration
+from qkdrmp.qkd.layers.queue import RequestQueue
+from qkdrmp.qkd.layers.reservation import Neighbour
+from qkdrmp.qkd.layers.resource import QKDRMP
+from qkdrmp.qkd.layers.routing import QKDRouting
+from qkdrmp.qkd.layers.unclaimed_resource import HeadOfCopyRMP
+from qkdrmp.qkd.messages import VOCABULARY
+from qkdrmp.qkd.request import Ledger
+from qkdrmp.qkd.settings import QKDSettings
+
+TAKES_PART = (NodeKind.END, NodeKind.REPEATER)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The protocols of one node, from top to bottom."""
+
+    node: Node
+    app: QKDApp | None
+    resource: QKDRMP
+    routing: QKDRouting
+    generation: KeyGeneration
+
+
+class QKDNetwork:
+    """A network at tick 0.
+
+    Parameters
+    ----------
+    settings : QKDSettings
+    seed : int
+    trace, histories : bool
+        Whether to note every message, and every change of every pool's level.
+    impairment : Impairment, optional
+        Faults of all classical channels. The protocol has no retransmission: a lost message leaves its request
+        unfinished.
+
+    Attributes
+    ----------
+    env : Environment
+    ledger : Ledger
+    stacks : dict of str to Stack
+    streams : list of KeyStream
+    links : dict of (str, str) to QuantumLink
+    channels : list of Channel
+    hops : list of Hop or None
+    histories : bool
+    """
+
+    def __init__(
+        self,
+        settings: QKDSettings,
+        seed: int,
+        trace: bool = False,
+        histories: bool = False,
+        impairment: Impairment | None = None,
+    ) -> None:
+        self.topology = settings.topology
+        self.settings = settings
+        self.histories = histories
+        self.env = Environment()
+        self.random = Streams(seed)
+        self.ledger = Ledger(self.env)
+        self.hops: list[Hop] | None = [] if trace else None
+        self.channels: list[Channel] = []
+        self.streams: list[KeyStream] = []
+        self.links: dict[tuple[str, str], QuantumLink] = {}
+        self._impairment = impairment
+        self._supplies: dict[KeyStream, Supply] = {}
+        self._demand = settings.demand.build()
+        self._rate = settings.key_rate.build()
+        self.routes = routes_of(settings)
+        self.stacks = {name: self._stack(name) for name, node in self.topology.nodes.items() if node.kind in TAKES_PART}
+        self._connect()
+        self._start()
+
+    def _stack(self, name: str) -> Stack:
+        node = Node(self.env, name)
+        routing = QKDRouting(node)
+        generation = KeyGeneration(node, self._supplies)
+        is_user = self.topology.nodes[name].kind is NodeKind.END
+        app = QKDApp(node, routing, self.ledger, self.routes, self._concurrent()) if is_user else None
+        queue = self.settings.queue.here(node=name)
+        layer = HeadOfCopyRMP if self.settings.pools.mirrors == "head" else QKDRMP
+        resource = layer(node, routing, generation, app, RequestQueue(queue.capacity, queue.function()))
+        protocols = [protocol for protocol in (app, resource, routing, generation) if protocol is not None]
+        node.install(protocols, VOCABULARY)
+        return Stack(node, app, resource, routing, generation)
+
+    def _concurrent(self) -> int | None:
+        chosen = self.settings.demand.concurrent
+        default: int | None = getattr(self._demand, "concurrent", None)
+        return default if chosen is None else chosen
+
+    # Links
+
+    def _connect(self) -> None:
+        neighbours: dict[str, list[Neighbour]] = {name: [] for name in self.stacks}
+        for link in self.topology.links:
+            a, b = link.ends
+            if a in self.stacks and b in self.stacks:
+                quantum = self._quantum_link(link)
+                forth, back = (self._stream(quantum, link, *ends) for ends in ((a, b), (b, a)))
+                neighbours[a].append(Neighbour(b, self._channel(link, a, b), quantum, back, forth))
+                neighbours[b].append(Neighbour(a, self._channel(link, b, a), quantum, forth, back))
+        for name, stack in self.stacks.items():
+            for layer in (stack.routing, stack.generation, stack.resource):
+                layer.connect(neighbours[name])
+
+    def _delay(self, link: Link) -> int:
+        return delay_ticks(link.classical_length_km, self.settings.channels.here(link=link.ends).signal_speed_m_per_s)
+
+    def _channel(self, link: Link, source: str, target: str) -> Channel:
+        kind = Channel if self._impairment is None else ImpairedChannel
+        channel = kind(self.env, source, target, self._delay(link), self.stacks[target].node.inbox, self.hops)
+        if isinstance(channel, ImpairedChannel) and self._impairment is not None:
+            channel.impairment = self._impairment
+            channel.random = self.random.stream(f"channel {source}>{target}")
+        self.channels.append(channel)
+        return channel
+
+    def _quantum_link(self, link: Link) -> QuantumLink:
+        section = self.settings.key_rate.here(link=link.ends)
+        quantum = QuantumLink(
+            self.env,
+            Fibre(link.length_km, link.loss_db, self._delay(link)),
+            self._rate if section is self.settings.key_rate else section.build(),
+            self.random.stream(f"key rate {link}"),
+            KeyBits(self.random.stream(f"access keys {link}")),
+            section.per_direction,
+        )
+        self.links[link.ends] = quantum
+        return quantum
+
+    def _stream(self, quantum: QuantumLink, link: Link, upstream: str, downstream: str) -> KeyStream | None:
+        if not has_pools(self.settings, link):
+            return None
+        chosen = self.settings.stream(upstream, downstream)
+        stream = KeyStream(
+            self.env,
+            (upstream, downstream),
+            chosen.thresholds,
+            chosen.key_bits,
+            chosen.replenish,
+            chosen.refill_lead_delays,
+            KeyBits(self.random.stream(f"keys {upstream}>{downstream}")),
+        )
+        self.streams.append(stream)
+        self._supplies[stream] = Supply(stream, quantum, quantum.generator(upstream), chosen.block_keys)
+        return stream
+
+    # Start and demand
+
+    def _start(self) -> None:
+        for stream in self.streams:
+            if self.histories:
+                for pool in (stream.upstream, stream.downstream):
+                    pool.history = [(0, int(pool.level))]
+            stream.downstream.review()
+            if self.settings.pools.mirrors == "head":
+                stream.upstream.review()
+            if self._supplies[stream].continuous:
+                self._supplies[stream].start()
+        apps = {name: stack.app for name, stack in self.stacks.items() if stack.app is not None}
+        workload = Workload(self.env, apps, self.random)
+        for model, sources in self._sources().items():
+            made = model.processes(workload, sources) if hasattr(model, "processes") else [model(workload, sources)]
+            for process in made:
+                self.env.process(process)
+
+    def _sources(self) -> dict[Any, list[str]]:
+        """Return the demand models, each with the users it acts for."""
+        section = self.settings.demand
+        groups: dict[Any, list[str]] = {}
+        for user in self.topology.ends:
+            local = section.here(node=user)
+            groups.setdefault(self._demand if local is section else local.build(), []).append(user)
+        return groups
+
+    # Observation
+
+    @property
+    def messages(self) -> int:
+        """Messages sent so far, each hop counted."""
+        return sum(channel.sent for channel in self.channels)
+
+    def reset_statistics(self) -> None:
+        """Forget what was observed so far of pools and nodes (end of the warm-up)."""
+        now = self.env.now
+        for stream in self.streams:
+            for pool in (stream.upstream, stream.downstream):
+                pool.reset_statistics(now)
+        for stack in self.stacks.values():
+            stack.resource.reset_statistics(now)
+
+
+def has_pools(settings: QKDSettings, link: Link) -> bool:
+    """Return whether the two ends of a link keep keys in pools."""
+    between_repeaters = all(settings.topology.nodes[end].kind is NodeKind.REPEATER for end in link.ends)
+    return between_repeaters or settings.access.here(link=link.ends).mode == "pool"
+
+
+_repeater_routes = lru_cache(maxsize=16)(repeater_routes)
+_end_node_routes = lru_cache(maxsize=16)(end_node_routes)
+
+
+def routes_of(settings: QKDSettings) -> dict[tuple[str, str], Route | None]:
+    """Return the route that each user's requests take to each other user."""
+    topology = settings.topology
+    routes: dict[tuple[str, str], Route | None] = {}
+    for source in topology.ends:
+        through = settings.routing.here(node=source).through_end_nodes
+        table = (_end_node_routes if through else _repeater_routes)(topology)
+        routes |= {(source, peer): table[source, peer] for peer in topology.ends if peer != source}
+    return routes

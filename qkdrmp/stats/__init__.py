@@ -1,0 +1,1 @@
+"""Statistics of replications: intervals, comparisons, and when to stop."""

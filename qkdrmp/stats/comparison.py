@@ -1,0 +1,143 @@
+"""Paired differences: how one design does beside another, replication by replication."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from qkdrmp.errors import QKDRMPError, did_you_mean
+from qkdrmp.stats.estimators import CONFIDENCE, figures_of, half_width, has_succeeded
+
+PAIRED_BY = ["replication", "seed"]
+OF_BASELINE = " of the baseline"
+
+COMPARISON_COLUMNS: dict[str, str] = {
+    "baseline": "value of the compared field that the others are compared with",
+    "figure": "name of the figure; all that follows is in its unit unless it says otherwise",
+    "pairs": "replications in which both have the figure, with the same seed",
+    "baseline_mean": "mean of the figure at the baseline, over these",
+    "mean": "mean of the figure at the value of this row, over these",
+    "difference": "mean difference, this value's minus the baseline's",
+    "low": "lower end of the difference's confidence interval; empty for fewer than two pairs",
+    "high": "upper end",
+    "relative": "difference as a share of the size of the baseline's mean; empty if that is 0",
+    "variance_ratio": "variance that the difference of independent runs would have over the variance of the paired "
+    "one: above 1, common random numbers have helped",
+}
+
+
+def compare(
+    runs: pd.DataFrame,
+    field: str,
+    baseline: Any = None,
+    figures: Iterable[str] | None = None,
+    confidence: float = CONFIDENCE,
+) -> pd.DataFrame:
+    """Compare the values of one swept field with a baseline, by paired differences.
+
+    Replication r has the same random numbers in every cell of a sweep, so the difference of two designs is taken
+    replication by replication, and its interval is the paired t interval (A. M. Law, Simulation Modeling and Analysis,
+    5th ed., 2015, sections 10.2 and 11.2). Each interval holds by itself: of many, some will miss (for k of them to
+    hold together, with at least 95 %, ask for a confidence of 1 - 0.05 / k each).
+
+    Parameters
+    ----------
+    runs : pandas.DataFrame
+        One row a run, as `sweep` returns it. Failed runs are left out, and cells may have different numbers of
+        replications: a pair is what both have.
+    field : str
+        The swept field whose values are compared.
+    baseline : object, optional
+        The value that the others are compared with; by default the first in the table. A missing value (None in the
+        scenario) is asked for as ``float("nan")``.
+    figures : iterable of str, optional
+        What is compared; by default all figures that differ at all.
+    confidence : float
+        Of the intervals.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each cell of the other swept fields, each value but the baseline, and each figure: the other
+        fields, `field`, and `COMPARISON_COLUMNS`.
+
+    Raises
+    ------
+    QKDRMPError
+        If the field, the baseline or a figure is not in the table, a cell has a replication twice, or there is no
+        pair at all.
+    """
+    swept = _swept(runs, field)
+    cell = [name for name in swept if name != field]
+    is_baseline = _is_baseline(runs, field, baseline)
+    names = _checked_figures(runs, swept, figures)
+    known = runs.assign(**{name: runs[name].where(has_succeeded(runs)) for name in names})
+    paired_by = [*cell, *(name for name in PAIRED_BY if name in runs)]
+    if runs.duplicated([*paired_by, field]).any():
+        raise QKDRMPError(f"the runs have the same replication twice in a cell of {', '.join(swept)}")
+    pairs = known[~is_baseline].merge(
+        known.loc[is_baseline, [*paired_by, *names]], "left", paired_by, suffixes=("", OF_BASELINE)
+    )
+    value = runs.loc[is_baseline, field].iloc[0]
+    rows = [
+        (*where, value, name, *_compared(group[name], group[name + OF_BASELINE], confidence))
+        for where, group in pairs.groupby([*cell, field], sort=False, dropna=False)
+        for name in names
+    ]
+    if not any(row[-len(COMPARISON_COLUMNS) + 2] for row in rows):
+        raise QKDRMPError(f"no replication has {field} = {value} and another value, with all other fields the same")
+    table = pd.DataFrame(rows, columns=[*cell, field, *COMPARISON_COLUMNS])
+    if figures is not None:
+        return table
+    differs = (table["difference"].fillna(0) != 0) | (table["low"] < table["high"])
+    return table[table["figure"].isin(table["figure"][differs])].reset_index(drop=True)
+
+
+def _compared(values: pd.Series[float], baseline: pd.Series[float], confidence: float) -> tuple[float, ...]:
+    """Return what `COMPARISON_COLUMNS` says of one figure in two cells, from `pairs` on."""
+    both = np.column_stack([values, baseline]).astype(float)
+    both = both[~np.isnan(both).any(axis=1)]
+    nothing = float("nan")
+    if not len(both):
+        return (0, *[nothing] * 7)
+    mean, reference = both.mean(axis=0)
+    differences = both[:, 0] - both[:, 1]
+    difference, half = differences.mean(), half_width(differences, confidence)
+    relative, ratio = difference / abs(reference) if reference else nothing, nothing
+    if len(both) > 1 and both.var(axis=0).any():
+        independent, paired = both.var(axis=0, ddof=1).sum(), differences.var(ddof=1)
+        ratio = independent / paired if paired else float("inf")
+    return len(both), reference, mean, difference, difference - half, difference + half, relative, ratio
+
+
+def _swept(runs: pd.DataFrame, field: str) -> list[str]:
+    if "replication" not in runs:
+        raise QKDRMPError("the runs have no column replication: give what sweep returns")
+    swept = [str(name) for name in runs.columns[: runs.columns.get_loc("replication")]]
+    if field not in swept:
+        known = ", ".join(swept)
+        raise QKDRMPError(f"the runs have no swept field '{field}'{did_you_mean(field, swept)}, but {known}")
+    return swept
+
+
+def _is_baseline(runs: pd.DataFrame, field: str, baseline: Any) -> pd.Series[bool]:
+    values = runs[field].unique()
+    if len(values) < 2:
+        raise QKDRMPError(f"{field} has fewer than two values in the runs: there is nothing to compare")
+    chosen = values[0] if baseline is None else baseline
+    found = runs[field].isna() if pd.isna(chosen) else runs[field] == chosen
+    if not found.any():
+        raise QKDRMPError(f"{field} = {baseline!r} is not in the runs, which have {', '.join(map(str, values))}")
+    return found
+
+
+def _checked_figures(runs: pd.DataFrame, swept: Sequence[str], figures: Iterable[str] | None) -> list[str]:
+    known = figures_of(runs, swept)
+    names = known if figures is None else list(dict.fromkeys(figures))
+    for name in names:
+        if name not in known:
+            raise QKDRMPError(f"the runs have no figure '{name}'{did_you_mean(name, known)}")
+    return names

@@ -1,0 +1,1 @@
+"""Sweeps: many runs, planned, carried out on any executor, kept, and gathered into tables."""

@@ -1,0 +1,156 @@
+"""An experiment: a sweep with everything that is known of it, and the folder it is kept in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from qkdrmp.errors import QKDRMPError
+from qkdrmp.scenario import Scenario
+from qkdrmp.scenario_file import is_writable, load_scenario, save_scenario
+from qkdrmp.stats.estimators import summarise
+from qkdrmp.sweeps.fingerprint import versions
+from qkdrmp.sweeps.plan import Plan
+from qkdrmp.sweeps.store import Store
+
+STORE, SCENARIO, PROVENANCE = "runs.sqlite", "scenario.json", "provenance.json"
+IN_PYTHON = "qkdrmp.sweep(scenario, ...), in Python"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A sweep that was carried out.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What was swept.
+    swept : list of str
+        The columns of `runs` that tell the cells apart; ``duration_s`` is one of them.
+    seed : int
+        Of the sweep.
+    runs : pandas.DataFrame
+        One row a run, as `sweep` returns it: the swept columns, ``replication``, ``seed``, ``failed`` (of a failed
+        run all figures are empty), and the figures of the family.
+    failures : pandas.DataFrame
+        One row a failed run: the swept columns, ``replication``, ``seed``, ``error`` (one line), ``traceback``.
+    timings : pandas.DataFrame
+        One row a simulation, with its longest duration: the swept columns, ``replication``, ``seed``, and ``wall_s``,
+        the time that it took, s.
+    command : str
+        The command, or the Python call, that runs it again.
+    versions : dict of str to str
+        Of Python, qkdrmp, and the packages that a result may depend on.
+    folder : Path or None
+        Where it is kept.
+    """
+
+    scenario: Scenario
+    swept: list[str]
+    seed: int
+    runs: pd.DataFrame = field(repr=False)
+    failures: pd.DataFrame = field(repr=False)
+    timings: pd.DataFrame = field(repr=False)
+    command: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    folder: Path | None = None
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The tables that go into its folder, by name: summary is that of `summarise`."""
+        made = {"runs": self.runs, "timings": self.timings, "summary": summarise(self.runs, self.swept)}
+        return made | ({"failures": self.failures} if len(self.failures) else {})
+
+    def save(self, folder: Path) -> None:
+        """Write the tables and what made them into a folder.
+
+        The scenario is written with all it needs, so that it can be run again from there; functions and objects of
+        the user's own are only named.
+        """
+        (folder / "failures.csv").unlink(missing_ok=True)
+        for name, table in self.tables.items():
+            table.to_csv(folder / f"{name}.csv", index=False)
+        save_scenario(self.scenario, folder / SCENARIO)
+        known = {"command": self.command, "seed": self.seed, "swept": self.swept, "versions": self.versions}
+        (folder / PROVENANCE).write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+
+
+def gather(
+    plan: Plan, store: Store, counts: Sequence[int], folder: Path | None = None, command: str = ""
+) -> Experiment:
+    """Return what a store has of a plan, with so many replications of each cell; write it into the folder, if any."""
+    runs: list[dict[str, Any]] = []
+    failures: list[dict[str, Any]] = []
+    timings: list[dict[str, Any]] = []
+    for cell, replication in plan.simulations(counts):
+        seed = plan.seed_of(replication)
+        simulation, run = cell.simulation(seed), {"replication": replication, "seed": seed}
+        for duration_s in cell.durations_s:
+            place = {**cell.labels(plan.swept, duration_s), **run}
+            if (figures := store.runs.get((simulation, duration_s))) is not None:
+                runs.append({**place, "failed": False, **figures})
+            elif failure := store.failures.get((simulation, duration_s)):
+                runs.append({**place, "failed": True})
+                failures.append({**place, "error": failure.error, "traceback": failure.traceback})
+        if simulation in store.timings:
+            timings.append({**cell.labels(plan.swept), **run, "wall_s": store.timings[simulation]})
+    columns = [*plan.swept, "replication", "seed"]
+    scenario = plan.scenario.replace({"sweep": plan.settings()})
+    again = f"qkdrmp sweep {folder / SCENARIO} --seed {plan.seed}" if folder and is_writable(scenario) else IN_PYTHON
+    found = Experiment(
+        scenario,
+        plan.swept,
+        plan.seed,
+        pd.DataFrame(runs) if runs else pd.DataFrame(columns=[*columns, "failed"]),
+        pd.DataFrame(failures, columns=[*columns, "error", "traceback"]),
+        pd.DataFrame(timings, columns=[*columns, "wall_s"]),
+        command or again,
+        versions(),
+        folder,
+    )
+    if folder is not None:
+        found.save(folder)
+    return found
+
+
+def load_experiment(folder: str | Path, scenario: Scenario | None = None) -> Experiment:
+    """Return the experiment that a sweep has left in a folder.
+
+    Parameters
+    ----------
+    folder : path
+    scenario : Scenario, optional
+        The scenario, if it has functions or objects of one's own, which no file can hold.
+
+    Raises
+    ------
+    QKDRMPError
+        If the folder is not that of a sweep.
+    """
+    folder = Path(folder)
+    try:
+        known = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+        swept, seed, command, made_with = (known[name] for name in ("swept", "seed", "command", "versions"))
+        tables = [pd.read_csv(folder / f"{name}.csv") for name in ("runs", "timings")]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        what = getattr(error, "strerror", None) or error
+        raise QKDRMPError(f"{folder}: is not the folder of a finished sweep ({PROVENANCE}, runs.csv: {what})") from None
+    failed = folder / "failures.csv"
+    columns = [*swept, "replication", "seed", "error", "traceback"]
+    failures = pd.read_csv(failed) if failed.is_file() else pd.DataFrame(columns=columns)
+    return Experiment(
+        scenario or load_scenario(folder / SCENARIO),
+        swept,
+        seed,
+        tables[0],
+        failures,
+        tables[1],
+        command,
+        made_with,
+        folder,
+    )

@@ -1,0 +1,231 @@
+"""Warm-up: how much of the beginning of a run to leave out, found from a few runs of the scenario itself."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from qkdrmp.errors import QKDRMPError
+from qkdrmp.kernel.randomness import replication_seed
+from qkdrmp.scenario import Scenario
+from qkdrmp.simulation import Results, RunWarning, run_once
+from qkdrmp.stats.estimators import BATCH, LEAST_BATCHES, mser5
+
+LEAST_BINS = BATCH * LEAST_BATCHES
+TIME = "time_s"
+
+Numbers: TypeAlias = NDArray[np.float64]
+Measure: TypeAlias = Callable[[Results, Numbers], Numbers]
+"""What a run shows in each interval between edges in s; nan where it shows nothing."""
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """What was found about the warm-up of a scenario.
+
+    Attributes
+    ----------
+    scenario : str
+        Name of the scenario.
+    duration_s, present_s : float
+        Its duration, and the warm-up it has at present.
+    replications : int
+    suggested_s : float
+        The longest of the truncations, s.
+    too_short : bool
+        Whether a quantity had not settled in the first half of the run; the suggestion is then that half, or too few
+        intervals had a value.
+    quantities : pandas.DataFrame
+        One row a quantity: ``quantity``, its ``truncation_s`` (what comes before belongs to its warm-up),
+        ``too_short``, and the ``verdict`` in words.
+    series : pandas.DataFrame
+        One row an interval: ``time_s``, its middle, and each quantity, the mean over the replications.
+    """
+
+    scenario: str
+    duration_s: float
+    present_s: float
+    replications: int
+    suggested_s: float
+    too_short: bool
+    quantities: pd.DataFrame
+    series: pd.DataFrame
+
+    def sentences(self) -> list[str]:
+        """Return what was found, for people."""
+        return [self._suggestion(), *(f"{row.quantity}: {row.verdict}" for row in self.quantities.itertuples())]
+
+    def _suggestion(self) -> str:
+        runs = f"{self.replications} runs of {self.duration_s:g} s"
+        if self.too_short:
+            return f"{self.scenario}: {runs} are too short to tell a warm-up: make duration_s longer"
+        enough = "is enough" if self.present_s >= self.suggested_s else "is too little"
+        return (
+            f"{self.scenario}: warmup_s = {self.suggested_s:.3g} or more is suggested by {runs}; "
+            f"the {self.present_s:g} s that it has {enough}"
+        )
+
+
+def suggest_warmup(scenario: Scenario, seed: int = 1, replications: int = 5, bins: int = 200) -> WarmUp:
+    """Find how long the warm-up of a scenario should be.
+
+    The scenario is run without a warm-up, its duration is cut into equal intervals, and what the runs show in each is
+    averaged over the replications (Welch's method). To each such series the rule MSER-5 is applied (see
+    `statistics.mser5`); the longest truncation is the suggestion. It is a multiple of five intervals.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    seed : int
+        Of the experiment: the replications have the seeds that they would have in a sweep.
+    replications : int
+        Number of runs (>= 1).
+    bins : int
+        Number of intervals (>= 50).
+
+    Returns
+    -------
+    WarmUp
+        For QKD about the level of the key pools (share of the capacity, mean over time and pools), the requests under
+        way (mean over time), those delivered per second, and their mean wait; for entanglement about the active
+        connections (mean over time) and the pairs delivered per second. What never has a value is left out.
+
+    Raises
+    ------
+    QKDRMPError
+        If there are too few bins or replications.
+
+    Warns
+    -----
+    RunWarning
+        If the runs are too short to tell.
+    """
+    for name, number, least in (("bins", bins, LEAST_BINS), ("replications", replications, 1)):
+        if number < least:
+            raise QKDRMPError(f"{name} = {number} must be at least {least} to find a warm-up")
+    family, cold = FAMILIES[scenario.kind], scenario.replace({"warmup_s": 0.0})
+    edges = np.linspace(0, scenario.duration_s, bins + 1)
+    runs = (run_once(cold, replication_seed(seed, number), family.record) for number in range(replications))
+    shown = [pd.DataFrame({name: measure(run, edges) for name, measure in family.measures.items()}) for run in runs]
+    mean = pd.concat(shown).groupby(level=0).mean().dropna(axis=1, how="all")
+    quantities = pd.DataFrame([_judged(mean[name], edges) for name in mean])
+    mean.insert(0, TIME, (edges[:-1] + edges[1:]) / 2)
+    truncation_s, too_short = quantities["truncation_s"].max(), bool(quantities["too_short"].any())
+    times = scenario.duration_s, scenario.warmup_s
+    found = WarmUp(scenario.name, *times, replications, float(truncation_s), too_short, quantities, mean)
+    if found.too_short:
+        warnings.warn(found.sentences()[0], RunWarning, stacklevel=2)
+    return found
+
+
+def _judged(series: pd.Series[float], edges: Numbers) -> dict[str, object]:
+    """Return the row about one quantity; intervals in which it has no value are passed over."""
+    known = series.dropna()
+    cut = mser5(known)
+    truncation_s = float(edges[known.index[cut.observations]]) if cut.observations else 0.0
+    if len(known) < LEAST_BINS:
+        verdict = f"has a value in only {len(known)} of {len(series)} intervals, and {LEAST_BINS} are needed"
+    elif cut.too_short:
+        verdict = f"had not settled in the first half, after {truncation_s:.3g} s"
+    else:
+        verdict = f"settled after {truncation_s:.3g} s" if truncation_s else "settled from the beginning"
+    return {
+        "quantity": series.name,
+        "truncation_s": truncation_s,
+        "too_short": cut.too_short,
+        "verdict": verdict,
+    }
+
+
+# What the runs show
+
+
+def _mean_of_steps(times: ArrayLike, jumps: ArrayLike, edges: Numbers) -> Numbers:
+    """Return the mean in each interval of a quantity that is 0 at first and jumps by `jumps` at `times`."""
+    at, by = np.asarray(times, dtype=float), np.asarray(jumps, dtype=float)
+    order = np.argsort(at, kind="stable")
+    before = np.searchsorted(at[order], edges, side="right")
+    # The integral up to t is the sum of jump * (t - time) over the jumps before t.
+    height, moment = (np.concatenate([[0.0], np.cumsum(part[order])])[before] for part in (by, by * at))
+    means: Numbers = np.diff(height * edges - moment) / np.diff(edges)
+    return means
+
+
+def _number_under_way(begin: pd.Series[float], end: pd.Series[float], edges: Numbers) -> Numbers:
+    """Return the mean number, in each interval, of what lasts from `begin` to `end` (nan: never)."""
+    begin, end = begin.dropna(), end[begin.notna()].dropna()
+    return _mean_of_steps([*begin, *end], [1] * len(begin) + [-1] * len(end), edges)
+
+
+def _rate(times: pd.Series[float], edges: Numbers) -> Numbers:
+    """Return how many of the times lie in each interval, per second."""
+    rates: Numbers = np.histogram(times, edges)[0] / np.diff(edges)
+    return rates
+
+
+def _pool_level(run: Results, edges: Numbers) -> Numbers:
+    levels = run.tables.get("levels")
+    if levels is None or run.pools.empty:
+        return np.full(len(edges) - 1, np.nan)
+    levels = levels[levels["end"] == "downstream"]
+    jumps = levels.groupby("stream")["level"].diff().fillna(levels["level"])
+    shares = jumps / levels["stream"].map(run.pools.set_index("stream")["capacity"])
+    return _mean_of_steps(levels["time_s"], shares / len(run.pools), edges)
+
+
+def _requests_under_way(run: Results, edges: Numbers) -> Numbers:
+    return _number_under_way(run.requests["start_s"], run.requests["end_s"], edges)
+
+
+def _deliveries(run: Results) -> pd.DataFrame:
+    return run.requests[run.requests["state"] == "delivered"]
+
+
+def _request_rate(run: Results, edges: Numbers) -> Numbers:
+    return _rate(_deliveries(run)["end_s"], edges)
+
+
+def _wait_mean(run: Results, edges: Numbers) -> Numbers:
+    delivered = _deliveries(run)
+    sums, counts = (np.histogram(delivered["end_s"], edges, weights=by)[0] for by in (delivered["wait_s"], None))
+    means: Numbers = np.divide(sums, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+    return means
+
+
+def _connections_active(run: Results, edges: Numbers) -> Numbers:
+    return _number_under_way(run.connections["active_s"], run.connections["done_s"], edges)
+
+
+def _pair_rate(run: Results, edges: Numbers) -> Numbers:
+    return _rate(run.pairs["time_s"], edges)
+
+
+@dataclass(frozen=True)
+class Family:
+    """What to record of the runs of a protocol family, and what to look at."""
+
+    record: tuple[str, ...]
+    measures: Mapping[str, Measure]
+
+
+FAMILIES: Mapping[str, Family] = {
+    "qkd": Family(
+        ("levels",),
+        {
+            "pool_level_mean": _pool_level,
+            "requests_under_way": _requests_under_way,
+            "request_rate_hz": _request_rate,
+            "wait_mean_s": _wait_mean,
+        },
+    ),
+    "entanglement": Family(
+        ("pairs",),
+        {"connections_active": _connections_active, "pair_rate_hz": _pair_rate},
+    ),
+}

@@ -1,0 +1,548 @@
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+from pandas.testing import assert_frame_equal
+
+from qkdrmp import compare, load_scenario, simulate, summarise, sweep
+from qkdrmp.cli import main
+from qkdrmp.entanglement import tables as entanglement_tables
+from qkdrmp.qkd import tables
+
+QUICK = """
+topology = "line"
+duration_s = 0.3
+description = "quick"
+[pools]
+capacity = 8
+replenish = "threshold"
+interrupt = 1
+[access]
+mode = "pool"
+[key_rate]
+model = "constant"
+rate_bps = 20000
+[demand]
+model = "poisson"
+rate_per_s = 30
+key_length_bits = 32
+[sweep]
+replications = 2
+[sweep.over]
+"pools.capacity" = [4, 8]
+duration_s = [0.2, 0.3]
+"""
+# A pool of 8 keys is interrupted at 1, but after two requests for 3 it has 2: too few, and too many to be refilled.
+STUCK = QUICK.replace("rate_per_s = 30", "rate_per_s = 60\nkey_num = 3")
+CHAIN = """
+kind = "entanglement"
+topology = "chain"
+duration_s = 0.03
+[demand]
+model = "listed"
+connections = [{ src = "Alice", dst = "Bob", pairs = 100, minimum_fidelity = 0.8, memories = 8 }]
+[sweep]
+replications = 2
+[sweep.over]
+"memories.t2_s" = [0.1, 1.0]
+"""
+KEPT = {"runs.sqlite", "runs.csv", "timings.csv", "summary.csv", "scenario.json", "topology.json", "provenance.json"}
+FILES = KEPT | {"throughput.png", "wait.png", "load.png"}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "quick.toml").write_text(QUICK)
+    (tmp_path / "stuck.toml").write_text(STUCK)
+    return tmp_path
+
+
+def qkdrmp(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def succeeded(result: Result) -> str:
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    return result.output
+
+
+def refused(result: Result) -> str:
+    """Return what a failed command says: sentences for people."""
+    assert result.exit_code == 2, result.output
+    assert isinstance(result.exception, SystemExit)
+    assert "Traceback" not in result.output
+    assert result.stderr
+    return result.stderr
+
+
+# list and help
+
+
+def test_the_list_names_and_describes_everything_bundled() -> None:
+    lines = succeeded(qkdrmp("list")).splitlines()
+    commands = "(qkdrmp run, sweep or ladder NAME):"
+    assert lines[0] == f"Scenarios of key requests {commands}"
+    entangled = lines.index(f"Scenarios of entanglement connections {commands}")
+    assert any(line.startswith("  beijing ") for line in lines[:entangled])
+    assert any(
+        line.startswith("  chain  ") for line in lines[entangled : lines.index("Topologies (qkdrmp topology NAME):")]
+    )
+    assert "  line              Alice - R - Bob with key pools on both links, for learning" in lines
+    assert "  line              3 nodes (2 end, 1 repeater)" in lines
+    assert all(len(line) <= 110 for line in lines)
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in main.commands)])
+def test_every_command_has_help(command: list[str]) -> None:
+    assert "Usage:" in succeeded(qkdrmp(*command, "--help"))
+
+
+def test_the_version() -> None:
+    assert re.search(r"version \d+\.\d+", succeeded(qkdrmp("--version")))
+
+
+# topology
+
+
+def test_a_topology_is_described() -> None:
+    assert succeeded(qkdrmp("topology", "line")).startswith("line: 3 nodes (2 end, 1 repeater)\nlinks: 2, 20.000 km")
+
+
+@pytest.mark.parametrize(("name", "start"), [("net.png", b"\x89PNG"), ("net.pdf", b"%PDF"), ("net", b"\x89PNG")])
+def test_a_topology_is_drawn(folder: Path, name: str, start: bytes) -> None:
+    assert succeeded(qkdrmp("topology", "line", "--draw", name)).endswith(f"drawn: {name}\n")
+    assert (folder / name).read_bytes().startswith(start)
+
+
+# run
+
+
+def test_a_run_prints_its_summary_and_writes_its_tables(folder: Path) -> None:
+    output = succeeded(qkdrmp("run", "quick.toml", "--seed", 3))
+    results = simulate(load_scenario("quick.toml"), seed=3)
+    assert output.startswith("quick, seed 3: 0.3 s simulated in ")
+    for name, value in results.summary.items():
+        assert (f"\n  {name} " in output) == (value != 0 or not name.startswith("rejected_"))
+    assert f"requests_delivered    {results.summary['requests_delivered']}\n" in output
+    written = folder / "results" / "quick"
+    assert {path.name for path in written.iterdir()} == {"run_summary.csv", "requests.csv", "nodes.csv", "pools.csv"}
+    assert len(pd.read_csv(written / "requests.csv")) == len(results.requests)
+    assert list(pd.read_csv(written / "run_summary.csv")["figure"]) == list(tables.SUMMARY_COLUMNS)
+    assert output.endswith("written to results/quick: run_summary.csv, requests.csv, nodes.csv, pools.csv\n")
+
+
+def test_a_trace_adds_messages_and_levels(folder: Path) -> None:
+    succeeded(qkdrmp("run", "quick.toml", "--out", "deep/er", "--trace"))
+    results = simulate(load_scenario("quick.toml"), messages=True, levels=True)
+    assert len(pd.read_csv(folder / "deep" / "er" / "messages.csv")) == len(results.messages)
+    assert list(pd.read_csv(folder / "deep" / "er" / "levels.csv").columns) == list(tables.LEVEL_COLUMNS)
+
+
+def test_the_figures_of_a_run_stand_in_columns() -> None:
+    Path("chain.toml").write_text(CHAIN)
+    for name in ("quick.toml", "stuck.toml", "chain.toml"):
+        lines = [line for line in succeeded(qkdrmp("run", name)).splitlines() if line.startswith("  ")]
+        assert len({re.match(r"  \S+ +", line).end() for line in lines}) == 1  # type: ignore[union-attr]
+        assert not any(re.match(r"  rejected_\S+ +0$", line) for line in lines)
+
+
+def test_what_is_not_known_is_a_dash() -> None:
+    Path("idle.toml").write_text(QUICK.replace("rate_per_s = 30", "rate_per_s = 1e-6"))
+    output = succeeded(qkdrmp("run", "idle.toml"))
+    assert re.search(r"  wait_mean_s +-\n", output)
+    assert "nan" not in output
+
+
+def test_a_run_of_connections_draws_their_pairs(folder: Path) -> None:
+    Path("chain.toml").write_text(CHAIN)
+    output = succeeded(qkdrmp("run", "chain.toml"))
+    assert re.search(r"  connections_unfinished +0\n", output)
+    written = {"run_summary", "connections", "attempts", "links", "allocations", "pairs"}
+    files = {*(f"{name}.csv" for name in written), "pairs.png", "fidelity.png"}
+    assert {path.name for path in (folder / "results" / "chain").iterdir()} == files
+    assert output.endswith("allocations.csv, pairs.csv, pairs.png, fidelity.png\n")
+    assert len(pd.read_csv(folder / "results" / "chain" / "run_summary.csv")) == len(
+        entanglement_tables.SUMMARY_COLUMNS
+    )
+    succeeded(qkdrmp("run", "chain.toml", "--trace"))
+    added = {"messages.csv", "milestones.csv"}
+    assert {path.name for path in (folder / "results" / "chain").iterdir()} == files | added
+
+
+def test_a_run_without_pairs_says_why_and_has_no_fidelity_to_draw(folder: Path) -> None:
+    never = CHAIN.replace("minimum_fidelity = 0.8", "minimum_fidelity = 0.99").replace(
+        "[demand]", "[setup]\nretries = 0\n[demand]"
+    )
+    Path("none.toml").write_text(never)
+    assert "rejected_infeasible     1\n" in succeeded(qkdrmp("run", "none.toml"))
+    assert (folder / "results" / "none" / "pairs.png").exists()
+    assert not (folder / "results" / "none" / "fidelity.png").exists()
+
+
+def test_stuck_pools_are_foreseen_and_named() -> None:
+    output = succeeded(qkdrmp("run", "stuck.toml"))
+    assert "foreseen: " in output
+    assert "too few for a request and too many to be refilled: " in output
+    warning = next(line for line in output.splitlines() if line.startswith("warning: "))
+    assert re.search(r"key pools are stuck at the end.*: .*R", warning)
+
+
+# sweep
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """The output and the folder of a sweep of the quick scenario."""
+    folder = tmp_path_factory.mktemp("sweep")
+    (folder / "quick.toml").write_text(QUICK)
+    return succeeded(qkdrmp("sweep", folder / "quick.toml", "--out", folder / "out", "--jobs", 2)), folder / "out"
+
+
+def test_a_sweep_says_what_it_found_in_a_few_lines(swept: tuple[str, Path]) -> None:
+    lines = swept[0].splitlines()
+    assert len(lines) < 10
+    assert lines[0] == "quick: 4 cells x 2 replications = 8 runs, seed 1"
+    assert "after 0.3 s (mean and 95 % interval over replications):" in lines
+    assert any(re.match(r"  pools.capacity = 8 +\d+\.\d ± \d+\.\d requests processed of \d+", line) for line in lines)
+    assert lines[-2].startswith(f"written to {swept[1]}: runs.csv, timings.csv, summary.csv")
+    assert lines[-1] == f"next: qkdrmp report {swept[1]} (a page with all of it), qkdrmp figures {swept[1]} (for print)"
+
+
+def test_a_sweep_writes_what_the_functions_return(swept: tuple[str, Path]) -> None:
+    folder = swept[1]
+    assert {path.name for path in folder.iterdir()} == FILES
+    runs = sweep(load_scenario(folder.parent / "quick.toml"), progress=False)
+    by = ["pools.capacity", "duration_s"]
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "runs.csv"), runs, check_exact=True)
+    expected = summarise(runs, by).reset_index(drop=True)
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "summary.csv"), expected)
+    assert list(pd.read_csv(folder / "timings.csv").columns) == [*by, "replication", "seed", "wall_s"]
+
+
+@pytest.mark.parametrize("name", ["throughput.png", "wait.png", "load.png"])
+def test_a_sweeps_pictures_are_pictures(swept: tuple[str, Path], name: str) -> None:
+    content = (swept[1] / name).read_bytes()
+    assert content.startswith(b"\x89PNG")
+    assert len(content) > 10_000
+
+
+def test_events_are_counted_once(swept: tuple[str, Path]) -> None:
+    runs = pd.read_csv(swept[1] / "runs.csv")
+    events = runs.loc[runs["duration_s"] == 0.3, "events"].sum()
+    assert "8 runs in " in swept[0]
+    assert f"(4 simulations, {events:,} events)" in swept[0]
+
+
+def test_one_replication_has_no_interval(folder: Path) -> None:
+    output = succeeded(qkdrmp("sweep", "quick.toml", "--replications", 1, "--jobs", 1, "--seed", 9))
+    assert "±" not in output
+    assert "nan" not in output
+    assert {path.name for path in (folder / "results" / "quick").iterdir()} == FILES
+
+
+def test_nothing_delivered_is_no_wait() -> None:
+    Path("idle.toml").write_text(QUICK.replace("rate_per_s = 30", "rate_per_s = 1e-6"))
+    output = succeeded(qkdrmp("sweep", "idle.toml", "--jobs", 1))
+    assert "0.0 ± 0.0 requests processed of 0.0\n" in output
+
+
+def test_a_sweep_foresees_stuck_pools_by_cell() -> None:
+    output = succeeded(qkdrmp("sweep", "stuck.toml", "--jobs", 1, "--replications", 1))
+    assert "foreseen with pools.capacity = 8: " in output
+    assert "pools stuck" in output
+
+
+def test_a_sweep_of_connections_says_and_draws_what_matters(folder: Path) -> None:
+    Path("chain.toml").write_text(CHAIN)
+    output = succeeded(qkdrmp("sweep", "chain.toml", "--jobs", 1))
+    found = r"  memories\.t2_s = 0\.1 +pair rate \d+( ± \d+)? per s, fidelity 0\.\d+ ± 0\.\d+, setup 0\.\d+ ms\n"
+    assert re.search(found, output), output
+    written = {path.name for path in (folder / "results" / "chain").iterdir()}
+    assert written == KEPT | {"rate.png", "mean_fidelity.png", "completion.png"}
+    succeeded(qkdrmp("run", "chain.toml"))
+    assert written < {path.name for path in (folder / "results" / "chain").iterdir()}
+
+
+def test_a_sweep_of_policies_compares_them(folder: Path) -> None:
+    text = CHAIN.replace("replications = 2", "replications = 1")
+    Path("policies.toml").write_text(
+        text.replace('"memories.t2_s" = [0.1, 1.0]', '"setup.swap_order" = ["midpoint", "sequential"]')
+    )
+    output = succeeded(qkdrmp("sweep", "policies.toml", "--jobs", 1))
+    assert "±" not in output
+    assert "multiplexing.png\n" in output
+    assert (folder / "results" / "policies" / "multiplexing.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_and_a_sweep_do_not_overwrite_each_other(folder: Path) -> None:
+    succeeded(qkdrmp("sweep", "quick.toml", "--jobs", 1))
+    succeeded(qkdrmp("run", "quick.toml"))
+    written = {path.name for path in (folder / "results" / "quick").iterdir()}
+    assert written == FILES | {"run_summary.csv", "requests.csv", "nodes.csv", "pools.csv"}
+    assert "replications" in pd.read_csv(folder / "results" / "quick" / "summary.csv").columns
+
+
+@pytest.mark.parametrize("name", ["../../up", "/tmp/absolute", "a/b", "..", ""])
+def test_a_name_does_not_lead_elsewhere(folder: Path, name: str) -> None:
+    Path("named.toml").write_text(f'name = "{name}"\n{QUICK}')
+    succeeded(qkdrmp("run", "named.toml"))
+    made = [path for path in (folder / "results").iterdir() if path.is_dir()]
+    assert len(made) == 1
+    assert (made[0] / "run_summary.csv").exists()
+
+
+# Errors
+
+LEFT_OUT = QUICK.replace("[sweep]", "[swep]")
+WRONG: dict[str, tuple[list[str], str]] = {
+    "unknown scenario": (
+        ["run", "lin"],
+        "'lin' is neither a file nor one of the bundled scenarios (did you mean 'line",
+    ),
+    "unknown scenario to sweep": (["sweep", "beijin"], "(did you mean 'beijing'?)"),
+    "unknown topology": (["topology", "lin"], "bundled topologies (did you mean 'line'?)"),
+    "no file": (["run", "no/such.toml"], "'no/such.toml' is neither a file nor"),
+    "broken TOML": (["run", "broken.toml"], "broken.toml: is not valid TOML"),
+    "broken JSON": (["topology", "broken.json"], "broken.json: broken JSON at line 1"),
+    "topology for a scenario": (["run", "net.json"], "net.json: topology is missing"),
+    "scenario for a topology": (["topology", "quick.toml"], "quick.toml: this is none of the formats"),
+    "unknown field": (["sweep", "field.toml"], "unknown field 'swep' (did you mean 'sweep'?)"),
+    "policy": (["run", "policy.toml"], "queue.policy: 'fcsf' must be one of fcfs"),
+    "threshold order": (["run", "order.toml"], "interrupt = 8 must be less than recover = 8"),
+    "unknown node": (["run", "node.toml"], "there is no node 'Alise' (did you mean 'Alice'?)"),
+    "negative length": (["run", "length.toml"], "link A-B: length_km = -1.0 must be greater than 0"),
+    "swept field": (["sweep", "swept.toml"], "unknown field 'pools.capacty' (did you mean 'capacity'?)"),
+    "swept value": (["sweep", "value.toml"], "pools.capacity = -4 must be at least 1"),
+    "no command": (["swep"], "No such command 'swep'"),
+    "no argument": (["run"], "Missing argument 'NAME_OR_FILE'"),
+    "unknown option": (["run", "line", "--sed", "1"], "No such option"),
+    "replications": (["sweep", "line", "--replications", "0"], "0 is not in the range x>=1"),
+    "jobs": (["sweep", "line", "--jobs", "0"], "0 is not in the range x>=1"),
+    "seed": (["run", "line", "--seed", "-1"], "-1 is not in the range x>=0"),
+    "seed is a word": (["run", "line", "--seed", "x"], "'x' is not a valid integer"),
+    "out is a file": (["run", "line", "--out", "quick.toml"], "quick.toml' is a file"),
+    "out is in a file": (["sweep", "line", "--out", "quick.toml/out"], "quick.toml/out: Not a directory"),
+    "out cannot be made": (["run", "line", "--out", "/proc/none"], "/proc/none: No such file or directory"),
+    "picture of no kind": (["topology", "line", "--draw", "a.pgn"], "cannot draw a 'pgn' file (did you mean 'png'?)"),
+    "picture nowhere": (["topology", "line", "--draw", "no/such/a.png"], "no/such/a.png: No such file or directory"),
+    "picture is a folder": (["topology", "line", "--draw", "."], "'.' is a directory"),
+}
+INPUTS = {
+    "broken.toml": 'topology = "line',
+    "broken.json": "{",
+    "field.toml": LEFT_OUT.replace("[sweep.over]", "[swep.over]"),
+    "policy.toml": QUICK + '[queue]\npolicy = "fcsf"',
+    "order.toml": QUICK.replace("interrupt = 1", "interrupt = 8"),
+    "node.toml": QUICK + '[[queue.at]]\nnode = "Alise"\ncapacity = 1',
+    "length.toml": 'topology = "net.json"\nduration_s = 1',
+    "swept.toml": QUICK.replace('"pools.capacity"', '"pools.capacty"'),
+    "value.toml": QUICK.replace("[4, 8]", "[4, -4]"),
+    "net.json": '{"format": "qkdrmp-topology/1", "nodes": [{"name": "A", "kind": "end"}, {"name": "B", "kind": "end"}],'
+    ' "links": [{"ends": ["A", "B"], "length_km": -1}]}',
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_goes_wrong_is_said_in_a_sentence(case: str, folder: Path) -> None:
+    arguments, words = WRONG[case]
+    for name, text in INPUTS.items():
+        (folder / name).write_text(text)
+    assert words in re.sub(r"\s+", " ", refused(qkdrmp(*arguments)))
+
+
+def test_every_error_has_a_line_of_its_own(folder: Path) -> None:
+    (folder / "many.toml").write_text('topology = "lin"\nduration_s = -1\n[pools]\ncapacity = 0\n')
+    lines = refused(qkdrmp("run", "many.toml")).splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("error: many.toml: ") for line in lines)
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the administrator may write anywhere")
+def test_a_folder_that_must_not_be_written(folder: Path) -> None:
+    (folder / "closed").mkdir(mode=0o500)
+    assert "closed/out: Permission denied" in refused(qkdrmp("run", "line", "--out", "closed/out"))
+
+
+# In a process of its own
+
+COMMAND = [sys.executable, "-m", "qkdrmp"]
+
+
+def test_the_module_is_the_command() -> None:
+    done = subprocess.run([*COMMAND, "topology", "line"], capture_output=True, text=True, check=True)
+    assert done.stdout == succeeded(qkdrmp("topology", "line"))
+    assert done.stderr == ""
+
+
+def test_a_reader_may_go_away() -> None:
+    with subprocess.Popen([*COMMAND, "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert "Traceback" not in process.stderr.read()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent otherwise")
+def test_ctrl_c_leaves_the_finished_runs(folder: Path) -> None:
+    long = QUICK.replace("duration_s = 0.3\n", "duration_s = 4\n").replace("[0.2, 0.3]", "[2, 4]")
+    (folder / "long.toml").write_text(long.replace("replications = 2", "replications = 2000"))
+    command = [*COMMAND, "sweep", "long.toml", "--out", "out", "--jobs", "2"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("long: 4 cells x 2000 replications")
+        time.sleep(6)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    found = re.search(
+        r"error: the sweep was interrupted after (\d+) of 8000 runs; .*; they are in out/runs.csv", errors
+    )
+    assert found, errors
+    runs = pd.read_csv(folder / "out" / "runs.csv")
+    assert len(runs) == int(found[1]) > 0
+    assert list(runs["events"].isna()) == [False] * len(runs)
+    assert list(runs.groupby(["pools.capacity", "seed"]).size().unique()) == [2]
+    one = runs.iloc[-1]
+    scenario = load_scenario("long.toml").replace({"pools.capacity": int(one["pools.capacity"])})
+    assert simulate(scenario, int(one["seed"])).summary["events"] == one["events"]
+    assert {path.name for path in (folder / "out").iterdir()} == KEPT
+
+
+# What a sweep has left
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("left")
+    (folder / "quick.toml").write_text(QUICK)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        succeeded(qkdrmp("sweep", "quick.toml", "--out", "out", "--seed", 3, "--jobs", 1))
+    return folder / "out"
+
+
+@pytest.fixture
+def left(folder: Path, original: Path) -> str:
+    """What a sweep has left in the folder ``out``."""
+    shutil.copytree(original, folder / "out")
+    return "out"
+
+
+def test_a_sweep_started_again_runs_nothing_and_with_more_replications_only_these(folder: Path, left: str) -> None:
+    first = (folder / "out" / "runs.csv").read_bytes()
+    timings = (folder / "out" / "timings.csv").read_bytes()
+    succeeded(qkdrmp("sweep", "quick.toml", "--out", "out", "--seed", 3))
+    assert (folder / "out" / "runs.csv").read_bytes() == first
+    assert (folder / "out" / "timings.csv").read_bytes() == timings
+    succeeded(qkdrmp("sweep", "quick.toml", "--out", "out", "--seed", 3, "--replications", 3))
+    runs = pd.read_csv(folder / "out" / "runs.csv")
+    assert len(runs) == 12
+    runs[runs["replication"] < 2].to_csv(folder / "old.csv", index=False)
+    assert (folder / "old.csv").read_bytes() == first
+
+
+def test_the_command_is_kept_with_all_that_its_results_depend_on(folder: Path, left: str) -> None:
+    known = json.loads((folder / "out" / "provenance.json").read_text())
+    assert known["command"] == "qkdrmp sweep quick.toml --out out --seed 3"
+    assert known["seed"] == 3
+
+
+def test_a_changed_scenario_is_refused_until_it_is_restarted(folder: Path, left: str) -> None:
+    (folder / "quick.toml").write_text(QUICK.replace("rate_bps = 20000", "rate_bps = 30000"))
+    words = "another scenario (key_rate.rate_bps was 20000.0, is 30000.0)"
+    assert words in refused(qkdrmp("sweep", "quick.toml", "--out", "out"))
+    succeeded(qkdrmp("sweep", "quick.toml", "--out", "out", "--restart"))
+
+
+def test_precision_adds_replications_and_says_if_it_was_not_enough(folder: Path) -> None:
+    output = succeeded(qkdrmp("sweep", "quick.toml", "--precision", 0.001, "--of", "requests_started", "--most", 7))
+    assert "quick: 4 cells x 5 replications = 20 runs" in output
+    assert "warning: quick: the interval of requests_started is wider than 0.001 of the mean in 4 of 4 cells" in output
+    assert len(pd.read_csv(folder / "results" / "quick" / "runs.csv")) == 28
+
+
+def test_failed_runs_are_said_and_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unlucky(*_: object) -> None:
+        raise ZeroDivisionError("gone wrong")
+
+    monkeypatch.setattr(sys.modules["qkdrmp.sweeps.plan"], "start", unlucky)
+    monkeypatch.setattr(sys.modules["qkdrmp.cli.sweeps"], "processes", lambda jobs: ThreadPoolExecutor(2))
+    assert "quick: 8 of 8 runs failed; the one with pools.capacity = 4" in refused(qkdrmp("sweep", "quick.toml"))
+
+
+def test_designs_are_compared(folder: Path, left: str) -> None:
+    output = succeeded(qkdrmp("compare", left, "pools.capacity", "--of", "wait_mean_s", "--baseline", "8"))
+    assert output.endswith("written to out: compare.csv, compare.png\n")
+    table = pd.read_csv(folder / "out" / "compare.csv")
+    runs = pd.read_csv(folder / "out" / "runs.csv")
+    assert_frame_equal(table, compare(runs, "pools.capacity", 8, ["wait_mean_s"]))
+    assert (folder / "out" / "compare.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_warm_up_is_suggested(folder: Path) -> None:
+    output = succeeded(qkdrmp("warmup", "quick.toml", "--replications", 2))
+    assert output.startswith("quick: ")
+    assert output.endswith("written to results/quick: warmup.csv, warmup.png\n")
+    assert len(pd.read_csv(folder / "results" / "quick" / "warmup.csv")) == 200
+
+
+def test_a_report_is_written(folder: Path, left: str) -> None:
+    pytest.importorskip("altair")
+    output = succeeded(qkdrmp("report", left))
+    assert re.fullmatch(r"written: out/report\.html \(\d\.\d MB\); open it in a browser\n", output)
+    assert "qkdrmp sweep quick.toml --out out --seed 3" in (folder / "out" / "report.html").read_text()
+    assert qkdrmp("report", left, "--out", "elsewhere.html").exit_code == 0
+    assert (folder / "elsewhere.html").exists()
+
+
+def test_figures_for_print_are_drawn(folder: Path, left: str) -> None:
+    output = succeeded(qkdrmp("figures", left, "--of", "wait_mean_s", "--width", "page"))
+    kinds = ("pdf", "png", "csv", "txt")
+    assert output == f"written to out/figures: {', '.join(f'wait_mean_s.{kind}' for kind in kinds)}\n"
+    assert (folder / "out" / "figures" / "wait_mean_s.pdf").read_bytes().startswith(b"%PDF")
+    caption = (folder / "out" / "figures" / "wait_mean_s.txt").read_text()
+    assert "Runs: qkdrmp sweep quick.toml --out out --seed 3" in caption
+    assert "Figure: qkdrmp figures out --width page --of wait_mean_s" in caption
+
+
+def test_a_package_that_is_missing_is_named(left: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(("qkdrmp.report", "qkdrmp.sweeps.dask_cluster"))]:
+        monkeypatch.delitem(sys.modules, name)
+    for package, command in (("altair", ["report", left]), ("distributed", ["sweep", "quick.toml", "--cluster", "x"])):
+        monkeypatch.setitem(sys.modules, package, None)
+        assert f"this needs the package {package}: pip install 'qkdrmp[" in refused(qkdrmp(*command))
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["report", "."], ".: is not the folder of a finished sweep"),
+        (["compare", "out", "pools.capcity"], "no swept field 'pools.capcity' (did you mean 'pools.capacity'?)"),
+        (["compare", "out", "pools.capacity", "--baseline", "5"], "pools.capacity = '5' is not in the runs"),
+        (["compare", "out", "pools.capacity", "--of", "wait_means"], "'wait_means'"),
+        (["figures", "out", "--of", "wait_means"], "(did you mean 'wait_mean_s'?)"),
+        (["figures", "out", "--x", "queue.policy"], "queue.policy"),
+        (["figures", "out", "--width", "wide"], "'wide' is not one of 'column', 'page'"),
+        (["sweep", "quick.toml", "--jobs", "2", "--cluster", "x"], "Give --jobs or --cluster, not both."),
+        (["sweep", "quick.toml", "--precision", "-1"], "precision = -1.0 must be a number above 0"),
+    ],
+)
+def test_what_goes_wrong_with_an_experiment_is_a_sentence(command: list[str], words: str, left: str) -> None:
+    result = qkdrmp(*command)
+    assert result.exit_code == 2
+    assert words in result.output

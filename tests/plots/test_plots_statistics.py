@@ -1,0 +1,147 @@
+import math
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgba
+
+from qkdrmp import QKDRMPError, plots
+from qkdrmp.qkd.tables import SUMMARY_COLUMNS
+from qkdrmp.stats.comparison import compare
+from qkdrmp.sweeps.warmup import FAMILIES, WarmUp
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Any:
+    yield
+    plt.close("all")
+
+
+def runs(policies: tuple[str, ...] = ("fcfs",)) -> pd.DataFrame:
+    """Waits of 1 to 5 ms that grow by about 2 ms with the second capacity, and vary around nothing with the third."""
+    noise = {4: [0, 0, 0, 0, 0], 8: [2.0, 2.2, 1.8, 2.1, 1.9], 16: [1.0, -1.2, 0.9, -0.8, 0.1]}
+    rows = [
+        {
+            "queue.policy": policy,
+            "pools.capacity": capacity,
+            "duration_s": 1.0,
+            "replication": number,
+            "seed": number,
+            "failed": False,
+            "wait_mean_s": (1 + number + more) / 1000,
+            "key_rate_bps": 1e4 + 100 * more,
+            "mismatched_keys": more - min(noise[capacity]) if capacity > 4 else 0,
+        }
+        for policy in policies
+        for capacity in noise
+        for number, more in enumerate(noise[capacity])
+    ]
+    return pd.DataFrame(rows)
+
+
+def marks(ax: Any) -> dict[tuple[str, float], Any]:
+    """The marks, by the title of their row and their place."""
+    titles = [tick.get_text() for tick in ax.get_yticklabels()]
+    drawn = [line for line in ax.lines if len(line.get_xdata()) == 1]
+    return {(titles[round(line.get_ydata()[0])], round(float(line.get_xdata()[0]), 6)): line for line in drawn}
+
+
+def test_differences_of_one_figure_stand_in_its_unit_with_their_intervals() -> None:
+    compared = compare(runs(("fcfs", "edf")), "pools.capacity")
+    ax = plots.differences(compared, "wait_mean_s")
+    assert ax.get_xlabel() == "difference in mean waiting time (ms)"
+    assert ax.get_ylabel() == "queue policy"
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["fcfs", "edf"]
+    rows = compared[compared["figure"] == "wait_mean_s"]
+    assert set(marks(ax)) == {
+        (row["queue.policy"], round(1e3 * row["difference"], 6)) for row in rows.to_dict("records")
+    }
+    drawn = [line.get_xdata() for line in ax.lines if line.get_linewidth() == 1.5 and len(line.get_xdata()) == 2]
+    assert np.array(drawn) == pytest.approx(1e3 * rows[["low", "high"]].to_numpy())
+
+
+def test_marks_are_hollow_where_there_may_be_no_difference() -> None:
+    ax = plots.differences(compare(runs(), "pools.capacity"), "wait_mean_s")
+    found = {place: to_rgba(line.get_markerfacecolor()) == to_rgba("white") for (_, place), line in marks(ax).items()}
+    assert found == {2.0: False, 0.0: True}
+    legend = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert legend == ["4 (baseline)", "8", "16"]
+
+
+def test_all_figures_stand_in_percent_of_a_baseline_that_is_not_zero() -> None:
+    ax = plots.differences(
+        compare(runs(), "pools.capacity", figures=["key_rate_bps", "wait_mean_s", "mismatched_keys"])
+    )
+    assert ax.get_xlabel() == "difference (% of the baseline's mean)"
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["delivered key rate", "mean waiting time"]
+    assert ("delivered key rate", 2.0) in marks(ax)
+    assert ("mean waiting time", round(200 / 3, 6)) in marks(ax)
+    assert "5 pairs" in ax.get_title(loc="left")
+
+
+def test_figures_and_cells_share_the_rows() -> None:
+    ax = plots.differences(compare(runs(("fcfs", "edf")), "pools.capacity", figures=["wait_mean_s", "key_rate_bps"]))
+    titles = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert titles == [
+        f"{name}, {policy}" for name in ("mean waiting time", "delivered key rate") for policy in ("fcfs", "edf")
+    ]
+
+
+def test_differences_are_drawn_into_axes_of_ones_own_and_for_single_pairs() -> None:
+    _, mine = plt.subplots()
+    one = runs().query("replication == 0")
+    assert plots.differences(compare(one, "pools.capacity"), "wait_mean_s", mine) is mine
+    assert all(to_rgba(line.get_markerfacecolor()) == to_rgba("white") for line in marks(mine).values())
+
+
+def test_nothing_to_draw_is_an_error() -> None:
+    compared = compare(runs(), "pools.capacity")
+    with pytest.raises(QKDRMPError, match=r"no comparison of the figure 'wait_s' \(did you mean 'wait_mean_s'\?\)"):
+        plots.differences(compared, "wait_s")
+    with pytest.raises(QKDRMPError, match="there is nothing to draw"):
+        plots.differences(compared[compared["figure"] == "mismatched_keys"])
+
+
+def settling(too_short: bool = False) -> WarmUp:
+    time_s = (np.arange(200) + 0.5) / 100
+    series = pd.DataFrame(
+        {"time_s": time_s, "pool_level_mean": 1 - np.exp(-5 * time_s), "wait_mean_s": np.full(200, 0.002)}
+    )
+    series.loc[:20, "wait_mean_s"] = math.nan
+    verdicts = {"truncation_s": [0.5, 0.0], "too_short": [too_short, False], "verdict": ["", ""]}
+    quantities = pd.DataFrame({"quantity": ["pool_level_mean", "wait_mean_s"], **verdicts})
+    return WarmUp("quick", 2.0, 0.0, 3, 0.5, too_short, quantities, series)
+
+
+def test_a_warm_up_has_one_panel_a_quantity_with_its_truncation() -> None:
+    level, wait = plots.warmup(settling())
+    assert level.get_ylabel() == "mean level of key pools (share)"
+    assert wait.get_ylabel() == "mean waiting time (ms)"
+    raw, batched, cut = level.lines
+    assert (len(raw.get_xdata()), len(batched.get_xdata())) == (200, 40)
+    assert batched.get_ydata()[0] == pytest.approx(np.mean(raw.get_ydata()[:5]))
+    assert list(cut.get_xdata()) == [0.5, 0.5]
+    assert level.get_title(loc="left") == "settled after 0.5 s"
+    assert wait.get_title(loc="left") == "settled from the beginning"
+    assert set(np.round(wait.lines[0].get_ydata(), 9)) == {2.0}
+
+
+def test_a_run_that_is_too_short_is_marked() -> None:
+    level, wait = plots.warmup(settling(too_short=True))
+    assert level.get_title(loc="left") == "not settled: too short a run"
+    assert to_rgba(level.lines[-1].get_color()) != to_rgba(wait.lines[-1].get_color())
+
+
+def test_a_warm_up_is_drawn_into_axes_of_ones_own() -> None:
+    _, mine = plt.subplots(1, 3)
+    assert plots.warmup(settling(), list(mine)) == list(mine[:2])
+    with pytest.raises(QKDRMPError, match="2 quantities need as many axes, not 1: pool_level_mean, wait_mean_s"):
+        plots.warmup(settling(), list(mine[:1]))
+
+
+def test_what_is_looked_at_for_a_warm_up_has_a_name() -> None:
+    names = {name for family in FAMILIES.values() for name in family.measures}
+    shown = {name for name in SUMMARY_COLUMNS if name.startswith(("wait", "queue", "pool", "block", "fair"))}
+    assert names | shown <= set(plots.LABELS)
