@@ -41,7 +41,7 @@ from qkdrmp.entanglement.ledger import State
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.settings import EntanglementSettings
 from qkdrmp.kernel.units import to_ticks
-from qkdrmp.network.topology import Link, Node, Topology
+from qkdrmp.topology import Link, Node, Topology
 
 LINK_KM = 20.0
 SLICE_S = 1e-3  # how often a run is looked at, in simulated time

@@ -6,7 +6,6 @@ from types import ModuleType
 from qkdrmp.config.points import latin_hypercube
 from qkdrmp.errors import QKDRMPError, ScenarioError, SweepWarning, TopologyError
 from qkdrmp.network.formats import load_topology, save_topology
-from qkdrmp.network.topology import Link, Node, NodeKind, Topology
 from qkdrmp.scenario import Scenario
 from qkdrmp.scenario_file import load_scenario
 from qkdrmp.simulation import Results, StuckPoolWarning, check, simulate
@@ -16,6 +15,7 @@ from qkdrmp.sweeps.experiment import Experiment, load_experiment
 from qkdrmp.sweeps.store import StoreError
 from qkdrmp.sweeps.sweep import SweepFailed, SweepInterrupted, sweep
 from qkdrmp.sweeps.warmup import suggest_warmup
+from qkdrmp.topology import Link, Node, NodeKind, Topology
 
 __all__ = [
     "Experiment",

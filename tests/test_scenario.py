@@ -10,10 +10,10 @@ import pytest
 import qkdrmp
 from qkdrmp.errors import ScenarioError
 from qkdrmp.key_rates import BB84Sifted, Constant
-from qkdrmp.network.topology import Link, Node, Topology
 from qkdrmp.scenario import QKDScenario, Scenario
 from qkdrmp.scenario_file import load_scenario
 from qkdrmp.simulation import check, simulate
+from qkdrmp.topology import Link, Node, Topology
 
 BASE = 'topology = "line"\nduration_s = 1\n'
 COUNTED = {  # where a whole number is wanted, with the least that is allowed

@@ -10,7 +10,7 @@ from qkdrmp.entanglement.links.negotiation import LAU, Barrier
 from qkdrmp.entanglement.rulesets.link_budget import QCap
 from qkdrmp.entanglement.rulesets.ruleset import RuleSetStack
 from qkdrmp.network.layer import Message
-from qkdrmp.network.transport import Letter, Receipt
+from qkdrmp.network.transport import Ack, Segment
 
 
 class Reason(StrEnum):
@@ -195,4 +195,4 @@ class PurifyResult(Message):
     bit: int
 
 
-VOCABULARY = (CSR, Response, Reject, Teardown, Termination, SwapResult, PurifyResult, LAU, Barrier, Letter, Receipt)
+VOCABULARY = (CSR, Response, Reject, Teardown, Termination, SwapResult, PurifyResult, LAU, Barrier, Segment, Ack)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from qkdrmp.network.routing import Route, routes_to
-from qkdrmp.network.topology import Topology
+from qkdrmp.topology import Topology
 
 
 class Layers:

@@ -28,12 +28,13 @@ from qkdrmp.entanglement.runtime.session import Workbench
 from qkdrmp.entanglement.settings import EntanglementSettings
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.randomness import Streams
+from qkdrmp.kernel.timer import Timer
 from qkdrmp.kernel.units import delay_ticks, to_ticks
-from qkdrmp.network.channel import Channel, Hop, ImpairedChannel
-from qkdrmp.network.node import Node
-from qkdrmp.network.topology import Link as Fibre
-from qkdrmp.network.topology import NodeKind
-from qkdrmp.network.transport import Timer, Transport
+from qkdrmp.network.channel import Channel, ImpairedChannel, Transmission
+from qkdrmp.network.node import NetworkNode
+from qkdrmp.network.transport import Transport
+from qkdrmp.topology import Link as Fibre
+from qkdrmp.topology import NodeKind
 
 TAKES_PART = (NodeKind.END, NodeKind.REPEATER, NodeKind.ROUTER)
 
@@ -42,7 +43,7 @@ TAKES_PART = (NodeKind.END, NodeKind.REPEATER, NodeKind.ROUTER)
 class Stack:
     """The protocols of one node."""
 
-    node: Node
+    node: NetworkNode
     transport: Transport
     sharing: Sharing
     records: Records
@@ -70,7 +71,7 @@ class EntanglementNetwork:
     links : dict of (str, str) to Link
     interfaces : dict of str to dict of str to Interface
         By node and neighbour.
-    hops : list of Hop or None
+    hops : list of Transmission or None
     """
 
     def __init__(self, settings: EntanglementSettings, seed: int, trace: bool = False, pairs: bool = False) -> None:
@@ -80,7 +81,7 @@ class EntanglementNetwork:
         self.random = Streams(seed)
         self.ledger = Ledger(self.env, self.random.stream("measurements"), pairs, trace)
         self.layers = Layers(self.topology, settings.layers.nested)
-        self.hops: list[Hop] | None = [] if trace else None
+        self.hops: list[Transmission] | None = [] if trace else None
         self.links: dict[tuple[str, str], Link[Qubit]] = {}
         self._impairment = settings.faults.build()
         self._channels: dict[tuple[str, str], Channel] = {}
@@ -97,7 +98,7 @@ class EntanglementNetwork:
     # Nodes
 
     def _stack(self, name: str) -> Stack:
-        settings, node = self.settings, Node(self.env, name)
+        settings, node = self.settings, NetworkNode(self.env, name)
         setup = settings.setup.here(node=name)
         reliable = self._impairment is not None
         transport = Transport(node, partial(self.channel, name), self._patience, reliable)

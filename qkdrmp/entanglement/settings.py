@@ -17,7 +17,7 @@ from qkdrmp.entanglement.rulesets.swap_tree import SwapOrder, midpoint, sequenti
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.network.impairment import Impairment
 from qkdrmp.network.settings import NetworkSettings
-from qkdrmp.network.topology import Link
+from qkdrmp.topology import Link
 
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]

@@ -21,7 +21,7 @@ from qkdrmp.entanglement.links.policies import Agreement, Policy
 from qkdrmp.entanglement.messages import CSR, REJECTIONS, Termination, connection_of
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.kernel.units import to_seconds
-from qkdrmp.network.transport import Letter
+from qkdrmp.network.transport import Segment
 from qkdrmp.stats.estimators import jain, quantiles
 
 SUMMARY_COLUMNS: dict[str, str] = {
@@ -303,7 +303,7 @@ def _owned(policy: Policy, agreement: Agreement, first: int, end: int) -> Counte
 def _messages(network: EntanglementNetwork) -> Iterator[tuple[Any, ...]]:
     epochs: dict[tuple[str, int], dict[str, None]] = {}
     for hop in network.hops or ():
-        message: Any = hop.message.content if isinstance(hop.message, Letter) else hop.message
+        message: Any = hop.message.content if isinstance(hop.message, Segment) else hop.message
         about = _about(message)
         if isinstance(message, LAU | Barrier):  # a Barrier is about what the two LAUs before it are about
             known = epochs.setdefault((message.link, message.epoch), {})
@@ -311,7 +311,7 @@ def _messages(network: EntanglementNetwork) -> Iterator[tuple[Any, ...]]:
             about = about or list(known)
         yield (
             ",".join(about),
-            type(message).__name__.upper(),
+            message.wire_name,
             hop.source,
             hop.target,
             to_seconds(hop.sent),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Gauge:
+class Monitor:
     """A quantity observed from one reset to the next.
 
     Parameters

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from qkdrmp.network.impairment import Impairment
 
 
-class Hop(NamedTuple):
+class Transmission(NamedTuple):
     """One message on one link: the row behind the `messages` table and the ladder diagrams."""
 
     message: Message
@@ -84,7 +84,7 @@ class Channel:
         One-way delay in ticks.
     inbox : Inbox
         Where messages arrive.
-    trace : list of Hop, optional
+    trace : list of Transmission, optional
         If given, every message is noted there when it is sent.
 
     Attributes
@@ -102,7 +102,7 @@ class Channel:
         target: str,
         delay: int,
         inbox: Inbox,
-        trace: list[Hop] | None = None,
+        trace: list[Transmission] | None = None,
     ) -> None:
         self.env = env
         self.source = source
@@ -123,7 +123,7 @@ class Channel:
     def _note(self, message: Message, delay: int) -> None:
         now = self.env.now
         assert self.trace is not None
-        self.trace.append(Hop(message, self.source, self.target, now, now + delay))
+        self.trace.append(Transmission(message, self.source, self.target, now, now + delay))
 
 
 class ImpairedChannel(Channel):

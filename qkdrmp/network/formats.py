@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from qkdrmp.config.bundled import resolve
 from qkdrmp.errors import TopologyError, did_you_mean
 from qkdrmp.network import file_records as fields
-from qkdrmp.network.topology import Link, Node, NodeKind, Topology
+from qkdrmp.topology import Link, Node, NodeKind, Topology
 
 EARTH_RADIUS_KM = 6371.0088
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from qkdrmp.errors import QKDRMPError
 
@@ -12,9 +12,20 @@ HandlerT = TypeVar("HandlerT", bound=Callable[..., None])
 
 
 class Message:
-    """Base of everything that crosses a wire: frozen, slotted dataclasses, one class a message."""
+    """Base of everything that crosses a wire: frozen, slotted dataclasses, one class a message.
+
+    Attributes
+    ----------
+    wire_name : str
+        What the message is called in tables and diagrams: the name of its class in capitals, unless it says otherwise.
+    """
 
     __slots__ = ()
+
+    wire_name: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        cls.wire_name = cls.__dict__.get("wire_name") or cls.__name__.upper()
 
 
 class StackError(QKDRMPError):
@@ -22,7 +33,7 @@ class StackError(QKDRMPError):
 
 
 def on(message: type[Message]) -> Callable[[HandlerT], HandlerT]:
-    """Mark a method of a `Protocol` as the handler of one class of message."""
+    """Mark a method of a `Layer` as the handler of one class of message."""
 
     def mark(method: HandlerT) -> HandlerT:
         method.handles = message  # type: ignore[attr-defined]
@@ -31,7 +42,7 @@ def on(message: type[Message]) -> Callable[[HandlerT], HandlerT]:
     return mark
 
 
-class Protocol:
+class Layer:
     """One layer of a node. Layers of one node call each other's methods; messages come from other nodes."""
 
     def handlers(self) -> dict[type[Message], Handler]:
@@ -44,7 +55,7 @@ class Protocol:
         return found
 
 
-def merge_handlers(protocols: Iterable[Protocol], vocabulary: Iterable[type[Message]]) -> dict[type[Message], Handler]:
+def merge_handlers(protocols: Iterable[Layer], vocabulary: Iterable[type[Message]]) -> dict[type[Message], Handler]:
     """Return the one table by which a node dispatches what it receives.
 
     Raises

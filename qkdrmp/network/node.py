@@ -9,10 +9,10 @@ from simpy.events import ProcessGenerator
 
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.network.channel import Inbox
-from qkdrmp.network.layer import Message, Protocol, merge_handlers
+from qkdrmp.network.layer import Layer, Message, merge_handlers
 
 
-class Node:
+class NetworkNode:
     """A node of the network.
 
     Parameters
@@ -31,7 +31,7 @@ class Node:
         self.name = name
         self.inbox = Inbox(env)
 
-    def install(self, protocols: Iterable[Protocol], vocabulary: Iterable[type[Message]]) -> None:
+    def install(self, protocols: Iterable[Layer], vocabulary: Iterable[type[Message]]) -> None:
         """Build the dispatch table of a protocol stack and start the process that reads the inbox.
 
         Raises

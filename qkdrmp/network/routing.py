@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import networkx as nx
 
-from qkdrmp.network.topology import NodeKind, Topology
+from qkdrmp.topology import NodeKind, Topology
 
 Route: TypeAlias = tuple[str, ...]
 """Names of the nodes a request passes, from its source on."""

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from qkdrmp.config.sections import Section
 from qkdrmp.network.formats import load_topology
-from qkdrmp.network.topology import Topology
+from qkdrmp.topology import Topology
 
 
 class ChannelSettings(Section):

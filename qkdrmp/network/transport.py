@@ -9,64 +9,24 @@ from functools import partial
 
 from simpy.events import Event, Timeout
 
-from qkdrmp.kernel.environment import Environment
+from qkdrmp.kernel.timer import Timer
 from qkdrmp.network.channel import Channel
-from qkdrmp.network.layer import Message, Protocol, on
-from qkdrmp.network.node import Node
-
-
-class Timer:
-    """An action that is to happen after a delay, unless the timer is cancelled or started again before.
-
-    SimPy cannot take an event out of its queue: the event of a timer that was cancelled or restarted stays there and
-    does nothing when its time comes.
-
-    Parameters
-    ----------
-    env : Environment
-    action : callable
-        What happens when the time is up. It may start the timer again.
-    """
-
-    __slots__ = ("_action", "_env", "_pending")
-
-    def __init__(self, env: Environment, action: Callable[[], None]) -> None:
-        self._env = env
-        self._action = action
-        self._pending: Event | None = None
-
-    @property
-    def running(self) -> bool:
-        """Whether the action is still to come; False already while it happens."""
-        return self._pending is not None
-
-    def start(self, delay: int) -> None:
-        """Let the action happen in `delay` ticks, and not when an earlier start has set it."""
-        self._pending = timeout = Timeout(self._env, delay)
-        timeout.callbacks.append(self._ring)
-
-    def cancel(self) -> None:
-        """Let the action not happen; do nothing if it is not to come."""
-        self._pending = None
-
-    def _ring(self, event: Event) -> None:
-        if event is self._pending:
-            self._pending = None
-            self._action()
+from qkdrmp.network.layer import Layer, Message, on
+from qkdrmp.network.node import NetworkNode
 
 
 @dataclass(frozen=True, slots=True)
-class Letter(Message):
+class Segment(Message):
     """A message that must arrive exactly once, as it crosses the wire.
 
-    A `Hop` notes the letter, once for every copy; what a reader of the trace wants to see is its `content`.
+    A `Transmission` notes the segment, once for every copy; what a reader of the trace wants to see is its `content`.
 
     Parameters
     ----------
     source : str
         Who sends it.
     number : int
-        Its place among the letters from `source` to the node that gets it: 0, 1, 2, ...
+        Its place among the segments from `source` to the node that gets it: 0, 1, 2, ...
     content : Message
     """
 
@@ -76,15 +36,15 @@ class Letter(Message):
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt(Message):
-    """The answer to every copy of a letter: "I have your letter `number`".
+class Ack(Message):
+    """The answer to every copy of a segment: "I have your segment `number`".
 
     Parameters
     ----------
     source : str
-        Who got the letter.
+        Who got the segment.
     number : int
-        The letter's number.
+        The segment's number.
     """
 
     source: str
@@ -116,14 +76,14 @@ class Seen:
 
 
 class Outbox:
-    """The letters from one node to one other, each sent again and again until its receipt comes.
+    """The segments from one node to one other, each sent again and again until its ack comes.
 
     Parameters
     ----------
     channel : Channel
         From the one to the other.
     patience : int
-        Ticks after which a letter without a receipt is sent again.
+        Ticks after which a segment without an ack is sent again.
 
     Attributes
     ----------
@@ -139,25 +99,25 @@ class Outbox:
         self._open: dict[int, Timer] = {}
 
     def send(self, message: Message) -> None:
-        """Put a message into a letter and send it."""
-        letter = Letter(self.channel.source, self._written, message)
+        """Put a message into a segment and send it."""
+        segment = Segment(self.channel.source, self._written, message)
         self._written += 1
-        self._open[letter.number] = Timer(self.channel.env, partial(self._resend, letter))
-        self._post(letter)
+        self._open[segment.number] = Timer(self.channel.env, partial(self._resend, segment))
+        self._post(segment)
 
     def close(self, number: int) -> None:
-        """Send a letter no more: its receipt has come, perhaps not for the first time."""
+        """Send a segment no more: its ack has come, perhaps not for the first time."""
         timer = self._open.pop(number, None)
         if timer is not None:
             timer.cancel()
 
-    def _post(self, letter: Letter) -> None:
-        self.channel.send(letter)
-        self._open[letter.number].start(self.patience)
+    def _post(self, segment: Segment) -> None:
+        self.channel.send(segment)
+        self._open[segment.number].start(self.patience)
 
-    def _resend(self, letter: Letter) -> None:
+    def _resend(self, segment: Segment) -> None:
         self.resent += 1
-        self._post(letter)
+        self._post(segment)
 
 
 class Ways(dict[str, Callable[[Message], None]]):
@@ -177,7 +137,7 @@ class Ways(dict[str, Callable[[Message], None]]):
         return way
 
 
-class Transport(Protocol):
+class Transport(Layer):
     """The layer by which a node sends messages to any node of the network, itself included.
 
     A message takes one event, after the delay of the whole path. A reliable transport gets each message to its target
@@ -185,13 +145,13 @@ class Transport(Protocol):
 
     Parameters
     ----------
-    node : Node
+    node : NetworkNode
     channel_to : callable
         Returns the channel from the node to a target, always the same; asked at the first messages only.
     margin : int
-        Ticks beyond the round trip after which a letter without a receipt is sent again; at least 1 if `reliable`.
+        Ticks beyond the round trip after which a segment without an ack is sent again; at least 1 if `reliable`.
     reliable : bool
-        Whether messages travel as letters. On channels without faults they need not: they are sent as they are, at no
+        Whether messages travel as segments. On channels without faults they need not: they are sent as they are, at no
         cost.
 
     Raises
@@ -200,8 +160,8 @@ class Transport(Protocol):
         If the margin of a reliable transport is below 1.
     """
 
-    def __init__(self, node: Node, channel_to: Callable[[str], Channel], margin: int, reliable: bool) -> None:
-        # A letter would be sent again just before its receipt comes, or without end within one instant.
+    def __init__(self, node: NetworkNode, channel_to: Callable[[str], Channel], margin: int, reliable: bool) -> None:
+        # A segment would be sent again just before its ack comes, or without end within one instant.
         if reliable and margin < 1:
             raise ValueError(f"margin = {margin} must be 1 tick or more")
         self.node = node
@@ -226,18 +186,18 @@ class Transport(Protocol):
         """Send a message as it is: it may be lost or doubled."""
         self._as_is[target](message)
 
-    @on(Letter)
-    def receive(self, letter: Letter) -> None:
-        """Answer a letter, and hand its content on if it comes for the first time."""
-        # Every copy is answered: the receipt of an earlier one may have been lost.
-        self.send_unreliably(letter.source, Receipt(self.node.name, letter.number))
-        if self._seen[letter.source].add(letter.number):
-            self.node.handle(letter.content)
+    @on(Segment)
+    def receive(self, segment: Segment) -> None:
+        """Answer a segment, and hand its content on if it comes for the first time."""
+        # Every copy is answered: the ack of an earlier one may have been lost.
+        self.send_unreliably(segment.source, Ack(self.node.name, segment.number))
+        if self._seen[segment.source].add(segment.number):
+            self.node.handle(segment.content)
 
-    @on(Receipt)
-    def close(self, receipt: Receipt) -> None:
-        """Send a letter no more that has arrived."""
-        self._outboxes[receipt.source].close(receipt.number)
+    @on(Ack)
+    def close(self, ack: Ack) -> None:
+        """Send a segment no more that has arrived."""
+        self._outboxes[ack.source].close(ack.number)
 
     def _outbox(self, target: str) -> Outbox:
         channel = self._channel_to(target)

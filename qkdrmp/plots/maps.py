@@ -15,8 +15,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.patheffects import withStroke
 
-from qkdrmp.network.topology import NodeKind, Topology
 from qkdrmp.plots.canvas import COLOURS, canvas
+from qkdrmp.topology import NodeKind, Topology
 
 MAP_SIZE = (9.0, 7.0)
 LOAD_COLOURS = "YlOrRd"

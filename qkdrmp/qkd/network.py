@@ -10,11 +10,10 @@ from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.randomness import Streams
 from qkdrmp.kernel.units import delay_ticks
 from qkdrmp.key_rates.model import Fibre
-from qkdrmp.network.channel import Channel, Hop, ImpairedChannel
+from qkdrmp.network.channel import Channel, ImpairedChannel, Transmission
 from qkdrmp.network.impairment import Impairment
-from qkdrmp.network.node import Node
+from qkdrmp.network.node import NetworkNode
 from qkdrmp.network.routing import Route, end_node_routes, repeater_routes
-from qkdrmp.network.topology import Link, NodeKind
 from qkdrmp.qkd.demand.workload import Workload
 from qkdrmp.qkd.keys.key_bits import KeyBits
 from qkdrmp.qkd.keys.key_stream import KeyStream
@@ -29,6 +28,7 @@ from qkdrmp.qkd.layers.unclaimed_resource import HeadOfCopyRMP
 from qkdrmp.qkd.messages import VOCABULARY
 from qkdrmp.qkd.request import Ledger
 from qkdrmp.qkd.settings import QKDSettings
+from qkdrmp.topology import Link, NodeKind
 
 TAKES_PART = (NodeKind.END, NodeKind.REPEATER)
 
@@ -37,7 +37,7 @@ TAKES_PART = (NodeKind.END, NodeKind.REPEATER)
 class Stack:
     """The protocols of one node, from top to bottom."""
 
-    node: Node
+    node: NetworkNode
     app: QKDApp | None
     resource: QKDRMP
     routing: QKDRouting
@@ -65,7 +65,7 @@ class QKDNetwork:
     streams : list of KeyStream
     links : dict of (str, str) to QuantumLink
     channels : list of Channel
-    hops : list of Hop or None
+    hops : list of Transmission or None
     histories : bool
     """
 
@@ -83,7 +83,7 @@ class QKDNetwork:
         self.env = Environment()
         self.random = Streams(seed)
         self.ledger = Ledger(self.env)
-        self.hops: list[Hop] | None = [] if trace else None
+        self.hops: list[Transmission] | None = [] if trace else None
         self.channels: list[Channel] = []
         self.streams: list[KeyStream] = []
         self.links: dict[tuple[str, str], QuantumLink] = {}
@@ -97,7 +97,7 @@ class QKDNetwork:
         self._start()
 
     def _stack(self, name: str) -> Stack:
-        node = Node(self.env, name)
+        node = NetworkNode(self.env, name)
         routing = QKDRouting(node)
         generation = KeyGeneration(node, self._supplies)
         is_user = self.topology.nodes[name].kind is NodeKind.END

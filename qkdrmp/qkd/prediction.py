@@ -9,11 +9,11 @@ from itertools import pairwise
 from qkdrmp.kernel.units import delay_ticks
 from qkdrmp.key_rates.model import Fibre
 from qkdrmp.network.routing import leads_to
-from qkdrmp.network.topology import Link
 from qkdrmp.qkd.demand.models import Poisson, Rekey
 from qkdrmp.qkd.keys.key_pool import Replenish
 from qkdrmp.qkd.network import has_pools, routes_of
 from qkdrmp.qkd.settings import QKDSettings
+from qkdrmp.topology import Link
 
 
 @dataclass(frozen=True)

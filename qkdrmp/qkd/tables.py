@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from qkdrmp.kernel.monitor import Gauge
+from qkdrmp.kernel.monitor import Monitor
 from qkdrmp.kernel.units import to_seconds
-from qkdrmp.network.topology import NodeKind
 from qkdrmp.qkd.keys.key_pool import KeyPool
 from qkdrmp.qkd.keys.key_stream import KeyStream
 from qkdrmp.qkd.network import QKDNetwork, Stack
 from qkdrmp.qkd.request import Entry, Reason, State
 from qkdrmp.stats.estimators import jain, quantiles
+from qkdrmp.topology import NodeKind
 
 REASONS = tuple(reason for reason in Reason if reason is not Reason.CANCELLED)
 
@@ -254,7 +254,7 @@ def _pools(network: QKDNetwork) -> pd.DataFrame:
 def _pool_row(stream: KeyStream, now: int) -> tuple[Any, ...]:
     pool = stream.downstream
 
-    def spent(gauge: Gauge) -> float:
+    def spent(gauge: Monitor) -> float:
         return to_seconds(gauge.integral(now))
 
     return (
@@ -289,7 +289,7 @@ def _messages(network: QKDNetwork) -> pd.DataFrame:
         rows.append(
             (
                 message.request_id,
-                type(message).__name__.upper(),
+                message.wire_name,
                 hop.source,
                 hop.target,
                 to_seconds(hop.sent),

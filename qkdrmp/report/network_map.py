@@ -9,12 +9,12 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from qkdrmp.network.topology import NodeKind, Topology
 from qkdrmp.plots.maps import positions
 from qkdrmp.plots.times import time_unit
 from qkdrmp.report.charts import Spec, data_of, dressed
 from qkdrmp.report.node_names import sides
 from qkdrmp.report.story import BINS, LinkStory, Story, edges
+from qkdrmp.topology import NodeKind, Topology
 
 LOAD_RANGE = ["#9fb3c4", "#e69f00", "#9b0026"]  # from well to ill, told apart by all eyes
 SERVED_RANGE = ["#eff5fb", "#08306b"]

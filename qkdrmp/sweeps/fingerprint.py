@@ -24,12 +24,12 @@ from pydantic import BaseModel
 
 from qkdrmp.config.sections import ModelSection
 from qkdrmp.errors import QKDRMPError
-from qkdrmp.network.topology import Topology
+from qkdrmp.topology import Topology
 
 PACKAGE = Path(__file__).resolve().parent.parent
 PARTS = (
     *("kernel", "network", "key_rates", "qkd", "entanglement"),
-    *("config/sections.py", "scenario.py", "simulation.py", "stats/estimators.py", "sweeps/plan.py"),
+    *("config/sections.py", "scenario.py", "simulation.py", "topology.py", "stats/estimators.py", "sweeps/plan.py"),
 )
 """The parts of the package that the figures of a run come from."""
 LIBRARIES = ("numpy", "scipy", "simpy", "networkx")

@@ -20,7 +20,7 @@ from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.quantum.pairs import Qubit
 from qkdrmp.entanglement.settings import EntanglementSettings
 from qkdrmp.kernel.units import to_ticks
-from qkdrmp.network.topology import Link, Node, NodeKind, Topology
+from qkdrmp.topology import Link, Node, NodeKind, Topology
 
 KM_PER_S = 2e5
 PROCESSING_S = 1e-5

@@ -13,7 +13,7 @@ from qkdrmp.entanglement.ledger import Delivery, Entry
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.settings import EntanglementSettings
 from qkdrmp.kernel.units import to_ticks
-from qkdrmp.network.topology import Link, Node, Topology
+from qkdrmp.topology import Link, Node, Topology
 
 US = to_ticks(1e-6)
 """A microsecond in ticks: light passes 0.2 km of fibre."""

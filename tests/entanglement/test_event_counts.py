@@ -16,7 +16,7 @@ from qkdrmp.entanglement.ledger import Entry, State
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.settings import EntanglementSettings
 from qkdrmp.kernel.units import to_ticks
-from qkdrmp.network.topology import Link, Node, NodeKind, Topology
+from qkdrmp.topology import Link, Node, NodeKind, Topology
 
 # Nodes, connections and end-to-end pairs of a run: its elementary pairs, messages and events. When one of them has been
 # changed on purpose, the failing test says what to write here.

@@ -23,7 +23,7 @@ from qkdrmp.entanglement.tables import tables
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.network.channel import ImpairedChannel
 from qkdrmp.network.impairment import Impairment
-from qkdrmp.network.topology import Link, Node, NodeKind, Topology
+from qkdrmp.topology import Link, Node, NodeKind, Topology
 from tests.entanglement.networks import (
     RACES,
     Witness,

@@ -11,9 +11,9 @@ import pytest
 from qkdrmp import load_scenario, simulate
 from qkdrmp.entanglement.run import EntanglementRun
 from qkdrmp.kernel.units import to_ticks
-from qkdrmp.network.topology import Link, Node, NodeKind, Topology
 from qkdrmp.scenario import Scenario
 from qkdrmp.simulation import Results, RunWarning, check
+from qkdrmp.topology import Link, Node, NodeKind, Topology
 
 MODELS = ("msm", "mim", "mm")
 JOINS_S = 0.05

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.units import to_ticks
-from qkdrmp.network.node import Node
+from qkdrmp.network.node import NetworkNode
 
 
 def ticking(env: Environment, seen: list[int], period: int = 10, times: int = 20):
@@ -64,7 +64,7 @@ def test_the_count_of_events_does_not_depend_on_the_stops(stops: list[int]) -> N
     whole, pieces = Environment(), Environment()
     for env in (whole, pieces):
         env.process(ticking(env, []))
-        Node(env, "idle")
+        NetworkNode(env, "idle")
     for stop in sorted(stops):
         pieces.advance(stop)
         _ = pieces.events

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qkdrmp.kernel.monitor import Gauge
+from qkdrmp.kernel.monitor import Monitor
 
 Step = tuple[int, int]
 steps = st.lists(st.tuples(st.integers(0, 40), st.integers(-5, 60)), max_size=30)
@@ -24,8 +24,8 @@ def samples(first: int, changes: list[Step], end: int) -> np.ndarray:
     return values
 
 
-def played(first: int, changes: list[Step]) -> tuple[Gauge, int]:
-    gauge, now = Gauge(first), 0
+def played(first: int, changes: list[Step]) -> tuple[Monitor, int]:
+    gauge, now = Monitor(first), 0
     for wait, value in changes:
         now += wait
         gauge.set(value, now)

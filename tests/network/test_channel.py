@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from qkdrmp.kernel.environment import Environment
-from qkdrmp.network.channel import Channel, Hop, ImpairedChannel, Inbox
+from qkdrmp.network.channel import Channel, ImpairedChannel, Inbox, Transmission
 from qkdrmp.network.impairment import Impairment
-from qkdrmp.network.layer import Message, Protocol, on
-from qkdrmp.network.node import Node
+from qkdrmp.network.layer import Layer, Message, on
+from qkdrmp.network.node import NetworkNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +15,8 @@ class Note(Message):
     text: object
 
 
-class Reader(Protocol):
-    def __init__(self, node: Node) -> None:
+class Reader(Layer):
+    def __init__(self, node: NetworkNode) -> None:
         self.node = node
         self.got: list[tuple[int, object]] = []
 
@@ -32,7 +32,7 @@ def env() -> Environment:
 
 @pytest.fixture
 def reader(env: Environment) -> Reader:
-    node = Node(env, "B")
+    node = NetworkNode(env, "B")
     reader = Reader(node)
     node.install([reader], [Note])
     return reader
@@ -107,11 +107,11 @@ def test_messages_of_one_instant_cost_no_more(env: Environment, reader: Reader) 
 
 
 def test_the_trace_says_what_was_sent_when(env: Environment, reader: Reader) -> None:
-    trace: list[Hop] = []
+    trace: list[Transmission] = []
     channel = Channel(env, "A", "B", 50, reader.node.inbox, trace)
     env.process(at(env, 7, lambda: channel.send(Note("x"))))
     env.advance(20)
-    assert trace == [Hop(Note("x"), "A", "B", 7, 57)]
+    assert trace == [Transmission(Note("x"), "A", "B", 7, 57)]
 
 
 # Impairments

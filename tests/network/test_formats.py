@@ -9,7 +9,7 @@ import pytest
 from qkdrmp.config.bundled import bundled_names
 from qkdrmp.errors import TopologyError
 from qkdrmp.network.formats import FORMATS, Reader, great_circle_km, load_topology, save_topology
-from qkdrmp.network.topology import Link, Node, NodeKind, Topology
+from qkdrmp.topology import Link, Node, NodeKind, Topology
 
 QNET = Path(__file__).parent / "data" / "small_qnet.json"
 OWN: dict[str, Any] = {

@@ -5,8 +5,8 @@ import pytest
 from qkdrmp.errors import QKDRMPError
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.network.channel import Channel
-from qkdrmp.network.layer import Message, Protocol, StackError, merge_handlers, on
-from qkdrmp.network.node import Node
+from qkdrmp.network.layer import Layer, Message, StackError, merge_handlers, on
+from qkdrmp.network.node import NetworkNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Pong(Message):
     number: int
 
 
-class Answers(Protocol):
+class Answers(Layer):
     def __init__(self, back: Channel | None = None) -> None:
         self.back = back
 
@@ -29,7 +29,7 @@ class Answers(Protocol):
             self.back.send(Pong(message.number))
 
 
-class Listens(Protocol):
+class Listens(Layer):
     def __init__(self) -> None:
         self.heard: list[int] = []
 
@@ -42,13 +42,13 @@ class AlsoListens(Listens):
     """Inherits its handler."""
 
 
-class Silent(Protocol):
+class Silent(Layer):
     """Handles nothing."""
 
 
 def test_each_message_goes_to_the_protocol_that_handles_it() -> None:
     env = Environment()
-    alice, bob = Node(env, "Alice"), Node(env, "Bob")
+    alice, bob = NetworkNode(env, "Alice"), NetworkNode(env, "Bob")
     forth = Channel(env, "Alice", "Bob", 10, bob.inbox)
     back = Channel(env, "Bob", "Alice", 20, alice.inbox)
     listens = AlsoListens()
@@ -80,4 +80,4 @@ def test_messages_nobody_handles_are_named() -> None:
 
 def test_a_stack_is_checked_when_it_is_installed() -> None:
     with pytest.raises(QKDRMPError, match="handles Pong"):
-        Node(Environment(), "Alice").install([Answers()], [Ping, Pong])
+        NetworkNode(Environment(), "Alice").install([Answers()], [Ping, Pong])

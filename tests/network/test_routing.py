@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from qkdrmp.network.formats import load_topology
 from qkdrmp.network.routing import Route, end_node_routes, repeater_routes
-from qkdrmp.network.topology import Link, Node, NodeKind, Topology
+from qkdrmp.topology import Link, Node, NodeKind, Topology
 
 KINDS = {"U": NodeKind.END, "T": NodeKind.REPEATER, "P": NodeKind.PASSIVE, "Q": NodeKind.ROUTER}
 

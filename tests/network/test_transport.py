@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qkdrmp.kernel.environment import Environment
-from qkdrmp.network.channel import Channel, Hop, ImpairedChannel
+from qkdrmp.kernel.timer import Timer
+from qkdrmp.network.channel import Channel, ImpairedChannel, Transmission
 from qkdrmp.network.impairment import Impairment
-from qkdrmp.network.layer import Message, Protocol, on
-from qkdrmp.network.node import Node
-from qkdrmp.network.transport import Letter, Receipt, Seen, Timer, Transport
+from qkdrmp.network.layer import Layer, Message, on
+from qkdrmp.network.node import NetworkNode
+from qkdrmp.network.transport import Ack, Seen, Segment, Transport
 
 fixed = settings(deadline=None, derandomize=True, database=None)
 
@@ -26,7 +27,7 @@ class Note(Message):
     text: object
 
 
-class Reader(Protocol):
+class Reader(Layer):
     def __init__(self, env: Environment) -> None:
         self.env = env
         self.got: list[tuple[int, object]] = []
@@ -55,19 +56,19 @@ class Net:
 
     def __init__(self, names: str = "AB", reliable: bool = True, margin: int = MARGIN, seed: int = 1) -> None:
         self.env = Environment()
-        self.trace: list[Hop] = []
+        self.trace: list[Transmission] = []
         self.random = np.random.default_rng(seed)
         self.faults: dict[tuple[str, str], Impairment | Scripted] = {}
         self.default: Impairment | None = None
         self.channels: dict[tuple[str, str], Channel] = {}
         self.asked: Counter[tuple[str, str]] = Counter()
-        self.nodes = {name: Node(self.env, name) for name in names}
+        self.nodes = {name: NetworkNode(self.env, name) for name in names}
         self.readers = {name: Reader(self.env) for name in names}
         self.transports = {name: self.transport(node, margin, reliable) for name, node in self.nodes.items()}
         for name, node in self.nodes.items():
-            node.install([self.transports[name], self.readers[name]], [Note, Letter, Receipt])
+            node.install([self.transports[name], self.readers[name]], [Note, Segment, Ack])
 
-    def transport(self, node: Node, margin: int, reliable: bool) -> Transport:
+    def transport(self, node: NetworkNode, margin: int, reliable: bool) -> Transport:
         return Transport(node, lambda target: self.channel(node.name, target), margin, reliable)
 
     def channel(self, source: str, target: str) -> Channel:
@@ -243,8 +244,8 @@ def test_a_reliable_transport_needs_one_letter_and_one_receipt() -> None:
     net.run()
     assert net.readers["B"].got == [(DELAY, "x")]
     assert net.trace == [
-        Hop(Letter("A", 0, Note("x")), "A", "B", 0, DELAY),
-        Hop(Receipt("B", 0), "B", "A", DELAY, 2 * DELAY),
+        Transmission(Segment("A", 0, Note("x")), "A", "B", 0, DELAY),
+        Transmission(Ack("B", 0), "B", "A", DELAY, 2 * DELAY),
     ]
     assert net.transports["A"].resent == 0
 
@@ -294,12 +295,12 @@ def test_every_copy_is_answered_and_traced() -> None:
     net.faults["A", "B"] = Scripted([0, 5])
     net.transports["A"].send("B", Note("x"))
     net.run()
-    letter, receipt = Letter("A", 0, Note("x")), Receipt("B", 0)
+    segment, ack = Segment("A", 0, Note("x")), Ack("B", 0)
     assert net.trace == [
-        Hop(letter, "A", "B", 0, 50),
-        Hop(letter, "A", "B", 0, 55),
-        Hop(receipt, "B", "A", 50, 100),
-        Hop(receipt, "B", "A", 55, 105),
+        Transmission(segment, "A", "B", 0, 50),
+        Transmission(segment, "A", "B", 0, 55),
+        Transmission(ack, "B", "A", 50, 100),
+        Transmission(ack, "B", "A", 55, 105),
     ]
     assert net.readers["B"].got == [(50, "x")]
     assert net.transports["A"].resent == 0
@@ -312,7 +313,7 @@ def test_a_late_letter_is_sent_again_but_handled_once() -> None:
     net.run()
     assert net.readers["B"].got == [(ROUND + DELAY, "x")]
     assert net.transports["A"].resent == 1
-    assert [hop.received for hop in net.trace if isinstance(hop.message, Letter)] == [1050, ROUND + DELAY]
+    assert [hop.received for hop in net.trace if isinstance(hop.message, Segment)] == [1050, ROUND + DELAY]
     assert net.channels["B", "A"].sent == 2
 
 
@@ -333,7 +334,7 @@ def test_a_letter_is_sent_for_as_long_as_nobody_answers() -> None:
     net.run(until=100 * ROUND + 1)
     assert net.transports["A"].resent == 100
     assert net.readers["B"].got == []
-    assert len(net.env._queue) == 1, "one pending event per letter"
+    assert len(net.env._queue) == 1, "one pending event per segment"
 
 
 # Many messages, all faults
@@ -399,11 +400,11 @@ def test_the_letters_of_the_trace_are_the_copies_on_the_wire() -> None:
     net = Net()
     net.default = Impairment(duplication=1.0, extra_delay=500)
     exchange(net, 50)
-    letters = [hop for hop in net.trace if hop.source == "A" and isinstance(hop.message, Letter)]
-    receipts = [hop for hop in net.trace if hop.source == "B" and isinstance(hop.message, Receipt)]
-    assert len(letters) == 2 * (50 + net.transports["A"].resent)
-    assert len(receipts) == 2 * len(letters)
-    assert {hop.message.content.text for hop in letters} == set(net.readers["B"].texts)
+    segments = [hop for hop in net.trace if hop.source == "A" and isinstance(hop.message, Segment)]
+    acks = [hop for hop in net.trace if hop.source == "B" and isinstance(hop.message, Ack)]
+    assert len(segments) == 2 * (50 + net.transports["A"].resent)
+    assert len(acks) == 2 * len(segments)
+    assert {hop.message.content.text for hop in segments} == set(net.readers["B"].texts)
 
 
 def test_memory_does_not_grow_with_the_count() -> None:
@@ -443,7 +444,7 @@ def test_a_message_to_oneself_arrives_at_once_by_an_event(reliable: bool, way: s
 def test_a_handler_can_send_to_its_own_node() -> None:
     net = Net()
 
-    class Countdown(Protocol):
+    class Countdown(Layer):
         @on(Note)
         def take(self, message: Note) -> None:
             seen.append((net.env.now, message.text))
@@ -451,9 +452,9 @@ def test_a_handler_can_send_to_its_own_node() -> None:
                 transport.send("D", Note(message.text - 1))
 
     seen: list[tuple[int, object]] = []
-    node = Node(net.env, "D")
+    node = NetworkNode(net.env, "D")
     transport = net.transport(node, MARGIN, True)
-    node.install([transport, Countdown()], [Note, Letter, Receipt])
+    node.install([transport, Countdown()], [Note, Segment, Ack])
     net.nodes["D"] = node
     net.transports["A"].send("D", Note(3))
     net.run()

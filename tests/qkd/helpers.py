@@ -7,12 +7,12 @@ import numpy as np
 
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.network.layer import Message
-from qkdrmp.network.topology import Link, Node, NodeKind, Topology
 from qkdrmp.qkd.invariants import check_network
 from qkdrmp.qkd.keys.key_stream import KeyStream
 from qkdrmp.qkd.network import QKDNetwork
 from qkdrmp.qkd.request import Entry
 from qkdrmp.scenario import QKDScenario, Scenario
+from qkdrmp.topology import Link, Node, NodeKind, Topology
 
 US = 10**6
 """Ticks in a microsecond."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from qkdrmp.network.topology import Link, Node, NodeKind, Topology
+from qkdrmp.topology import Link, Node, NodeKind, Topology
 
 SHAPES = ("line", "ring", "tree", "graph")
 POLICIES = ("fcfs", "smallest-first", "priority", "earliest-deadline")

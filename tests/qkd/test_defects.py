@@ -22,7 +22,6 @@ from qkdrmp.kernel.randomness import Streams
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.key_rates.model import Block, Fibre
 from qkdrmp.network.layer import on
-from qkdrmp.network.topology import Link, Node, NodeKind, Topology
 from qkdrmp.qkd.invariants import check_network, check_quiescent
 from qkdrmp.qkd.keys.key_pool import KeyPool
 from qkdrmp.qkd.keys.quantum_link import KeyGenerator, Supply
@@ -35,6 +34,7 @@ from qkdrmp.qkd.network import QKDNetwork
 from qkdrmp.qkd.request import Entry, KeyRequest, Reason, State
 from qkdrmp.scenario import Scenario
 from qkdrmp.simulation import Results, simulate
+from qkdrmp.topology import Link, Node, NodeKind, Topology
 
 Patch = pytest.MonkeyPatch
 

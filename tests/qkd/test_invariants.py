@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from qkdrmp.errors import ScenarioError
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.network.impairment import Impairment
-from qkdrmp.network.topology import Link, Node, NodeKind, Topology
 from qkdrmp.qkd.invariants import check_network, check_quiescent
 from qkdrmp.qkd.keys.key_pool import KeyPool
 from qkdrmp.qkd.network import QKDNetwork
@@ -24,6 +23,7 @@ from qkdrmp.qkd.request import Entry, Reason, State
 from qkdrmp.qkd.run import QKDRun
 from qkdrmp.scenario import Scenario
 from qkdrmp.simulation import StuckPoolWarning, simulate
+from qkdrmp.topology import Link, Node, NodeKind, Topology
 
 from .strategies import scenarios
 

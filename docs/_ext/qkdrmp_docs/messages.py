@@ -23,11 +23,11 @@ class Messages(ReferenceDirective):
         return [self._section(family, message) for message in module.VOCABULARY]
 
     def _section(self, family: str, message: type) -> nodes.section:
-        ident = f"{family}-message-{message.__name__.lower()}"
+        ident = f"{family}-message-{message.wire_name.lower()}"
         text = inspect.cleandoc(message.__doc__ or "").partition("\n\nParameters")[0]
         rows = [_row(ident, message, field) for field in dataclasses.fields(message)]
         table = self.table(("field", "type", "meaning"), rows, (20, 25, 55))
-        return self.section(f"{message.__name__.upper()}", ident, *self.paragraphs(text), table)
+        return self.section(message.wire_name, ident, *self.paragraphs(text), table)
 
 
 def _row(where: str, message: type, field: dataclasses.Field[object]) -> Row:

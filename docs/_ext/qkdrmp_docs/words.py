@@ -86,9 +86,9 @@ FIELDS = {
     ("Asked", "teardown_by"): "who tears it down",
     ("LAU", "random"): "the higher one decides the order of new entries, and feeds policies that draw lots",
     ("SwapResult", "to"): "stage the pair goes to",
-    ("Letter", "source"): "node that sends it",
-    ("Letter", "content"): "the message that must arrive",
-    ("Receipt", "source"): "node that sends the receipt",
+    ("Segment", "source"): "node that sends it",
+    ("Segment", "content"): "the message that must arrive",
+    ("Ack", "source"): "node that has the segment",
     # Fields of messages, which are called alike and mean the same in all of them.
     ("Message", "request_id"): "number of the request it belongs to",
     ("Message", "key_request"): "what is asked for: the users, the route, keys, priority and deadline",

@@ -16,8 +16,8 @@ from qkdrmp.entanglement.ledger import Attempt, Entry, Ledger, State
 from qkdrmp.entanglement.messages import CSR, Reason, Reject, Response, key_of
 from qkdrmp.entanglement.settings import SetupSettings
 from qkdrmp.kernel.environment import Environment
+from qkdrmp.kernel.timer import Timer
 from qkdrmp.kernel.units import to_ticks
-from qkdrmp.network.transport import Timer
 
 FINAL = (Reason.NO_ROUTE, Reason.UNAUTHORISED, Reason.INFEASIBLE)
 """Reasons that no waiting changes."""

@@ -17,7 +17,7 @@ from qkdrmp.entanglement.quantum.pairs import Qubit, discard
 from qkdrmp.entanglement.rulesets.ruleset import RuleSet
 from qkdrmp.entanglement.runtime.compiled_rule import at_work
 from qkdrmp.entanglement.runtime.session import Workbench
-from qkdrmp.network.layer import Protocol, on
+from qkdrmp.network.layer import Layer, on
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Work:
         self.ledger.complete(self.key, self.user)
 
 
-class RuleEngine(Protocol):
+class RuleEngine(Layer):
     """The RuleSets at work at a node.
 
     Parameters

@@ -17,18 +17,19 @@ from qkdrmp.entanglement.nesting import Layers
 from qkdrmp.entanglement.rulesets.link_budget import Infeasible, NoisyPhysics
 from qkdrmp.entanglement.rulesets.planner import Plan, null_stack, plan
 from qkdrmp.entanglement.rulesets.swap_tree import SwapOrder
+from qkdrmp.kernel.timer import Timer
 from qkdrmp.kernel.units import to_seconds
-from qkdrmp.network.layer import Protocol, on
-from qkdrmp.network.node import Node
-from qkdrmp.network.transport import Timer, Transport
+from qkdrmp.network.layer import Layer, on
+from qkdrmp.network.node import NetworkNode
+from qkdrmp.network.transport import Transport
 
 
-class Setup(Protocol):
+class Setup(Layer):
     """The setup of connections at a node.
 
     Parameters
     ----------
-    node : Node
+    node : NetworkNode
     transport : Transport
     records : Records
     admission : Admission
@@ -49,7 +50,7 @@ class Setup(Protocol):
 
     def __init__(
         self,
-        node: Node,
+        node: NetworkNode,
         transport: Transport,
         records: Records,
         admission: Admission,

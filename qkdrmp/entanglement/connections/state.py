@@ -10,7 +10,7 @@ from qkdrmp.entanglement.messages import PurifyResult, SwapResult, Terms, key_of
 from qkdrmp.entanglement.quantum.pairs import Qubit, discard
 from qkdrmp.entanglement.rulesets.planner import Plan
 from qkdrmp.entanglement.runtime.session import Session
-from qkdrmp.network.transport import Timer
+from qkdrmp.kernel.timer import Timer
 
 
 class Phase(StrEnum):

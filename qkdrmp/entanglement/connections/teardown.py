@@ -8,11 +8,11 @@ from qkdrmp.entanglement.connections.state import Phase, Record
 from qkdrmp.entanglement.connections.table import Records
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.messages import Reason, Teardown, Termination
-from qkdrmp.network.layer import Protocol, on
+from qkdrmp.network.layer import Layer, on
 from qkdrmp.network.transport import Transport
 
 
-class Teardowns(Protocol):
+class Teardowns(Layer):
     """The end of connections at a node.
 
     Parameters

@@ -7,19 +7,20 @@ from collections.abc import Callable
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.negotiation import LAU, Barrier
 from qkdrmp.entanglement.links.policies import Entry
-from qkdrmp.network.layer import Message, Protocol, on
-from qkdrmp.network.node import Node
-from qkdrmp.network.transport import Timer, Transport
+from qkdrmp.kernel.timer import Timer
+from qkdrmp.network.layer import Layer, Message, on
+from qkdrmp.network.node import NetworkNode
+from qkdrmp.network.transport import Transport
 
 
-class Sharing(Protocol):
+class Sharing(Layer):
     """The agreements of one node with its neighbours.
 
     LAU and Barrier mend their own losses, so they are sent without transport's.
 
     Parameters
     ----------
-    node : Node
+    node : NetworkNode
     transport : Transport
     skew : int
         By how many trials receivers of links switch late (0 unless the failure is to be shown).
@@ -38,7 +39,7 @@ class Sharing(Protocol):
         Times that something was sent again.
     """
 
-    def __init__(self, node: Node, transport: Transport, skew: int = 0, skew_from: int = 0) -> None:
+    def __init__(self, node: NetworkNode, transport: Transport, skew: int = 0, skew_from: int = 0) -> None:
         self.node = node
         self.transport = transport
         self.skew = skew

@@ -15,7 +15,8 @@ from qkdrmp.entanglement.quantum.bell_diagonal import Basis
 from qkdrmp.entanglement.quantum.pairs import Device, Qubit, believed_after, discard, purify
 from qkdrmp.entanglement.runtime.pair_buffer import Bin
 from qkdrmp.kernel.environment import Environment
-from qkdrmp.network.transport import Timer, Transport
+from qkdrmp.kernel.timer import Timer
+from qkdrmp.network.transport import Transport
 
 
 class Owner(Protocol):

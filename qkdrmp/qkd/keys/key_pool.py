@@ -9,7 +9,7 @@ from enum import StrEnum
 import simpy
 
 from qkdrmp.kernel.environment import Environment
-from qkdrmp.kernel.monitor import Gauge
+from qkdrmp.kernel.monitor import Monitor
 
 
 class Replenish(StrEnum):
@@ -104,9 +104,9 @@ class KeyPool(simpy.Container):
     on_interrupt, on_room, on_ready : callable
         Called when service stops (key generation starts a refill), when keys have left (there is room for more),
         and when keys have come in while serving (resource management looks through its queue).
-    gauge : Gauge
+    gauge : Monitor
         The level over time.
-    interrupted, stuck : Gauge
+    interrupted, stuck : Monitor
         1 while the pool is INTERRUPTED; 1 while it is SERVING, gets no keys, and has too few for a waiting request.
     interrupts : int
         How often service was interrupted.
@@ -127,9 +127,9 @@ class KeyPool(simpy.Container):
         self.on_interrupt: Callable[[], None] = lambda: None
         self.on_room: Callable[[], None] = lambda: None
         self.on_ready: Callable[[], None] = lambda: None
-        self.gauge = Gauge()
-        self.interrupted = Gauge()
-        self.stuck = Gauge()
+        self.gauge = Monitor()
+        self.interrupted = Monitor()
+        self.stuck = Monitor()
         self.interrupts = 0
         self.stored = self.claimed = self.used = self.voided = 0
         self.excess_bits = 0

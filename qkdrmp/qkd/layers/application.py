@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from qkdrmp.network.layer import Protocol
-from qkdrmp.network.node import Node
+from qkdrmp.network.layer import Layer
+from qkdrmp.network.node import NetworkNode
 from qkdrmp.qkd.layers.reservation import Reservation
 from qkdrmp.qkd.layers.routing import QKDRouting
 from qkdrmp.qkd.messages import Acknowledge, Ciphertext, Done
 from qkdrmp.qkd.request import Entry, KeyRequest, Ledger, Reason
 
 
-class QKDApp(Protocol):
+class QKDApp(Layer):
     """One user.
 
     Parameters
     ----------
-    node : Node
+    node : NetworkNode
     routing : QKDRouting
     ledger : Ledger
         Where the course of requests is noted.
@@ -29,7 +29,7 @@ class QKDApp(Protocol):
 
     def __init__(
         self,
-        node: Node,
+        node: NetworkNode,
         routing: QKDRouting,
         ledger: Ledger,
         routes: Mapping[tuple[str, str], tuple[str, ...] | None],

@@ -7,8 +7,8 @@ from functools import partial
 
 from simpy.events import Timeout
 
-from qkdrmp.network.layer import Protocol, on
-from qkdrmp.network.node import Node
+from qkdrmp.network.layer import Layer, on
+from qkdrmp.network.node import NetworkNode
 from qkdrmp.qkd.keys.key_pool import Replenish
 from qkdrmp.qkd.keys.key_stream import KeyStream
 from qkdrmp.qkd.keys.quantum_link import Supply
@@ -16,17 +16,17 @@ from qkdrmp.qkd.layers.reservation import Neighbour, Reservation
 from qkdrmp.qkd.messages import Refill
 
 
-class KeyGeneration(Protocol):
+class KeyGeneration(Layer):
     """Refills pools and makes the keys of access links.
 
     Parameters
     ----------
-    node : Node
+    node : NetworkNode
     supplies : dict of KeyStream to Supply
         What fills the streams that start or end here.
     """
 
-    def __init__(self, node: Node, supplies: dict[KeyStream, Supply]) -> None:
+    def __init__(self, node: NetworkNode, supplies: dict[KeyStream, Supply]) -> None:
         self.node = node
         self.supplies = supplies
         self.neighbours: dict[str, Neighbour] = {}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from qkdrmp.errors import QKDRMPError
-from qkdrmp.kernel.monitor import Gauge
+from qkdrmp.kernel.monitor import Monitor
 from qkdrmp.qkd.layers.queue_policies import Policy
 from qkdrmp.qkd.layers.reservation import Reservation
 from qkdrmp.qkd.request import KeyRequest
@@ -24,14 +24,14 @@ class RequestQueue:
 
     Attributes
     ----------
-    length : Gauge
+    length : Monitor
         Slots taken.
     """
 
     def __init__(self, capacity: int, policy: Policy) -> None:
         self.capacity = capacity
         self.policy = policy
-        self.length = Gauge()
+        self.length = Monitor()
         self._slots: dict[int, Reservation] = {}
 
     @property

@@ -13,9 +13,9 @@ from functools import partial
 
 from simpy.events import Timeout
 
-from qkdrmp.kernel.monitor import Gauge
-from qkdrmp.network.layer import Protocol, on
-from qkdrmp.network.node import Node
+from qkdrmp.kernel.monitor import Monitor
+from qkdrmp.network.layer import Layer, on
+from qkdrmp.network.node import NetworkNode
 from qkdrmp.qkd.keys.key_pool import KeyPool, KeyRange
 from qkdrmp.qkd.layers.application import QKDApp
 from qkdrmp.qkd.layers.generation import KeyGeneration
@@ -26,12 +26,12 @@ from qkdrmp.qkd.messages import Accept, Ciphertext, Claim, Confirm, Reject
 from qkdrmp.qkd.request import Reason
 
 
-class QKDRMP(Protocol):
+class QKDRMP(Layer):
     """Resource management at one node.
 
     Parameters
     ----------
-    node : Node
+    node : NetworkNode
     routing : QKDRouting
     generation : KeyGeneration
     app : QKDApp or None
@@ -40,13 +40,13 @@ class QKDRMP(Protocol):
 
     Attributes
     ----------
-    busy : Gauge
+    busy : Monitor
         1 while there is an accepted request that is not served yet.
     """
 
     def __init__(
         self,
-        node: Node,
+        node: NetworkNode,
         routing: QKDRouting,
         generation: KeyGeneration,
         app: QKDApp | None,
@@ -57,7 +57,7 @@ class QKDRMP(Protocol):
         self.generation = generation
         self.app = app
         self.queue = queue
-        self.busy = Gauge()
+        self.busy = Monitor()
         self._pending = 0
         routing.resource = self
 

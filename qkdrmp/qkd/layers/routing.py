@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol as Interface
+from typing import Protocol
 
-from qkdrmp.network.layer import Protocol, on
-from qkdrmp.network.node import Node
+from qkdrmp.network.layer import Layer, on
+from qkdrmp.network.node import NetworkNode
 from qkdrmp.qkd.layers.reservation import Neighbour, Reservation
 from qkdrmp.qkd.messages import Acknowledge, Ciphertext, Confirm, Done, Reject, Request
 from qkdrmp.qkd.request import KeyRequest, Reason
 
 
-class ResourceLayer(Interface):
+class ResourceLayer(Protocol):
     """What the layer above has to offer."""
 
     def admissible(self, reservation: Reservation) -> bool:
@@ -25,7 +25,7 @@ class ResourceLayer(Interface):
         """Go on with a request as far as its keys allow."""
 
 
-class QKDRouting(Protocol):
+class QKDRouting(Layer):
     """The routing layer of one node.
 
     Attributes
@@ -40,7 +40,7 @@ class QKDRouting(Protocol):
 
     resource: ResourceLayer
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: NetworkNode) -> None:
         self.node = node
         self.neighbours: dict[str, Neighbour] = {}
         self.reservations: dict[int, Reservation] = {}

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from qkdrmp.kernel.environment import Environment
-from qkdrmp.network.topology import Link, Node, NodeKind, Topology
 from qkdrmp.qkd.invariants import check_pool
 from qkdrmp.qkd.keys.key_bits import KeyBits
 from qkdrmp.qkd.keys.key_pool import KeyPool, KeyRange, Replenish, Thresholds
@@ -21,6 +20,7 @@ from qkdrmp.qkd.prediction import predict_stuck
 from qkdrmp.qkd.settings import PoolSettings
 from qkdrmp.scenario import Scenario
 from qkdrmp.simulation import simulate
+from qkdrmp.topology import Link, Node, NodeKind, Topology
 
 SEED = 7
 fixed = settings(derandomize=True, deadline=None, database=None)

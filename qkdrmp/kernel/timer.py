@@ -1,0 +1,49 @@
+"""Timers: actions that happen after a delay, unless they are cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from simpy.events import Event, Timeout
+
+from qkdrmp.kernel.environment import Environment
+
+
+class Timer:
+    """An action that is to happen after a delay, unless the timer is cancelled or started again before.
+
+    SimPy cannot take an event out of its queue: the event of a timer that was cancelled or restarted stays there and
+    does nothing when its time comes.
+
+    Parameters
+    ----------
+    env : Environment
+    action : callable
+        What happens when the time is up. It may start the timer again.
+    """
+
+    __slots__ = ("_action", "_env", "_pending")
+
+    def __init__(self, env: Environment, action: Callable[[], None]) -> None:
+        self._env = env
+        self._action = action
+        self._pending: Event | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the action is still to come; False already while it happens."""
+        return self._pending is not None
+
+    def start(self, delay: int) -> None:
+        """Let the action happen in `delay` ticks, and not when an earlier start has set it."""
+        self._pending = timeout = Timeout(self._env, delay)
+        timeout.callbacks.append(self._ring)
+
+    def cancel(self) -> None:
+        """Let the action not happen; do nothing if it is not to come."""
+        self._pending = None
+
+    def _ring(self, event: Event) -> None:
+        if event is self._pending:
+            self._pending = None
+            self._action()
