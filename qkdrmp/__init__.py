@@ -5,10 +5,12 @@ from types import ModuleType
 
 from qkdrmp.config.points import latin_hypercube
 from qkdrmp.errors import QKDRMPError, ScenarioError, SweepWarning, TopologyError
+from qkdrmp.family import Results
 from qkdrmp.network.formats import load_topology, save_topology
+from qkdrmp.qkd.family import StuckPoolWarning
 from qkdrmp.scenario import Scenario
-from qkdrmp.scenario_file import load_scenario
-from qkdrmp.simulation import Results, StuckPoolWarning, check, simulate
+from qkdrmp.scenario_file import load_scenario, make_scenario
+from qkdrmp.simulation import predict, simulate
 from qkdrmp.stats.comparison import compare
 from qkdrmp.stats.estimators import jain, mser5, summarise
 from qkdrmp.sweeps.experiment import Experiment, load_experiment
@@ -33,7 +35,6 @@ __all__ = [
     "SweepWarning",
     "Topology",
     "TopologyError",
-    "check",
     "compare",
     "jain",
     "ladder",
@@ -41,8 +42,10 @@ __all__ = [
     "load_experiment",
     "load_scenario",
     "load_topology",
+    "make_scenario",
     "mser5",
     "plots",
+    "predict",
     "save_topology",
     "simulate",
     "suggest_warmup",

@@ -4,33 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Generic, Self
 
 import numpy as np
-from pydantic import (
-    ConfigDict,
-    PrivateAttr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import ConfigDict, PrivateAttr, ValidationError, model_validator
+from typing_extensions import TypeVar
 
 from qkdrmp.config.sections import ModelSection, Section, sentences
 from qkdrmp.config.sweep_settings import SweepSettings
-from qkdrmp.entanglement.nesting import networks_of
-from qkdrmp.entanglement.settings import PRESETS as ENTANGLEMENT_PRESETS
-from qkdrmp.entanglement.settings import EntanglementSettings
 from qkdrmp.errors import ScenarioError, TopologyError, did_you_mean
 from qkdrmp.kernel.units import to_seconds
 from qkdrmp.network.settings import NetworkSettings
-from qkdrmp.qkd.network import TAKES_PART, has_pools
-from qkdrmp.qkd.settings import PRESETS as QKD_PRESETS
-from qkdrmp.qkd.settings import QKDSettings
 
+ResultsT = TypeVar("ResultsT", default=Any)
 LONGEST_S = 1e15
 
 
-class Scenario(NetworkSettings):
+class Scenario(NetworkSettings, Generic[ResultsT]):
     """What all scenarios have; each protocol family adds its own sections.
+
+    To a type checker, its parameter is the class of the results of its runs.
 
     Attributes
     ----------
@@ -111,7 +104,7 @@ class Scenario(NetworkSettings):
             if path.endswith(".model") and value != self.value(path):
                 self._drop_parameters(raw, path.removesuffix(".model"))
             _set(raw, path.split("."), value.item() if isinstance(value, np.generic) else value)
-        return type(self).from_mapping(raw, where=self.name)  # type: ignore[return-value]
+        return type(self).from_mapping(raw, where=self.name)
 
     def as_mapping(self) -> dict[str, Any]:
         """Return what the scenario was made from: a structure like that of a scenario file, the topology an object."""
@@ -131,9 +124,9 @@ class Scenario(NetworkSettings):
         if isinstance(given, dict) and issubclass(own, ModelSection):
             raw[section] = {name: given[name] for name in given.keys() & own.model_fields if name != "parameters"}
 
-    @staticmethod
-    def from_mapping(raw: Mapping[str, Any], where: str = "scenario", folder: Path | None = None) -> Scenario:
-        """Return the scenario that `raw`, with the structure of a scenario file, describes.
+    @classmethod
+    def from_mapping(cls, raw: Mapping[str, Any], where: str = "scenario", folder: Path | None = None) -> Self:
+        """Return the scenario of this family that `raw`, with the structure of a scenario file, describes.
 
         Parameters
         ----------
@@ -145,90 +138,16 @@ class Scenario(NetworkSettings):
         Raises
         ------
         ScenarioError
-            With one sentence for each thing that is wrong.
+            With one sentence for each problem.
         """
         raw = copy_of(raw)
-        kind = raw.setdefault("kind", "qkd")
-        if not isinstance(kind, str) or kind not in SCENARIOS:
-            hint = did_you_mean(str(kind), SCENARIOS)
-            raise ScenarioError(f"{where}: kind = {kind!r} must be one of {', '.join(SCENARIOS)}{hint}")
-        family = SCENARIOS[kind]
         _find_files(raw, folder)
         try:
-            scenario = family.model_validate(_with_preset(raw, family, where))
+            scenario = cls.model_validate(_with_preset(raw, cls, where))
         except ValidationError as error:
-            raise ScenarioError("\n".join(f"{where}: {line}" for line in sentences(error, family))) from None
+            raise ScenarioError("\n".join(f"{where}: {line}" for line in sentences(error, cls))) from None
         scenario._raw = {**raw, "topology": scenario.topology}  # copies need not read the file again
         return scenario
-
-
-class QKDScenario(Scenario, QKDSettings):
-    """A scenario of QKD resource management."""
-
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = QKD_PRESETS
-
-    kind: Literal["qkd"] = "qkd"
-
-    def _problems(self) -> Iterator[str]:
-        yield from super()._problems()
-        yield from self._unknown_users()
-        yield from self._unequal_ends()
-
-    def _unknown_users(self) -> Iterator[str]:
-        users = self.topology.ends
-        demands = [self.demand, *(self.demand.here(node=exception["node"]) for exception in self.demand.at)]
-        models = [section.build() for section in demands]
-        named = [("demand", name) for model in models for name in getattr(model, "users_named", tuple[str, ...])()]
-        for section in ("demand", "routing"):
-            at = enumerate(getattr(self, section).at, start=1)
-            named += [(f"{section}.at, entry {number}", exception["node"]) for number, exception in at]
-        for where, name in dict.fromkeys(named):
-            if name not in users:
-                yield f"{where}: {self.topology.name} has no end node '{name}'{did_you_mean(name, users)}"
-
-    def _unequal_ends(self) -> Iterator[str]:
-        kinds = {name: node.kind for name, node in self.topology.nodes.items()}
-        for link in self.topology.links if self.pools.at else ():
-            if all(kinds[end] in TAKES_PART for end in link.ends) and has_pools(self, link):
-                try:
-                    self.stream(*link.ends)
-                except ScenarioError as error:
-                    yield str(error)
-
-
-class EntanglementScenario(Scenario, EntanglementSettings):
-    """A scenario of entanglement connections."""
-
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = ENTANGLEMENT_PRESETS
-
-    kind: Literal["entanglement"]
-
-    def _problems(self) -> Iterator[str]:
-        yield from super()._problems()
-        yield from self._unknown_names()
-        yield from self._impossible_links()
-
-    def _unknown_names(self) -> Iterator[str]:
-        users, model = self.topology.ends, self.demand.build()
-        for name in dict.fromkeys(getattr(model, "users_named", tuple[str, ...])()):
-            if name not in users:
-                yield f"demand: {self.topology.name} has no end node '{name}'{did_you_mean(name, users)}"
-        known = {n for node in self.topology.nodes.values() for n in networks_of(node.extra.get("network"))}
-        for name in self.layers.nested:
-            if name not in known:
-                hint = did_you_mean(name, known) or f"; known are {', '.join(sorted(known)) or 'none'}"
-                yield f"layers.nested: {self.topology.name} has no network '{name}'{hint}"
-
-    def _impossible_links(self) -> Iterator[str]:
-        for link in self.topology.links:
-            speed = self.channels.here(link=link.ends).signal_speed_m_per_s
-            try:
-                self.links.here(link=link.ends).build(link, speed)
-            except ValueError as error:
-                yield f"link {link}: {error}"
-
-
-SCENARIOS: dict[str, type[Scenario]] = {"qkd": QKDScenario, "entanglement": EntanglementScenario}
 
 
 def copy_of(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -254,7 +173,7 @@ def _find_files(raw: dict[str, Any], folder: Path | None) -> None:
                 section[field] = str(beside)
 
 
-def _with_preset(raw: dict[str, Any], family: type[Scenario], where: str) -> dict[str, Any]:
+def _with_preset(raw: dict[str, Any], family: type[Scenario[Any]], where: str) -> dict[str, Any]:
     name = raw.get("preset")
     if name is None:
         return raw
@@ -268,7 +187,7 @@ def _with_preset(raw: dict[str, Any], family: type[Scenario], where: str) -> dic
     return merged
 
 
-def _upon(below: dict[str, Any], value: dict[str, Any], family: type[Scenario], section: str) -> dict[str, Any]:
+def _upon(below: dict[str, Any], value: dict[str, Any], family: type[Scenario[Any]], section: str) -> dict[str, Any]:
     """Return a section with defaults beneath it; the parameters of a model go with the model."""
     if "model" in value and value["model"] != below.get("model"):
         own = getattr(family.model_fields[section].annotation, "model_fields", {})

@@ -11,22 +11,32 @@ from typing import Any
 
 from qkdrmp.config.bundled import resolve
 from qkdrmp.config.points import label
-from qkdrmp.errors import ScenarioError
+from qkdrmp.errors import ScenarioError, did_you_mean
+from qkdrmp.family import FAMILIES
 from qkdrmp.network.formats import save_topology
 from qkdrmp.scenario import Scenario
+from qkdrmp.simulation import AnyResults
 
+DEFAULT_KIND = "qkd"
 TOPOLOGY, DEMAND = "topology.json", "demand.csv"
 OBJECT = "python object"
 """Marks, in a file, what cannot be written into it: a function or an object, by its name."""
 
 
-def load_scenario(name_or_path: str | Path) -> Scenario:
+def load_scenario(name_or_path: str | Path) -> Scenario[AnyResults]:
     """Return a bundled scenario, or the one a file describes: TOML, or JSON as a sweep writes it.
 
     Raises
     ------
     ScenarioError
-        If there is no such scenario, or with one sentence for each thing that is wrong in it.
+        If there is no such scenario, or with one sentence for each problem in it.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> scenario = qkdrmp.load_scenario("beijing_figure3")
+    >>> scenario.pools.capacity
+    40
     """
     path = resolve("scenarios", name_or_path, ScenarioError)
     parse, language = (json.loads, "JSON") if path.suffix.lower() == ".json" else (tomllib.loads, "TOML")
@@ -43,15 +53,46 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
     if missing := list(_objects(raw)):
         raise ScenarioError(f"{path}: {missing[0]}, which no file can hold: make the scenario in Python")
     raw.setdefault("name", path.stem)
-    return Scenario.from_mapping(raw, where=str(path), folder=path.parent)
+    return make_scenario(raw, where=str(path), folder=path.parent)
 
 
-def is_writable(scenario: Scenario) -> bool:
+def make_scenario(raw: Mapping[str, Any], where: str = "scenario", folder: Path | None = None) -> Scenario[AnyResults]:
+    """Return the scenario that nested mappings describe, with the structure of a scenario file.
+
+    Parameters
+    ----------
+    raw : mapping of str to object
+        Objects, such as a policy of one's own, may stand where a file has names.
+    where : str
+        What error messages call the input.
+    folder : Path, optional
+        Where to look first for files that it names.
+
+    Raises
+    ------
+    ScenarioError
+        With one sentence for each problem.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> scenario = qkdrmp.make_scenario({"topology": "line", "duration_s": 2.0, "pools": {"capacity": 60}})
+    >>> scenario.kind
+    'qkd'
+    """
+    kind = raw.get("kind", DEFAULT_KIND)
+    if not isinstance(kind, str) or kind not in FAMILIES:
+        hint = did_you_mean(str(kind), FAMILIES)
+        raise ScenarioError(f"{where}: kind = {kind!r} must be one of {', '.join(FAMILIES)}{hint}")
+    return FAMILIES[kind].scenario.from_mapping({**raw, "kind": kind}, where, folder)
+
+
+def is_writable(scenario: Scenario[Any]) -> bool:
     """Return whether a file can hold a scenario: functions and objects in it could only be named."""
     return not any(_objects(_writable({**scenario.as_mapping(), "topology": ""})))
 
 
-def save_scenario(scenario: Scenario, path: Path) -> None:
+def save_scenario(scenario: Scenario[Any], path: Path) -> None:
     """Write a scenario into a JSON file, with its topology and list of requests beside it (see `is_writable`)."""
     raw = scenario.as_mapping()
     save_topology(scenario.topology, path.parent / TOPOLOGY)

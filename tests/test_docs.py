@@ -21,7 +21,8 @@ import qkdrmp.qkd.messages
 import qkdrmp.qkd.tables
 from qkdrmp.cli import main
 from qkdrmp.config.sections import ModelSection
-from qkdrmp.scenario import EntanglementScenario, QKDScenario
+from qkdrmp.entanglement.family import EntanglementScenario
+from qkdrmp.qkd.family import QKDScenario
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -210,7 +211,7 @@ def test_what_the_pages_write_in_scenario_files_is_allowed(page, code, tmp_path)
     raw = {"kind": kind, "topology": "line", "duration_s": 60} | raw
     if "matrix" in raw.get("demand", {}):  # its users are those of another network
         raw["demand"] |= {"matrix": [], "rate_per_s": 1.0}
-    qkdrmp.Scenario.from_mapping(raw, folder=tmp_path)
+    qkdrmp.make_scenario(raw, folder=tmp_path)
 
 
 def test_every_page_is_of_one_of_four_kinds():

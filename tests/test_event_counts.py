@@ -25,6 +25,6 @@ def test_a_hop_message_costs_little_more_than_one_event(plateau):
 
 def test_recording_costs_no_events(plateau):
     scenario = qkdrmp.load_scenario("beijing_figure3").replace({"pools.capacity": 60})
-    recorded = qkdrmp.simulate(scenario, seed=1, messages=True, levels=True)
+    recorded = qkdrmp.simulate(scenario, seed=1, record=["messages", "levels"])
     assert recorded.summary.equals(plateau)
     assert len(recorded.messages) == plateau["messages"]

@@ -10,9 +10,9 @@ import pytest
 import qkdrmp
 from qkdrmp.errors import ScenarioError
 from qkdrmp.key_rates import BB84Sifted, Constant
-from qkdrmp.scenario import QKDScenario, Scenario
-from qkdrmp.scenario_file import load_scenario
-from qkdrmp.simulation import check, simulate
+from qkdrmp.qkd.family import QKDScenario
+from qkdrmp.scenario_file import load_scenario, make_scenario
+from qkdrmp.simulation import predict, simulate
 from qkdrmp.topology import Link, Node, Topology
 
 BASE = 'topology = "line"\nduration_s = 1\n'
@@ -388,20 +388,20 @@ def test_a_wrong_file_is_refused_with_a_sentence(case: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("field", COUNTED)
 def test_whole_numbers_are_not_guessed(field: str, value: Any) -> None:
     with pytest.raises(ScenarioError, match=field.rpartition(".")[2] + " = "):
-        Scenario.from_mapping(with_value(field, value))
+        make_scenario(with_value(field, value))
 
 
 @pytest.mark.parametrize("field", [field for field, least in COUNTED.items() if least == 1])
 def test_zero_is_refused_where_nothing_is_no_answer(field: str) -> None:
     with pytest.raises(ScenarioError, match="= 0 must be at least 1"):
-        Scenario.from_mapping(with_value(field, 0))
+        make_scenario(with_value(field, 0))
 
 
 @pytest.mark.parametrize("value", [0, -1, "3", True, math.nan, math.inf, -math.inf, [3]])
 @pytest.mark.parametrize("field", MEASURED)
 def test_numbers_are_not_guessed(field: str, value: Any) -> None:
     with pytest.raises(ScenarioError, match=field.rpartition(".")[2]):
-        Scenario.from_mapping(with_value(field, value))
+        make_scenario(with_value(field, value))
 
 
 def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
@@ -507,7 +507,7 @@ def test_a_pair_without_a_route_is_no_error(tmp_path: Path) -> None:
     text = with_list(tmp_path, "start_s,src,dst\n0,A,C\n").replace('"line"', '"net.json"')
     results = simulate(load(tmp_path, text))
     assert results.summary["rejected_no_route"] == 1
-    assert check(results.scenario) == []
+    assert predict(results.scenario) == []
 
 
 LISTS: dict[str, tuple[str, list[str]]] = {

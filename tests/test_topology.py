@@ -5,9 +5,9 @@ from typing import Any
 
 import networkx as nx
 import pytest
-from qkdrmp.topology import Link, Node, NodeKind, Topology
 
 from qkdrmp.errors import TopologyError
+from qkdrmp.topology import Link, Node, NodeKind, Topology
 
 END, REPEATER = NodeKind.END, NodeKind.REPEATER
 NODES = [

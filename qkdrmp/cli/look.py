@@ -10,8 +10,8 @@ import qkdrmp
 from qkdrmp.cli.group import main
 from qkdrmp.cli.summaries import REPORTS
 from qkdrmp.config.bundled import bundled_names
+from qkdrmp.family import FAMILIES
 from qkdrmp.network.formats import load_topology
-from qkdrmp.scenario import SCENARIOS
 from qkdrmp.scenario_file import load_scenario
 
 
@@ -19,7 +19,7 @@ from qkdrmp.scenario_file import load_scenario
 def list_bundled() -> None:
     """Show the bundled scenarios and topologies."""
     scenarios = {name: load_scenario(name) for name in bundled_names("scenarios")}
-    for kind in SCENARIOS:
+    for kind in FAMILIES:
         click.echo(f"Scenarios of {REPORTS[kind].title} (qkdrmp run, sweep or ladder NAME):")
         for name, scenario in scenarios.items():
             if scenario.kind == kind:

@@ -12,8 +12,9 @@ import click
 import qkdrmp
 from qkdrmp.cli.group import main, out_option, results_folder, seed_option
 from qkdrmp.cli.summaries import REPORTS, save_all, summary_lines
+from qkdrmp.family import Results, RunWarning, family_of
 from qkdrmp.scenario_file import load_scenario
-from qkdrmp.simulation import FAMILIES, Results, RunWarning, check, run_once
+from qkdrmp.simulation import predict, run_once
 from qkdrmp.sweeps.warmup import suggest_warmup
 
 
@@ -28,9 +29,9 @@ def run(name_or_file: str, seed: int, out: Path | None, trace: bool) -> None:
     """Run a scenario once and write its tables and figures."""
     scenario = load_scenario(name_or_file)
     folder = results_folder(out, scenario)
-    for sentence in check(scenario):
-        click.echo(f"foreseen: {sentence}")
-    family, report = FAMILIES[scenario.kind], REPORTS[scenario.kind]
+    for sentence in predict(scenario):
+        click.echo(f"predicted: {sentence}")
+    family, report = family_of(scenario), REPORTS[scenario.kind]
     begun = time.perf_counter()
     results = run_once(scenario, seed, family.records if trace else report.records)
     wall = time.perf_counter() - begun
@@ -44,7 +45,7 @@ def run(name_or_file: str, seed: int, out: Path | None, trace: bool) -> None:
 
 
 def _write_tables(results: Results, folder: Path) -> list[str]:
-    summary = results.summary.to_frame("value").rename_axis("figure").reset_index()
+    summary = results.summary.to_frame("value").rename_axis("metric").reset_index()
     tables = {f"{name}.csv": table for name, table in {"run_summary": summary, **results.tables}.items()}
     for name, table in tables.items():
         table.to_csv(folder / name, index=False)

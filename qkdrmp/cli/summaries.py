@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 
 import qkdrmp
-from qkdrmp.simulation import Results, run_once
+from qkdrmp.family import Results
+from qkdrmp.simulation import run_once
 from qkdrmp.stats.estimators import half_width
 from qkdrmp.sweeps.plan import Plan
 
@@ -99,7 +100,7 @@ def _qkd_sweep(runs: pd.DataFrame, plan: Plan) -> Iterator[Picture]:
     last, seed = plan.cells[-1], plan.seed_of(0)
     results = run_once(last.scenario, seed)
     where = ", ".join(f"{path} = {value}" for path, value in last.labels(plan.swept).items())
-    axes = qkdrmp.plots.load(results.nodes, last.scenario.topology)
+    axes = qkdrmp.plots.load(results.table("nodes"), last.scenario.topology)
     axes.set_title(f"{plan.scenario.name}: one run with {where}, seed {seed}", fontsize=9)
     yield "load.png", axes
 
@@ -130,7 +131,7 @@ SAME = 1e-9  # what differs by less differs by rounding
 
 def _entanglement_run(results: Results) -> Iterator[Picture]:
     yield "pairs.png", qkdrmp.plots.pairs_over_time(results)
-    if len(results.pairs):
+    if len(results.table("pairs")):
         yield "fidelity.png", qkdrmp.plots.fidelity_histogram(results)
 
 

@@ -18,7 +18,7 @@ from qkdrmp.cli.group import EXIT_INTERRUPTED, command_line, extra, fail, main, 
 from qkdrmp.cli.summaries import REPORTS, save_all, told
 from qkdrmp.errors import SweepWarning
 from qkdrmp.scenario_file import load_scenario
-from qkdrmp.simulation import check
+from qkdrmp.simulation import predict
 from qkdrmp.sweeps.experiment import STORE
 from qkdrmp.sweeps.plan import Plan
 from qkdrmp.sweeps.store import discard
@@ -52,7 +52,7 @@ def sweep(
     folder = results_folder(out, scenario)
     cells = plan.planned // plan.replications
     click.echo(f"{scenario.name}: {cells} cells x {plan.replications} replications = {plan.planned} runs, seed {seed}")
-    _foresee_sweep(plan)
+    _predict_sweep(plan)
     if restart:
         discard(folder / STORE)
     begun = time.perf_counter()
@@ -87,13 +87,13 @@ def _executor(jobs: int | None, address: str | None) -> Iterator[Executor | Call
         yield executor
 
 
-def _foresee_sweep(plan: Plan) -> None:
+def _predict_sweep(plan: Plan) -> None:
     for cell in plan.cells:
         where = ", ".join(
             f"{path} = {value}" for path, value in cell.labels(plan.swept).items() if path != "duration_s"
         )
-        for sentence in check(cell.scenario):
-            click.echo(f"foreseen{' with ' if where else ''}{where}: {_shortened(sentence)}")
+        for sentence in predict(cell.scenario):
+            click.echo(f"predicted{' with ' if where else ''}{where}: {_shortened(sentence)}")
 
 
 def _shortened(sentence: str) -> str:

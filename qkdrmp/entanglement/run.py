@@ -66,7 +66,7 @@ class EntanglementRun:
         check_network(self.network)
 
 
-def foresee(settings: EntanglementSettings) -> list[str]:
+def predict(settings: EntanglementSettings) -> list[str]:
     """Return, in sentences, what is wrong with a scenario before it runs."""
     found = []
     if not settings.allocation.barrier:

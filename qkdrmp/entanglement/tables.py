@@ -1,171 +1,185 @@
-"""What comes out of a run of an entanglement network: the tables, and the one line of a sweep.
+"""What comes out of a run of an entanglement network: its metrics, which a sweep has in one row, and its tables.
 
 Column names carry their unit: ``_s`` seconds, ``_hz`` pairs per second; pairs, trials and connections are counts.
-Fidelities are the true ones unless the name says believed.
+Fidelities are the true ones unless the name says estimated.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from math import nan
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from qkdrmp.entanglement.ledger import Entry, State
+from qkdrmp.entanglement.ledger import Attempt, Delivery, Entry, Milestone, State
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.negotiation import LAU, Barrier
 from qkdrmp.entanglement.links.policies import Agreement, Policy
-from qkdrmp.entanglement.messages import CSR, REJECTIONS, Termination, connection_of
+from qkdrmp.entanglement.messages import CSR, REJECTIONS, Reason, Termination, connection_of
 from qkdrmp.entanglement.network import EntanglementNetwork
+from qkdrmp.family import Results
 from qkdrmp.kernel.units import to_seconds
+from qkdrmp.network.channel import Transmission
 from qkdrmp.network.transport import Segment
+from qkdrmp.stats.columns import Column, Table
 from qkdrmp.stats.estimators import jain, quantiles
 
-SUMMARY_COLUMNS: dict[str, str] = {
-    "connections_asked": "connections asked for after the warm-up; all about connections is about these",
-    **{f"connections_{state}": f"of these, {state} at the end" for state in State},
-    **{f"rejected_{reason}": f"connections rejected, at last, with the reason {reason}" for reason in REJECTIONS},
-    "blocking": "share of the connections asked for and ended that were rejected",
-    "attempts_mean": "mean number of setup attempts",
-    "setup_mean_s": "mean time from asking to the installation at the Initiator, retries included, s",
-    "setup_p50_s": "median of that time, s",
-    "setup_p95_s": "95th percentile of that time, s",
-    "setup_p99_s": "99th percentile of that time, s",
-    "completion_mean_s": "mean time from asking to the last pair, of connections that have all they need, s",
-    "pairs_delivered": "end-to-end pairs that both users have",
-    "pair_rate_hz": "these, per second after the warm-up",
-    "fairness": "Jain's index, over the connections that have been active, of their pairs per second from then to "
-    "their end (or now): 1 if all have the same rate, 1/n if one of n has everything",
-    "fidelity_mean": "mean true fidelity of these pairs at delivery",
-    "fidelity_min": "lowest true fidelity of these pairs",
-    "believed_fidelity": "mean fidelity that the users believe them to have",
-    "wrong_partner": "delivered pairs whose halves are not each other's partners",
-    "elementary_pairs": "pairs made by links, warm-up included",
-    "stall_s": "time for which trials of a link were void for want of the peer's Barrier, summed over link ends, s",
-    "events": "events processed, warm-up included",
-    "messages": "messages sent, warm-up and repetitions included",
-}
 
-CONNECTION_COLUMNS: dict[str, str] = {
-    "id": "name of the connection",
-    "src": "Initiator",
-    "dst": "Responder",
-    "path": "nodes of the route, joined by >",
-    "asked_s": "when it was asked for, s",
-    "installed_s": "when its RuleSets were installed at the Initiator, s",
-    "active_s": "when the last link of the path switched to it, s",
-    "done_s": "when both users had all pairs, or it was given up or torn down, s",
-    "state": "delivered, rejected, aborted or unfinished",
-    "reason": "why it was rejected or aborted",
-    "attempts": "setup attempts",
-    "need": "pairs asked for; empty if endless",
-    "pairs": "pairs that both users have",
-    "rate_hz": "pairs per second from active_s to done_s (or the end)",
-    "fidelity_mean": "mean true fidelity at delivery",
-    "fidelity_min": "lowest true fidelity",
-    "believed_fidelity": "mean fidelity that the users believe the pairs to have",
-    "foreseen_fidelity": "fidelity that the Responder reckoned with when it made the RuleSets",
-    "wrong_partner": "pairs whose halves are not each other's partners",
-    "error_rate": "share of measured pairs whose bits were not those of Phi+ (the QBER); empty unless measured",
-}
+class Outcome:
+    """What the metrics of a run are computed from: its network, and the connections asked for after the warm-up.
 
-ATTEMPT_COLUMNS: dict[str, str] = {
-    "connection": "name of the connection",
-    "attempt": "from 1",
-    "asked_s": "when it began, s",
-    "ended_s": "when the Initiator knew how it went, s",
-    "outcome": "installed, or the reason why not",
-    "rejected_by": "node that rejected it",
-    "detail": "more about the reason; what a null setup found out",
-    "estimated_s": "when the rejecting node expected to have room, s",
-    "available_s": "when it had room, s",
-}
+    Parameters
+    ----------
+    network : EntanglementNetwork
+    warmup : int
+        Connections asked for before this tick do not count.
+    """
 
-LINK_COLUMNS: dict[str, str] = {
-    "link": "its two ends, sender first",
-    "lanes": "trials side by side",
-    "success_probability": "of a trial",
-    "trials": "trials of the clock so far, void and unowned ones included",
-    "successes": "pairs made",
-    "allocated": "trials given to a connection",
-    "connections": "connections that were given trials",
-    "epochs": "agreements closed",
-    "stall_s": "time for which trials were void for want of the peer's Barrier, mean of both ends, s",
-    "memory_used": "memories with a half in them at the end of the run, both ends",
-}
+    def __init__(self, network: EntanglementNetwork, warmup: int) -> None:
+        self.network = network
+        self.now = network.env.now
+        self.observed_s = to_seconds(self.now - warmup)
+        self.entries = [entry for entry in network.ledger.entries.values() if entry.asked >= warmup]
+        self.states = Counter(entry.state for entry in self.entries)
+        self.reasons = Counter(entry.reason for entry in self.entries if entry.state is State.REJECTED)
+        self.ended = len(self.entries) - self.states[State.UNFINISHED]
+        self.pairs = sum(entry.pairs for entry in self.entries)
 
-ALLOCATION_COLUMNS: dict[str, str] = {
-    "link": "its two ends, sender first",
-    "connection": "connection, or connection within a network",
-    "attempt": "setup attempt",
-    "trials": "trials of the clock given to it, seen from the sender",
-    "pairs": "halves heralded for it at the sender",
-}
+    @cached_property
+    def setups(self) -> dict[str, float]:
+        """Mean and percentiles of the time from asking to the installation, under their column names."""
+        installed = [entry for entry in self.entries if entry.installed is not None]
+        return quantiles("setup", [to_seconds((entry.installed or 0) - entry.asked) for entry in installed])
 
-PAIR_COLUMNS: dict[str, str] = {
-    "connection": "name of the connection",
-    "number": "name of the pair at both users",
-    "time_s": "when the second user had it, s",
-    "fidelity": "true fidelity then",
-    "believed_fidelity": "what the users believe, their waits averaged",
-    "right_partner": "whether the two halves are each other's partners",
-}
+    @property
+    def completions(self) -> list[float]:
+        """Time from asking to the last pair, of each connection that has all it needs, s."""
+        finished = [entry for entry in self.entries if entry.state is State.DELIVERED and entry.wish.terms.need]
+        return [to_seconds(entry.done - entry.asked) for entry in finished if entry.done is not None]
 
-MESSAGE_COLUMNS: dict[str, str] = {
-    "connections": "connections the message is about, joined by ,",
-    "message": "type",
-    "source": "node that sent it",
-    "target": "node it goes to",
-    "sent_s": "when it was sent, s",
-    "received_s": "when it arrives, s",
-    "detail": "what else it says",
-}
-
-MILESTONE_COLUMNS: dict[str, str] = {
-    "connection": "name of the connection",
-    "time_s": "when it happened, s",
-    "node": "where",
-    "event": "what",
-}
+    def per_pair(self, total: Callable[[Entry], float]) -> float:
+        """Return the mean over all delivered pairs of what each connection has the sum of; nan without pairs."""
+        return sum(total(entry) for entry in self.entries) / self.pairs if self.pairs else nan
 
 
-def summary(network: EntanglementNetwork, warmup: int) -> dict[str, float]:
-    """Return the figures of one run up to now, as a row of a sweep (see `SUMMARY_COLUMNS`)."""
-    entries = [entry for entry in network.ledger.entries.values() if entry.asked >= warmup]
-    states = Counter(entry.state for entry in entries)
-    reasons = Counter(entry.reason for entry in entries if entry.state is State.REJECTED)
-    ended = len(entries) - states[State.UNFINISHED]
-    setups = [to_seconds(entry.installed - entry.asked) for entry in entries if entry.installed is not None]
-    finished = [entry for entry in entries if entry.state is State.DELIVERED and entry.wish.terms.need]
-    completions = [to_seconds(entry.done - entry.asked) for entry in finished if entry.done is not None]
-    pairs = sum(entry.pairs for entry in entries)
-    observed = to_seconds(network.env.now - warmup)
-    nothing = float("nan")
-    return {
-        "connections_asked": len(entries),
-        **{f"connections_{state}": states[state] for state in State},
-        **{f"rejected_{reason}": reasons[reason] for reason in REJECTIONS},
-        "blocking": states[State.REJECTED] / ended if ended else nothing,
-        "attempts_mean": float(np.mean([len(entry.attempts) for entry in entries])) if entries else nothing,
-        **quantiles("setup", setups),
-        "completion_mean_s": float(np.mean(completions)) if completions else nothing,
-        "pairs_delivered": pairs,
-        "pair_rate_hz": pairs / observed if observed > 0 else 0.0,
-        "fairness": jain(entry.pairs / active for entry in entries if (active := _active_s(entry, network.env.now))),
-        "fidelity_mean": sum(entry.fidelity_sum for entry in entries) / pairs if pairs else nothing,
-        "fidelity_min": min(entry.fidelity_min for entry in entries if entry.pairs) if pairs else nothing,
-        "believed_fidelity": sum(entry.believed_sum for entry in entries) / pairs if pairs else nothing,
-        "wrong_partner": sum(entry.wrong_partner for entry in entries),
-        "elementary_pairs": sum(link.successes for link in network.links.values()),
-        "stall_s": to_seconds(
-            sum(interface.stalled for ends in network.interfaces.values() for interface in ends.values())
-        ),
-        "events": network.env.events,
-        "messages": network.messages,
-    }
+def _state(state: State) -> Column[Outcome]:
+    title = f"connections {state}"
+    return Column(f"connections_{state}", f"of these, {state} at the end", lambda outcome: outcome.states[state], title)
+
+
+def _rejected(reason: Reason) -> Column[Outcome]:
+    return Column(
+        f"rejected_{reason}",
+        f"connections rejected, at last, with the reason {reason}",
+        lambda outcome: outcome.reasons[reason],
+        f"connections rejected: {str(reason).replace('_', ' ')}",
+    )
+
+
+def _setup(measure: str, meaning: str, title: str) -> Column[Outcome]:
+    name = f"setup_{measure}_s"
+    return Column(name, meaning, lambda outcome: outcome.setups[name], title)
+
+
+METRICS: tuple[Column[Outcome], ...] = (
+    Column(
+        "connections_asked",
+        "connections asked for after the warm-up; all about connections is about these",
+        lambda outcome: len(outcome.entries),
+        "connections asked for",
+    ),
+    *map(_state, State),
+    *map(_rejected, REJECTIONS),
+    Column(
+        "blocking",
+        "share of the connections asked for and ended that were rejected",
+        lambda outcome: outcome.states[State.REJECTED] / outcome.ended if outcome.ended else nan,
+        "blocking (rejected share)",
+    ),
+    Column(
+        "attempts_mean",
+        "mean number of setup attempts",
+        lambda outcome: float(np.mean([len(e.attempts) for e in outcome.entries])) if outcome.entries else nan,
+        "mean setup attempts",
+    ),
+    _setup("mean", "mean time from asking to the installation at the Initiator, retries included", "mean setup time"),
+    _setup("p50", "median of that time", "setup time, median"),
+    _setup("p95", "95th percentile of that time", "setup time, 95th percentile"),
+    _setup("p99", "99th percentile of that time", "setup time, 99th percentile"),
+    Column(
+        "completion_mean_s",
+        "mean time from asking to the last pair, of connections that have all they need",
+        lambda outcome: float(np.mean(outcome.completions)) if outcome.completions else nan,
+        "mean time to the last pair",
+    ),
+    Column("pairs_delivered", "end-to-end pairs that both users have", lambda outcome: outcome.pairs),
+    Column(
+        "pair_rate_hz",
+        "these, per second after the warm-up",
+        lambda outcome: outcome.pairs / outcome.observed_s if outcome.observed_s > 0 else 0.0,
+        "delivered pairs",
+    ),
+    Column(
+        "fairness",
+        "Jain's index, over the connections that have been active, of their pairs per second from then to "
+        "their end (or now): 1 if all have the same rate, 1/n if one of n has everything",
+        lambda outcome: jain(e.pairs / active for e in outcome.entries if (active := _active_s(e, outcome.now))),
+        "fairness (Jain's index)",
+    ),
+    Column(
+        "fidelity_mean",
+        "mean true fidelity of these pairs at delivery",
+        lambda outcome: outcome.per_pair(lambda entry: entry.fidelity_sum),
+        "mean fidelity of pairs",
+    ),
+    Column(
+        "fidelity_min",
+        "lowest true fidelity of these pairs",
+        lambda outcome: min((e.fidelity_min for e in outcome.entries if e.pairs), default=nan),
+        "lowest fidelity of a pair",
+    ),
+    Column(
+        "estimated_fidelity",
+        "mean fidelity that the users estimate them to have",
+        lambda outcome: outcome.per_pair(lambda entry: entry.believed_sum),
+        "estimated fidelity of pairs",
+    ),
+    Column(
+        "wrong_partner",
+        "delivered pairs whose halves are not each other's partners",
+        lambda outcome: sum(entry.wrong_partner for entry in outcome.entries),
+        "pairs with wrong partners",
+    ),
+    Column(
+        "elementary_pairs",
+        "pairs made by links, warm-up included",
+        lambda outcome: sum(link.successes for link in outcome.network.links.values()),
+    ),
+    Column(
+        "stall_s",
+        "time for which trials of a link were void for want of the peer's Barrier, summed over link ends",
+        lambda outcome: to_seconds(sum(interface.stalled for interface in _interfaces(outcome.network))),
+        "void time of links",
+    ),
+    Column("events", "events processed, warm-up included", lambda outcome: outcome.network.env.events),
+    Column(
+        "messages",
+        "messages sent, warm-up and retransmissions included",
+        lambda outcome: outcome.network.messages,
+    ),
+)
+"""The metrics of a run: its summary, and a row of a sweep."""
+
+
+def _interfaces(network: EntanglementNetwork) -> Iterator[Interface]:
+    for by_peer in network.interfaces.values():
+        yield from by_peer.values()
 
 
 def _active_s(entry: Entry, now: int) -> float:
@@ -174,107 +188,293 @@ def _active_s(entry: Entry, now: int) -> float:
     return 0.0 if entry.active is None else to_seconds(max(0, until - entry.active))
 
 
-def tables(network: EntanglementNetwork) -> dict[str, pd.DataFrame]:
-    """Return the tables of a run, by name."""
-    ledger = network.ledger
-    made = {
-        "connections": _frame(CONNECTION_COLUMNS, (_connection(entry, network) for entry in ledger.entries.values())),
-        "attempts": _frame(ATTEMPT_COLUMNS, _attempts(network)),
-        "links": _frame(LINK_COLUMNS, (_link(network, ends) for ends in network.links)),
-        "allocations": _frame(ALLOCATION_COLUMNS, _allocations(network)),
-    }
-    if ledger.deliveries is not None:
-        made["pairs"] = _frame(
-            PAIR_COLUMNS,
-            ((d.connection, d.number, to_seconds(d.tick), d.fidelity, d.believed, d.right) for d in ledger.deliveries),
-        )
-    if network.hops is not None:
-        made["messages"] = _frame(MESSAGE_COLUMNS, _messages(network))
-        notes = ((m.connection, to_seconds(m.tick), m.node, m.event) for m in ledger.milestones or ())
-        made["milestones"] = _frame(MILESTONE_COLUMNS, notes)
-    return made
-
-
-def _frame(columns: dict[str, str], rows: Iterator[tuple[Any, ...]]) -> pd.DataFrame:
-    return pd.DataFrame(list(rows), columns=list(columns))
-
-
 def _seconds(ticks: int | None) -> float:
-    return float("nan") if ticks is None else to_seconds(ticks)
+    return nan if ticks is None else to_seconds(ticks)
 
 
-def _connection(entry: Entry, network: EntanglementNetwork) -> tuple[Any, ...]:
-    pairs, wish = entry.pairs, entry.wish
-    active_s = _active_s(entry, network.env.now)
-    return (
-        entry.id,
-        wish.src,
-        wish.dst,
-        ">".join(entry.path),
-        to_seconds(entry.asked),
-        _seconds(entry.installed),
-        _seconds(entry.active),
-        _seconds(entry.done),
-        str(entry.state),
-        None if entry.reason is None else str(entry.reason),
-        len(entry.attempts),
-        float("nan") if wish.terms.need is None else wish.terms.need,
-        pairs,
-        pairs / active_s if active_s else 0.0,
-        entry.fidelity_sum / pairs if pairs else float("nan"),
-        entry.fidelity_min if pairs else float("nan"),
-        entry.believed_sum / pairs if pairs else float("nan"),
-        float("nan") if entry.foreseen is None else entry.foreseen,
-        entry.wrong_partner,
-        entry.measured_errors / pairs if pairs and wish.terms.basis else float("nan"),
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRow:
+    """What a row of the table of connections is about: a connection, now."""
+
+    entry: Entry
+    now: int
+
+    @property
+    def rate(self) -> float:
+        """Pairs per second while it was active."""
+        active_s = _active_s(self.entry, self.now)
+        return self.entry.pairs / active_s if active_s else 0.0
+
+    def per_pair(self, total: float) -> float:
+        """Return a sum over its pairs as a mean; nan without pairs."""
+        return total / self.entry.pairs if self.entry.pairs else nan
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """What a row of the table of attempts is about: a setup attempt at a connection."""
+
+    connection: str
+    attempt: Attempt
+
+    @property
+    def outcome(self) -> str | None:
+        """How it ended, if it did."""
+        installed = "installed" if self.attempt.ended is not None else None
+        return installed if self.attempt.reason is None else str(self.attempt.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRow:
+    """What a row of the table of links is about: a link, its two ends (sender first), and who was given its trials."""
+
+    network: EntanglementNetwork
+    ends: tuple[str, str]
+    given: Counter[str]
+
+    @property
+    def link(self) -> Any:
+        """The link."""
+        return self.network.links[self.ends]
+
+    @property
+    def sides(self) -> tuple[Interface, Interface]:
+        """Its two interfaces, that of the sender first."""
+        return _sides(self.network, self.ends)
+
+
+class AllocationRow(NamedTuple):
+    """What a row of the table of allocations is about: what an attempt at a connection was given of a link."""
+
+    link: str
+    key: str
+    trials: int
+    pairs: int
+
+
+class MessageRow(NamedTuple):
+    """What a row of the table of messages is about: a transmission, its message, and the connections concerned."""
+
+    hop: Transmission
+    message: Any
+    connections: list[str]
+
+
+class EntanglementResults(Results):
+    """What came out of one run of an entanglement network.
+
+    `pairs` is there only if pairs were recorded; `messages` and `milestones` only if messages were.
+    """
+
+    connections = Table[ConnectionRow](
+        "a connection",
+        [
+            Column("id", "name of the connection", lambda row: row.entry.id),
+            Column("src", "Initiator", lambda row: row.entry.wish.src),
+            Column("dst", "Responder", lambda row: row.entry.wish.dst),
+            Column("path", "nodes of the route, joined by >", lambda row: ">".join(row.entry.path)),
+            Column("asked_s", "when it was asked for", lambda row: to_seconds(row.entry.asked)),
+            Column(
+                "installed_s",
+                "when its RuleSets were installed at the Initiator",
+                lambda row: _seconds(row.entry.installed),
+            ),
+            Column(
+                "active_s",
+                "when the last link of the path switched to it",
+                lambda row: _seconds(row.entry.active),
+            ),
+            Column(
+                "done_s",
+                "when both users had all pairs, or it was given up or torn down",
+                lambda row: _seconds(row.entry.done),
+            ),
+            Column("state", "delivered, rejected, aborted or unfinished", lambda row: str(row.entry.state)),
+            Column("reason", "why it was rejected or aborted", lambda row: _text(row.entry.reason)),
+            Column("attempts", "setup attempts", lambda row: len(row.entry.attempts)),
+            Column(
+                "need",
+                "pairs asked for; empty if endless",
+                lambda row: nan if row.entry.wish.terms.need is None else row.entry.wish.terms.need,
+            ),
+            Column("pairs", "pairs that both users have", lambda row: row.entry.pairs),
+            Column("rate_hz", "pairs per second from active_s to done_s (or the end)", lambda row: row.rate),
+            Column(
+                "fidelity_mean",
+                "mean true fidelity at delivery",
+                lambda row: row.per_pair(row.entry.fidelity_sum),
+            ),
+            Column(
+                "fidelity_min",
+                "lowest true fidelity",
+                lambda row: row.entry.fidelity_min if row.entry.pairs else nan,
+            ),
+            Column(
+                "estimated_fidelity",
+                "mean fidelity that the users estimate the pairs to have",
+                lambda row: row.per_pair(row.entry.believed_sum),
+            ),
+            Column(
+                "predicted_fidelity",
+                "fidelity that the Responder predicted when it made the RuleSets",
+                lambda row: nan if row.entry.foreseen is None else row.entry.foreseen,
+            ),
+            Column(
+                "wrong_partner",
+                "pairs whose halves are not each other's partners",
+                lambda row: row.entry.wrong_partner,
+            ),
+            Column(
+                "error_rate",
+                "share of measured pairs whose bits were not those of Phi+ (the QBER); empty unless measured",
+                lambda row: row.per_pair(row.entry.measured_errors) if row.entry.wish.terms.basis else nan,
+            ),
+        ],
+    )
+    attempts = Table[AttemptRow](
+        "a setup attempt",
+        [
+            Column("connection", "name of the connection", lambda row: row.connection),
+            Column("attempt", "from 1", lambda row: row.attempt.number),
+            Column("asked_s", "when it began", lambda row: to_seconds(row.attempt.asked)),
+            Column("ended_s", "when the Initiator knew how it had ended", lambda row: _seconds(row.attempt.ended)),
+            Column("outcome", "installed, or the reason why not", lambda row: row.outcome),
+            Column("rejected_by", "node that rejected it", lambda row: row.attempt.by),
+            Column("detail", "more about the reason; what a null setup has found out", lambda row: row.attempt.detail),
+            Column(
+                "estimated_s",
+                "when the rejecting node expected enough memories to be free",
+                lambda row: _seconds(row.attempt.available),
+            ),
+            Column("available_s", "when enough were free", lambda row: _seconds(row.attempt.freed)),
+        ],
+    )
+    links = Table[LinkRow](
+        "a link",
+        [
+            Column("link", "its two ends, sender first", lambda row: "-".join(row.ends)),
+            Column("lanes", "trials side by side", lambda row: row.link.lanes),
+            Column(
+                "success_probability",
+                "of a trial",
+                lambda row: row.sides[0].pairs_per_s * to_seconds(row.link.slot_ticks),
+            ),
+            Column(
+                "trials",
+                "trials of the clock so far, void and unowned ones included",
+                lambda row: row.link.next_trial(0),
+            ),
+            Column("successes", "pairs made", lambda row: row.link.successes),
+            Column("allocated", "trials given to a connection", lambda row: sum(row.given.values())),
+            Column(
+                "connections",
+                "connections that were given trials",
+                lambda row: len({connection_of(key) for key in row.given}),
+            ),
+            Column("epochs", "agreements closed", lambda row: row.sides[0].allocation.epoch),
+            Column(
+                "stall_s",
+                "time for which trials were void for want of the peer's Barrier, mean of both ends",
+                lambda row: to_seconds(sum(side.stalled for side in row.sides)) / 2,
+            ),
+            Column(
+                "memory_used",
+                "memories with a half in them at the end of the run, both ends",
+                lambda row: sum(side.occupied for side in row.sides),
+            ),
+        ],
+    )
+    allocations = Table[AllocationRow](
+        "what an attempt at a connection was given of a link",
+        [
+            Column("link", "its two ends, sender first", lambda row: row.link),
+            Column("connection", "connection, or connection within a network", lambda row: connection_of(row.key)),
+            Column("attempt", "setup attempt", lambda row: int(row.key.rpartition("#")[2])),
+            Column("trials", "trials of the clock given to it, seen from the sender", lambda row: row.trials),
+            Column("pairs", "halves heralded for it at the sender", lambda row: row.pairs),
+        ],
+    )
+    pairs = Table[Delivery](
+        "an end-to-end pair that both users have",
+        [
+            Column("connection", "name of the connection", lambda pair: pair.connection),
+            Column("number", "name of the pair at both users", lambda pair: pair.number),
+            Column("time_s", "when the second user had it", lambda pair: to_seconds(pair.tick)),
+            Column("fidelity", "true fidelity then", lambda pair: pair.fidelity),
+            Column(
+                "estimated_fidelity",
+                "what the users estimate it to be, averaged over the two, whose waits differ",
+                lambda pair: pair.believed,
+            ),
+            Column("right_partner", "whether the two halves are each other's partners", lambda pair: pair.right),
+        ],
+        record="pairs",
+    )
+    messages = Table[MessageRow](
+        "a message",
+        [
+            Column(
+                "connections", "connections the message is about, joined by ,", lambda row: ",".join(row.connections)
+            ),
+            Column("message", "type", lambda row: row.message.wire_name),
+            Column("source", "node that sent it", lambda row: row.hop.source),
+            Column("target", "node it goes to", lambda row: row.hop.target),
+            Column("sent_s", "when it was sent", lambda row: to_seconds(row.hop.sent)),
+            Column("received_s", "when it arrives", lambda row: to_seconds(row.hop.received)),
+            Column("detail", "what else it says", lambda row: _detail(row.message)),
+        ],
+        record="messages",
+    )
+    milestones = Table[Milestone](
+        "a step in the life of a connection at a node",
+        [
+            Column("connection", "name of the connection", lambda milestone: milestone.connection),
+            Column("time_s", "when it happened", lambda milestone: to_seconds(milestone.tick)),
+            Column("node", "where", lambda milestone: milestone.node),
+            Column("event", "what", lambda milestone: milestone.event),
+        ],
+        record="messages",
     )
 
 
-def _attempts(network: EntanglementNetwork) -> Iterator[tuple[Any, ...]]:
-    for entry in network.ledger.entries.values():
-        for attempt in entry.attempts:
-            installed = "installed" if attempt.ended is not None else None
-            yield (
-                entry.id,
-                attempt.number,
-                to_seconds(attempt.asked),
-                _seconds(attempt.ended),
-                installed if attempt.reason is None else str(attempt.reason),
-                attempt.by,
-                attempt.detail,
-                _seconds(attempt.available),
-                _seconds(attempt.freed),
-            )
+def summary(network: EntanglementNetwork, warmup: int) -> dict[str, float]:
+    """Return the metrics of one run up to now, as a row of a sweep."""
+    outcome = Outcome(network, warmup)
+    return {metric.name: metric.get(outcome) for metric in METRICS}
+
+
+def tables(network: EntanglementNetwork) -> dict[str, pd.DataFrame]:
+    """Return the tables of a run, by name."""
+    ledger, now, kinds = network.ledger, network.env.now, EntanglementResults
+    links = [LinkRow(network, ends, _given(network, ends)) for ends in network.links]
+    made = {
+        "connections": kinds.connections.frame(ConnectionRow(entry, now) for entry in ledger.entries.values()),
+        "attempts": kinds.attempts.frame(
+            AttemptRow(entry.id, attempt) for entry in ledger.entries.values() for attempt in entry.attempts
+        ),
+        "links": kinds.links.frame(links),
+        "allocations": kinds.allocations.frame(row for link in links for row in _allocations(link)),
+    }
+    if ledger.deliveries is not None:
+        made["pairs"] = kinds.pairs.frame(ledger.deliveries)
+    if network.hops is not None:
+        made["messages"] = kinds.messages.frame(_messages(network.hops))
+        made["milestones"] = kinds.milestones.frame(ledger.milestones or ())
+    return made
 
 
 def _sides(network: EntanglementNetwork, ends: tuple[str, str]) -> tuple[Interface, Interface]:
     return network.interfaces[ends[0]][ends[1]], network.interfaces[ends[1]][ends[0]]
 
 
-def _link(network: EntanglementNetwork, ends: tuple[str, str]) -> tuple[Any, ...]:
-    link, sides = network.links[ends], _sides(network, ends)
-    given = _given(network, ends)
-    return (
-        "-".join(ends),
-        link.lanes,
-        sides[0].pairs_per_s * to_seconds(link.slot_ticks),
-        link.next_trial(0),
-        link.successes,
-        sum(given.values()),
-        len({connection_of(key) for key in given}),
-        sides[0].allocation.epoch,
-        to_seconds(sides[0].stalled + sides[1].stalled) / 2,
-        sides[0].occupied + sides[1].occupied,
-    )
-
-
-def _allocations(network: EntanglementNetwork) -> Iterator[tuple[Any, ...]]:
-    for ends in network.links:
-        sender = _sides(network, ends)[0]
-        halves = sender.pairs_by_key()
-        for key, trials in _given(network, ends).items():
-            connection, _, attempt = key.rpartition("#")
-            yield ("-".join(ends), connection, int(attempt), trials, halves.get(key, 0))
+def _allocations(link: LinkRow) -> Iterator[AllocationRow]:
+    halves = link.sides[0].pairs_by_key()
+    for key, trials in link.given.items():
+        yield AllocationRow("-".join(link.ends), key, trials, halves.get(key, 0))
 
 
 def _given(network: EntanglementNetwork, ends: tuple[str, str]) -> Counter[str]:
@@ -300,24 +500,16 @@ def _owned(policy: Policy, agreement: Agreement, first: int, end: int) -> Counte
     return owned + Counter(owner for owner in owners[:rest] if owner is not None)
 
 
-def _messages(network: EntanglementNetwork) -> Iterator[tuple[Any, ...]]:
+def _messages(hops: list[Transmission]) -> Iterator[MessageRow]:
     epochs: dict[tuple[str, int], dict[str, None]] = {}
-    for hop in network.hops or ():
+    for hop in hops:
         message: Any = hop.message.content if isinstance(hop.message, Segment) else hop.message
         about = _about(message)
         if isinstance(message, LAU | Barrier):  # a Barrier is about what the two LAUs before it are about
             known = epochs.setdefault((message.link, message.epoch), {})
             known.update(dict.fromkeys(about))
             about = about or list(known)
-        yield (
-            ",".join(about),
-            message.wire_name,
-            hop.source,
-            hop.target,
-            to_seconds(hop.sent),
-            to_seconds(hop.received),
-            _detail(message),
-        )
+        yield MessageRow(hop, message, about)
 
 
 def _about(message: Any) -> list[str]:

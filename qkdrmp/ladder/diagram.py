@@ -17,10 +17,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from qkdrmp.errors import QKDRMPError, did_you_mean
+from qkdrmp.family import Results
 from qkdrmp.ladder.picture import Picture, over
 from qkdrmp.plots.times import brief
 from qkdrmp.scenario import Scenario
-from qkdrmp.simulation import Results
 
 ARROW_COLUMNS = ["source", "target", "message", "sent_s", "received_s", "detail"]
 NOTE_COLUMNS = ["time_s", "node", "text"]

@@ -16,7 +16,7 @@ from qkdrmp.plots.canvas import COLOURS, canvas
 from qkdrmp.plots.times import brief, time_unit
 
 if TYPE_CHECKING:
-    from qkdrmp.simulation import Results
+    from qkdrmp.family import Results
 
 OWN = [COLOURS[number] for number in (0, 1, 2, 4, 3, 9, 5, 6)]
 """Colours of connections, as long as there are enough."""
@@ -193,7 +193,7 @@ def fidelity_histogram(results: Results, ax: Axes | None = None) -> Axes:
             count = np.histogram(group["fidelity"], edges)[0]
             ax.stairs(count, edges, fill=True, color=colour, alpha=0.3)
             ax.stairs(count, edges, color=colour, linewidth=1.2, label=f"{name!s} ({len(group):,} pairs)")
-            ax.axvline(group["believed_fidelity"].mean(), color=colour, linestyle=(0, (4, 2)), linewidth=1.3)
+            ax.axvline(group["estimated_fidelity"].mean(), color=colour, linestyle=(0, (4, 2)), linewidth=1.3)
         if len(pairs) and pairs["fidelity"].min() <= USELESS:
             ax.set_yscale("log")
             ax.set_ylim(bottom=0.7)

@@ -68,7 +68,7 @@ LABELS = {
     "pair_rate_hz": "delivered pairs (1/s)",
     "fidelity_mean": "mean fidelity of pairs",
     "fidelity_min": "lowest fidelity of a pair",
-    "believed_fidelity": "believed fidelity of pairs",
+    "estimated_fidelity": "believed fidelity of pairs",
     "attempts_mean": "mean setup attempts",
     "setup_mean_s": "mean setup time (s)",
     "completion_mean_s": "mean time to the last pair (s)",

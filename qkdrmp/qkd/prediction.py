@@ -41,7 +41,7 @@ def predict_stuck(settings: QKDSettings) -> list[StuckPool]:
     return predicted
 
 
-def foresee(settings: QKDSettings) -> list[str]:
+def predict(settings: QKDSettings) -> list[str]:
     """Say which pools will get stuck, in one sentence for all that do so at the same levels."""
     by_levels: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for pool in predict_stuck(settings):

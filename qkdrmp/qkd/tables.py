@@ -1,4 +1,4 @@
-"""What comes out of a run of QKD resource management: the tables, and the one line of a sweep.
+"""What comes out of a run of QKD resource management: its metrics, which a sweep has in one row, and its tables.
 
 Column names carry their unit: ``_s`` seconds, ``_bps`` bits per second, ``_bits`` bits; keys and requests are counts.
 """
@@ -6,148 +6,177 @@ Column names carry their unit: ``_s`` seconds, ``_bps`` bits per second, ``_bits
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from math import nan
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from qkdrmp.family import Results
 from qkdrmp.kernel.monitor import Monitor
 from qkdrmp.kernel.units import to_seconds
+from qkdrmp.network.channel import Transmission
 from qkdrmp.qkd.keys.key_pool import KeyPool
 from qkdrmp.qkd.keys.key_stream import KeyStream
 from qkdrmp.qkd.network import QKDNetwork, Stack
 from qkdrmp.qkd.request import Entry, Reason, State
+from qkdrmp.stats.columns import Column, Table
 from qkdrmp.stats.estimators import jain, quantiles
 from qkdrmp.topology import NodeKind
 
 REASONS = tuple(reason for reason in Reason if reason is not Reason.CANCELLED)
 
-SUMMARY_COLUMNS: dict[str, str] = {
-    "requests_started": "requests asked for after the warm-up; all that follows is about these",
-    "requests_delivered": "requests whose two users both have the keys",
-    "requests_unfinished": "requests that had not ended at the end of the run",
-    **{f"rejected_{reason}": f"requests rejected with the reason {reason}" for reason in REASONS},
-    "blocking": "share of the requests asked for and ended that were rejected",
-    "fairness": "Jain's index, over the ordered pairs of users that asked, of the share of the key bits they asked for "
-    "that was delivered: 1 if all get the same share, 1/n if one of n gets everything",
-    "keys_delivered": "keys of delivered requests",
-    "key_rate_bps": "key bits of delivered requests per second after the warm-up, bit/s",
-    "wait_mean_s": "mean time from start to delivery, s",
-    "wait_p50_s": "median of that time, s",
-    "wait_p95_s": "95th percentile of that time, s",
-    "wait_p99_s": "99th percentile of that time, s",
-    "pool_level_mean": "time-weighted mean level of a key pool as a share of its capacity, mean over the pools",
-    "queue_mean": "time-weighted mean number of requests in the queues of all nodes together",
-    "mismatched_keys": "keys of delivered requests that differ between the two users",
-    "mismatched_requests": "delivered requests with at least one such key",
-    "stuck_pools": "key streams that, at the end, have too few keys for a waiting request and get no more",
-    "events": "events processed, warm-up included",
-    "messages": "messages sent, each hop counted, warm-up included",
-}
 
-REQUEST_COLUMNS: dict[str, str] = {
-    "id": "number of the request, in the order of starts",
-    "src": "user who asked",
-    "dst": "user asked",
-    "path": "nodes of the route, joined by >; empty if there is none",
-    "start_s": "when it was asked, s",
-    "end_s": "when the sender had the keys or learned of the rejection, s",
-    "state": "delivered, rejected or unfinished",
-    "reason": "why it was rejected",
-    "rejected_by": "node that rejected it",
-    "keys": "number of keys asked for",
-    "key_bits": "length of each key, bits",
-    "priority": "priority",
-    "deadline_s": "time by which every repeater must have served it, s",
-    "wait_s": "time from start to delivery, s; empty unless delivered",
-    "mismatched_bits": "bits in which the two users' keys differ",
-}
+class Outcome:
+    """What the metrics of a run are computed from: its network, and what became of the requests after the warm-up.
 
-NODE_COLUMNS: dict[str, str] = {
-    "node": "name",
-    "kind": "end or repeater",
-    "served": "delivered requests it has relayed",
-    **{f"rejected_{reason}": f"requests it rejected with the reason {reason}" for reason in REASONS},
-    "queue_mean": "mean number of requests in its queue",
-    "queue_max": "largest number of requests in its queue",
-    "busy_s": "time with an accepted request not yet served, s",
-    "late_messages": "messages for requests that were over, dropped (warm-up included)",
-}
+    Parameters
+    ----------
+    network : QKDNetwork
+    warmup : int
+        Requests that start before this tick do not count.
+    """
 
-POOL_COLUMNS: dict[str, str] = {
-    "stream": "upstream node > downstream node; one row a key stream, observed at its downstream copy",
-    "upstream": "node that sends the photons",
-    "downstream": "node that chooses the keys",
-    "capacity": "V_m, keys",
-    "interrupt": "V_i, keys",
-    "recover": "V_r, keys",
-    "level_mean": "time-weighted mean level, keys",
-    "level_min": "lowest level, keys",
-    "level_end": "level at the end, keys",
-    "interrupted_s": "time INTERRUPTED, s",
-    "interrupts": "times service was interrupted",
-    "stuck_s": "time SERVING without a refill due, with too few keys for a waiting request, s",
-    "stuck": "whether it is stuck at the end",
-    "generated": "keys made, warm-up included",
-    "used": "keys given to requests, warm-up included",
-    "voided": "keys discarded with cancelled requests, warm-up included",
-    "overflow": "keys made without room for them and dropped, warm-up included",
-    "excess_bits": "bits of keys that requests took and did not need, warm-up included",
-}
+    def __init__(self, network: QKDNetwork, warmup: int) -> None:
+        self.network = network
+        self.now = network.env.now
+        self.observed_s = to_seconds(self.now - warmup)
+        self.entries = [entry for entry in network.ledger.entries if entry.request.start >= warmup]
+        self.delivered = [entry for entry in self.entries if entry.state is State.DELIVERED]
+        self.rejected = Counter(entry.reason for entry in self.entries if entry.state is State.REJECTED)
+        self.ended = len(self.delivered) + self.rejected.total()
 
-MESSAGE_COLUMNS: dict[str, str] = {
-    "request": "number of the request; 0 for REFILL",
-    "message": "type",
-    "source": "node that sent it on this hop",
-    "target": "node it goes to on this hop",
-    "sent_s": "when it was sent, s",
-    "received_s": "when it arrives, s",
-    "detail": "reason of a REJECT, keys of a claim",
-}
+    @cached_property
+    def waits(self) -> dict[str, float]:
+        """Mean and percentiles of the time from start to delivery, under their column names."""
+        return quantiles("wait", [to_seconds(_duration(entry)) for entry in self.delivered])
 
-LEVEL_COLUMNS: dict[str, str] = {
-    "stream": "upstream node > downstream node",
-    "end": "upstream or downstream copy",
-    "time_s": "when the level changed, s",
-    "level": "level from then on, keys",
-}
+    @cached_property
+    def mismatched(self) -> list[int]:
+        """Keys that differ between the two users, of each delivered request."""
+        return [mismatched_keys(entry) for entry in self.delivered]
+
+    @property
+    def bits(self) -> int:
+        """Key bits of delivered requests."""
+        return sum(entry.request.bits for entry in self.delivered)
+
+    @property
+    def levels(self) -> list[float]:
+        """Time-weighted mean level of each pool as a share of its capacity."""
+        streams = self.network.streams
+        return [stream.downstream.gauge.mean(self.now) / stream.thresholds.capacity for stream in streams]
 
 
-def summary(network: QKDNetwork, warmup: int) -> dict[str, float]:
-    """Return the figures of one run up to now, as a row of a sweep (see `SUMMARY_COLUMNS`)."""
-    entries = [entry for entry in network.ledger.entries if entry.request.start >= warmup]
-    delivered = [entry for entry in entries if entry.state is State.DELIVERED]
-    waits = [to_seconds(_duration(entry)) for entry in delivered]
-    bits = sum(entry.request.bits for entry in delivered)
-    wrong = [mismatched_keys(entry) for entry in delivered]
-    now, nothing = network.env.now, float("nan")
-    observed = to_seconds(now - warmup)
-    levels = [stream.downstream.gauge.mean(now) / stream.thresholds.capacity for stream in network.streams]
-    rejected = [entry.reason for entry in entries if entry.state is State.REJECTED]
-    ended = len(delivered) + len(rejected)
-    return {
-        "requests_started": len(entries),
-        "requests_delivered": len(delivered),
-        "requests_unfinished": len(entries) - ended,
-        **{f"rejected_{reason}": rejected.count(reason) for reason in REASONS},
-        "blocking": len(rejected) / ended if ended else nothing,
-        "fairness": _fairness(entries),
-        "keys_delivered": sum(entry.request.keys for entry in delivered),
-        "key_rate_bps": bits / observed if observed > 0 else 0.0,
-        **quantiles("wait", waits),
-        "pool_level_mean": float(np.mean(levels)) if levels else nothing,
-        "queue_mean": sum(stack.resource.queue.length.mean(now) for stack in network.stacks.values()),
-        "mismatched_keys": sum(wrong),
-        "mismatched_requests": sum(count > 0 for count in wrong),
-        "stuck_pools": len(stuck_streams(network)),
-        "events": network.env.events,
-        "messages": network.messages,
-    }
+def _rejected(reason: Reason, title: str) -> Column[Outcome]:
+    return Column(
+        f"rejected_{reason}",
+        f"requests rejected with the reason {reason}",
+        lambda outcome: outcome.rejected[reason],
+        title,
+    )
+
+
+def _wait(measure: str, meaning: str, title: str) -> Column[Outcome]:
+    name = f"wait_{measure}_s"
+    return Column(name, meaning, lambda outcome: outcome.waits[name], title)
+
+
+METRICS: tuple[Column[Outcome], ...] = (
+    Column(
+        "requests_started",
+        "requests asked for after the warm-up; all that follows is about these",
+        lambda outcome: len(outcome.entries),
+        "requests started",
+    ),
+    Column(
+        "requests_delivered",
+        "requests whose two users both have the keys",
+        lambda outcome: len(outcome.delivered),
+        "requests processed",
+    ),
+    Column(
+        "requests_unfinished",
+        "requests that had not ended at the end of the run",
+        lambda outcome: len(outcome.entries) - outcome.ended,
+        "requests not ended",
+    ),
+    *(_rejected(reason, f"requests rejected: {str(reason).replace('_', ' ')}") for reason in REASONS),
+    Column(
+        "blocking",
+        "share of the requests asked for and ended that were rejected",
+        lambda outcome: outcome.rejected.total() / outcome.ended if outcome.ended else nan,
+        "blocking (rejected share)",
+    ),
+    Column(
+        "fairness",
+        "Jain's index, over the ordered pairs of users that asked, of the share of the key bits they asked for "
+        "that was delivered: 1 if all get the same share, 1/n if one of n gets everything",
+        lambda outcome: _fairness(outcome.entries),
+        "fairness (Jain's index)",
+    ),
+    Column(
+        "keys_delivered",
+        "keys of delivered requests",
+        lambda outcome: sum(entry.request.keys for entry in outcome.delivered),
+    ),
+    Column(
+        "key_rate_bps",
+        "key bits of delivered requests per second after the warm-up",
+        lambda outcome: outcome.bits / outcome.observed_s if outcome.observed_s > 0 else 0.0,
+        "delivered key rate",
+    ),
+    _wait("mean", "mean time from start to delivery", "mean waiting time"),
+    _wait("p50", "median of that time", "waiting time, median"),
+    _wait("p95", "95th percentile of that time", "waiting time, 95th percentile"),
+    _wait("p99", "99th percentile of that time", "waiting time, 99th percentile"),
+    Column(
+        "pool_level_mean",
+        "time-weighted mean level of a key pool as a share of its capacity, mean over the pools",
+        lambda outcome: float(np.mean(outcome.levels)) if outcome.levels else nan,
+        "mean level of key pools (share)",
+    ),
+    Column(
+        "queue_mean",
+        "time-weighted mean number of requests in the queues of all nodes together",
+        lambda outcome: sum(stack.resource.queue.length.mean(outcome.now) for stack in outcome.network.stacks.values()),
+        "mean number of queued requests",
+    ),
+    Column(
+        "mismatched_keys",
+        "keys of delivered requests that differ between the two users",
+        lambda outcome: sum(outcome.mismatched),
+    ),
+    Column(
+        "mismatched_requests",
+        "delivered requests with at least one such key",
+        lambda outcome: sum(count > 0 for count in outcome.mismatched),
+    ),
+    Column(
+        "stuck_pools",
+        "key streams that, at the end, have too few keys for a waiting request and get no more",
+        lambda outcome: len(stuck_streams(outcome.network)),
+    ),
+    Column("events", "events processed, warm-up included", lambda outcome: outcome.network.env.events),
+    Column("messages", "messages sent, each hop counted, warm-up included", lambda outcome: outcome.network.messages),
+)
+"""The metrics of a run: its summary, and a row of a sweep."""
+
+
+def _duration(entry: Entry) -> int:
+    assert entry.end is not None
+    return entry.end - entry.request.start
+
+
+def _seconds(ticks: int | None) -> float:
+    return nan if ticks is None else to_seconds(ticks)
 
 
 def _fairness(entries: Iterable[Entry]) -> float:
-    """Return Jain's index of the delivered shares of the ordered pairs of users (see `SUMMARY_COLUMNS`)."""
+    """Return Jain's index of the delivered shares of the ordered pairs of users (see `METRICS`)."""
     asked: Counter[tuple[str, str]] = Counter()
     given: Counter[tuple[str, str]] = Counter()
     for entry in entries:
@@ -155,11 +184,6 @@ def _fairness(entries: Iterable[Entry]) -> float:
         asked[users] += entry.request.bits
         given[users] += entry.request.bits * (entry.state is State.DELIVERED)
     return jain(given[users] / bits for users, bits in asked.items())
-
-
-def _duration(entry: Entry) -> int:
-    assert entry.end is not None
-    return entry.end - entry.request.start
 
 
 def mismatched_keys(entry: Entry) -> int:
@@ -180,135 +204,229 @@ def _is_stuck(stream: KeyStream) -> bool:
     return bool(stream.downstream.stuck.value or stream.upstream.stuck.value)
 
 
-def tables(network: QKDNetwork, warmup: int = 0) -> dict[str, pd.DataFrame]:
-    """Return the tables of a run, by name."""
-    made = {"requests": _requests(network), "nodes": _nodes(network, warmup), "pools": _pools(network)}
-    if network.hops is not None:
-        made["messages"] = _messages(network)
-    if network.histories:
-        made["levels"] = _levels(network)
-    return made
+@dataclass(frozen=True, slots=True)
+class NodeRow:
+    """What a row of the table of nodes is about: a node, now, and the rejections of all nodes by reason."""
+
+    stack: Stack
+    now: int
+    rejected: Counter[tuple[str | None, Reason | None]]
 
 
-def _frame(rows: list[tuple[Any, ...]], columns: dict[str, str]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=list(columns))
+@dataclass(frozen=True, slots=True)
+class PoolRow:
+    """What a row of the table of pools is about: a key stream, observed at its downstream copy, now."""
+
+    stream: KeyStream
+    now: int
+
+    @property
+    def pool(self) -> KeyPool:
+        """The copy that is observed."""
+        return self.stream.downstream
+
+    def spent_s(self, monitor: Monitor) -> float:
+        """Return how long a monitor of 0 and 1 has shown 1, s."""
+        return to_seconds(monitor.integral(self.now))
 
 
-def _seconds(ticks: int | None) -> float:
-    return float("nan") if ticks is None else to_seconds(ticks)
+class LevelChange(NamedTuple):
+    """A change of the level of one copy of a key stream, at a tick."""
+
+    stream: str
+    end: str
+    tick: int
+    level: int
 
 
-def _requests(network: QKDNetwork) -> pd.DataFrame:
-    rows = []
-    for entry in network.ledger.entries:
-        request = entry.request
-        delivered = entry.state is State.DELIVERED
-        rows.append(
-            (
-                request.id,
-                request.src,
-                request.dst,
-                ">".join(request.route),
-                to_seconds(request.start),
-                _seconds(entry.end),
-                str(entry.state),
-                None if entry.reason is None else str(entry.reason),
-                entry.rejected_by,
-                request.keys,
-                request.key_bits,
-                request.priority,
-                _seconds(request.deadline),
-                to_seconds(_duration(entry)) if delivered else float("nan"),
-                entry.mismatched_bits if delivered else 0,
-            )
-        )
-    return _frame(rows, REQUEST_COLUMNS)
-
-
-def _nodes(network: QKDNetwork, warmup: int) -> pd.DataFrame:
-    rejected: Counter[tuple[str | None, Reason | None]] = Counter(
-        (entry.rejected_by, entry.reason) for entry in network.ledger.entries if entry.request.start >= warmup
-    )
-    now = network.env.now
-    return _frame([_node_row(stack, now, rejected) for stack in network.stacks.values()], NODE_COLUMNS)
-
-
-def _node_row(stack: Stack, now: int, rejected: Counter[tuple[str | None, Reason | None]]) -> tuple[Any, ...]:
-    resource, name = stack.resource, stack.node.name
-    return (
-        name,
-        str(NodeKind.REPEATER if stack.app is None else NodeKind.END),
-        stack.routing.relayed,
-        *(rejected[name, reason] for reason in REASONS),
-        resource.queue.length.mean(now),
-        resource.queue.length.high,
-        to_seconds(resource.busy.integral(now)),
-        stack.routing.late,
+def _rejected_here(reason: Reason) -> Column[NodeRow]:
+    return Column(
+        f"rejected_{reason}",
+        f"requests it rejected with the reason {reason}",
+        lambda row: row.rejected[row.stack.node.name, reason],
     )
 
 
-def _pools(network: QKDNetwork) -> pd.DataFrame:
-    return _frame([_pool_row(stream, network.env.now) for stream in network.streams], POOL_COLUMNS)
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
-def _pool_row(stream: KeyStream, now: int) -> tuple[Any, ...]:
-    pool = stream.downstream
-
-    def spent(gauge: Monitor) -> float:
-        return to_seconds(gauge.integral(now))
-
-    return (
-        stream.name,
-        *stream.ends,
-        stream.thresholds.capacity,
-        stream.thresholds.interrupt,
-        stream.thresholds.recover,
-        pool.gauge.mean(now),
-        pool.gauge.low,
-        int(pool.level),
-        spent(pool.interrupted),
-        pool.interrupts,
-        max(spent(pool.stuck), spent(stream.upstream.stuck)),
-        _is_stuck(stream),
-        pool.stored,
-        pool.used,
-        pool.voided,
-        stream.overflow,
-        pool.excess_bits,
-    )
+def _if_delivered(value: Callable[[Entry], float], otherwise: float) -> Callable[[Entry], float]:
+    return lambda entry: value(entry) if entry.state is State.DELIVERED else otherwise
 
 
 _DETAILS = ("reason", "claim", "keys")
 
 
-def _messages(network: QKDNetwork) -> pd.DataFrame:
-    rows = []
-    for hop in network.hops or ():
-        message: Any = hop.message
-        detail = next((getattr(message, name) for name in _DETAILS if getattr(message, name, None)), "")
-        rows.append(
-            (
-                message.request_id,
-                message.wire_name,
-                hop.source,
-                hop.target,
-                to_seconds(hop.sent),
-                to_seconds(hop.received),
-                str(detail),
-            )
-        )
-    return _frame(rows, MESSAGE_COLUMNS)
+def _detail(hop: Transmission) -> str:
+    """Return what else a message says: the first of `_DETAILS` that it has."""
+    return str(next((getattr(hop.message, name) for name in _DETAILS if getattr(hop.message, name, None)), ""))
 
 
-def _levels(network: QKDNetwork) -> pd.DataFrame:
-    copies = [
-        (stream.name, end, pool)
-        for stream in network.streams
-        for end, pool in (("upstream", stream.upstream), ("downstream", stream.downstream))
-    ]
-    rows = [(name, end, to_seconds(tick), level) for name, end, pool in copies for tick, level in _history(pool)]
-    return _frame(rows, LEVEL_COLUMNS)
+def _request_id(hop: Transmission) -> int:
+    message: Any = hop.message
+    number: int = message.request_id
+    return number
 
 
-def _history(pool: KeyPool) -> list[tuple[int, int]]:
-    return pool.history or []
+class QKDResults(Results):
+    """What came out of one run of QKD resource management; `messages` and `levels` only if they were recorded."""
+
+    requests = Table[Entry](
+        "a request",
+        [
+            Column("id", "number of the request, in the order of starts", lambda entry: entry.request.id),
+            Column("src", "user who asked", lambda entry: entry.request.src),
+            Column("dst", "user asked", lambda entry: entry.request.dst),
+            Column(
+                "path",
+                "nodes of the route, joined by >; empty if there is none",
+                lambda entry: ">".join(entry.request.route),
+            ),
+            Column("start_s", "when it was asked for", lambda entry: to_seconds(entry.request.start)),
+            Column(
+                "end_s", "when the sender had the keys or learned of the rejection", lambda entry: _seconds(entry.end)
+            ),
+            Column("state", "delivered, rejected or unfinished", lambda entry: str(entry.state)),
+            Column("reason", "why it was rejected", lambda entry: _text(entry.reason)),
+            Column("rejected_by", "node that rejected it", lambda entry: entry.rejected_by),
+            Column("keys", "number of keys asked for", lambda entry: entry.request.keys),
+            Column("key_bits", "length of each key", lambda entry: entry.request.key_bits),
+            Column("priority", "priority", lambda entry: entry.request.priority),
+            Column(
+                "deadline_s",
+                "time by which every repeater must have served it",
+                lambda entry: _seconds(entry.request.deadline),
+            ),
+            Column(
+                "wait_s",
+                "time from start to delivery; empty unless delivered",
+                _if_delivered(lambda entry: to_seconds(_duration(entry)), nan),
+            ),
+            Column(
+                "mismatched_bits",
+                "bits in which the two users' keys differ",
+                _if_delivered(lambda entry: entry.mismatched_bits, 0),
+            ),
+        ],
+    )
+    nodes = Table[NodeRow](
+        "a node",
+        [
+            Column("node", "name", lambda row: row.stack.node.name),
+            Column(
+                "kind",
+                "end or repeater",
+                lambda row: str(NodeKind.REPEATER if row.stack.app is None else NodeKind.END),
+            ),
+            Column("served", "delivered requests it has relayed", lambda row: row.stack.routing.relayed),
+            *(_rejected_here(reason) for reason in REASONS),
+            Column(
+                "queue_mean",
+                "mean number of requests in its queue",
+                lambda row: row.stack.resource.queue.length.mean(row.now),
+            ),
+            Column(
+                "queue_max", "largest number of requests in its queue", lambda row: row.stack.resource.queue.length.high
+            ),
+            Column(
+                "busy_s",
+                "time with an accepted request not yet served",
+                lambda row: to_seconds(row.stack.resource.busy.integral(row.now)),
+            ),
+            Column(
+                "late_messages",
+                "messages for requests that were over, dropped (warm-up included)",
+                lambda row: row.stack.routing.late,
+            ),
+        ],
+    )
+    pools = Table[PoolRow](
+        "a key stream, observed at its downstream copy",
+        [
+            Column("stream", "upstream node > downstream node", lambda row: row.stream.name),
+            Column("upstream", "node that sends the photons", lambda row: row.stream.ends[0]),
+            Column("downstream", "node that chooses the keys", lambda row: row.stream.ends[1]),
+            Column("capacity", "V_m", lambda row: row.stream.thresholds.capacity, unit="keys"),
+            Column("interrupt", "V_i", lambda row: row.stream.thresholds.interrupt, unit="keys"),
+            Column("recover", "V_r", lambda row: row.stream.thresholds.recover, unit="keys"),
+            Column("level_mean", "time-weighted mean level", lambda row: row.pool.gauge.mean(row.now), unit="keys"),
+            Column("level_min", "lowest level", lambda row: row.pool.gauge.low, unit="keys"),
+            Column("level_end", "level at the end", lambda row: int(row.pool.level), unit="keys"),
+            Column("interrupted_s", "time INTERRUPTED", lambda row: row.spent_s(row.pool.interrupted)),
+            Column("interrupts", "times service was interrupted", lambda row: row.pool.interrupts),
+            Column(
+                "stuck_s",
+                "time SERVING without a refill due, with too few keys for a waiting request",
+                lambda row: max(row.spent_s(row.pool.stuck), row.spent_s(row.stream.upstream.stuck)),
+            ),
+            Column("stuck", "whether it is stuck at the end", lambda row: _is_stuck(row.stream)),
+            Column("generated", "keys made, warm-up included", lambda row: row.pool.stored),
+            Column("used", "keys given to requests, warm-up included", lambda row: row.pool.used),
+            Column("voided", "keys discarded with cancelled requests, warm-up included", lambda row: row.pool.voided),
+            Column(
+                "overflow",
+                "keys made beyond the capacity and dropped, warm-up included",
+                lambda row: row.stream.overflow,
+            ),
+            Column(
+                "excess_bits",
+                "bits of keys that requests took and did not need, warm-up included",
+                lambda row: row.pool.excess_bits,
+            ),
+        ],
+    )
+    messages = Table[Transmission](
+        "a message on one link",
+        [
+            Column("request", "number of the request; 0 for REFILL", _request_id),
+            Column("message", "type", lambda hop: hop.message.wire_name),
+            Column("source", "node that sent it on this hop", lambda hop: hop.source),
+            Column("target", "node it goes to on this hop", lambda hop: hop.target),
+            Column("sent_s", "when it was sent", lambda hop: to_seconds(hop.sent)),
+            Column("received_s", "when it arrives", lambda hop: to_seconds(hop.received)),
+            Column("detail", "reason of a REJECT, keys of a claim", _detail),
+        ],
+        record="messages",
+    )
+    levels = Table[LevelChange](
+        "a change of the level of one copy of a key pool",
+        [
+            Column("stream", "upstream node > downstream node", lambda change: change.stream),
+            Column("end", "upstream or downstream copy", lambda change: change.end),
+            Column("time_s", "when the level changed", lambda change: to_seconds(change.tick)),
+            Column("level", "level from then on", lambda change: change.level, unit="keys"),
+        ],
+        record="levels",
+    )
+
+
+def summary(network: QKDNetwork, warmup: int) -> dict[str, float]:
+    """Return the metrics of one run up to now, as a row of a sweep."""
+    outcome = Outcome(network, warmup)
+    return {metric.name: metric.get(outcome) for metric in METRICS}
+
+
+def tables(network: QKDNetwork, warmup: int = 0) -> dict[str, pd.DataFrame]:
+    """Return the tables of a run, by name."""
+    now = network.env.now
+    rejected: Counter[tuple[str | None, Reason | None]] = Counter(
+        (entry.rejected_by, entry.reason) for entry in network.ledger.entries if entry.request.start >= warmup
+    )
+    made = {
+        "requests": QKDResults.requests.frame(network.ledger.entries),
+        "nodes": QKDResults.nodes.frame(NodeRow(stack, now, rejected) for stack in network.stacks.values()),
+        "pools": QKDResults.pools.frame(PoolRow(stream, now) for stream in network.streams),
+    }
+    if network.hops is not None:
+        made["messages"] = QKDResults.messages.frame(network.hops)
+    if network.histories:
+        made["levels"] = QKDResults.levels.frame(_levels(network))
+    return made
+
+
+def _levels(network: QKDNetwork) -> Iterator[LevelChange]:
+    for stream in network.streams:
+        for end, pool in (("upstream", stream.upstream), ("downstream", stream.downstream)):
+            for tick, level in pool.history or ():
+                yield LevelChange(stream.name, end, tick, level)

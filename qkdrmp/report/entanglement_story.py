@@ -9,13 +9,14 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from qkdrmp.entanglement.family import EntanglementScenario
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.run import EntanglementRun
+from qkdrmp.family import Results
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.report.story import BINS, LinkStory, Series, Story, served_by
 from qkdrmp.report.words import percent
-from qkdrmp.scenario import EntanglementScenario, Scenario
-from qkdrmp.simulation import Results
+from qkdrmp.scenario import Scenario
 
 STEPS = 3
 """Parts of each bin of time, whose shares tell the range within the bin."""

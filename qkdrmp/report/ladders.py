@@ -8,12 +8,12 @@ from typing import Any
 import pandas as pd
 
 from qkdrmp import ladder
+from qkdrmp.family import Results
 from qkdrmp.ladder.colours import colours
 from qkdrmp.ladder.diagram import Ladder
 from qkdrmp.ladder.picture import over
 from qkdrmp.ladder.time_axis import TimeAxis
 from qkdrmp.plots.times import brief
-from qkdrmp.simulation import Results
 
 MOST_LADDERS, MOST_ARROWS = 40, 120
 PIXELS = 72

@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from qkdrmp.config.points import label
 from qkdrmp.errors import QKDRMPError
+from qkdrmp.family import RunWarning
 from qkdrmp.plots.times import brief
 from qkdrmp.report import charts, network_map, verdict
 from qkdrmp.report.comparison import DURATION, cells, varied
@@ -27,7 +28,7 @@ from qkdrmp.report.tables import packed
 from qkdrmp.report.verdict import Wording
 from qkdrmp.report.words import cell_words, listed
 from qkdrmp.scenario import Scenario
-from qkdrmp.simulation import RunWarning, check
+from qkdrmp.simulation import predict
 from qkdrmp.stats.estimators import summarise
 from qkdrmp.sweeps.experiment import Experiment
 from qkdrmp.sweeps.warmup import suggest_warmup
@@ -169,7 +170,7 @@ def _foreseen(experiment: Experiment) -> Iterator[str]:
 
 def _checked(experiment: Experiment, cell: Mapping[str, Any]) -> list[str]:
     try:
-        return check(made(experiment.scenario, cell))
+        return predict(made(experiment.scenario, cell))
     except QKDRMPError:  # a policy of the user's own is known by its name only
         return []
 

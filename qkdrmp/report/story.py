@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from qkdrmp.simulation import Results
+from qkdrmp.family import Results
 
 BINS = 60
 """Parts of equal length into which the time of a run is divided."""

@@ -10,10 +10,11 @@ import numpy as np
 
 from qkdrmp.config.points import Point, checked_grid, checked_points, combinations, label, varied
 from qkdrmp.errors import ScenarioError
+from qkdrmp.family import family_of
 from qkdrmp.kernel.randomness import replication_seed
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.scenario import Scenario
-from qkdrmp.simulation import FAMILIES, start
+from qkdrmp.simulation import start
 from qkdrmp.stats.stopping import Precision
 from qkdrmp.sweeps.fingerprint import NoSource, digest, facts_of, model_version
 
@@ -140,7 +141,7 @@ class Plan:
                 raise ScenarioError(f"{name} = {number!r} must be a whole number, {least} or more")
         self.scenario, self.seed, self.simulate = scenario, int(seed), simulate
         share = given.precision if precision is None else precision
-        figure = of or given.of or FAMILIES[scenario.kind].figure
+        figure = of or given.of or family_of(scenario).main_metric
         self.precision = None if share is None else Precision(share, figure, given.most if most is None else most)
         self.replications = max(int(replications), self.precision.least if self.precision else 1)
         design = given.design(self.seed) if over is None else over

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
 
 from qkdrmp.errors import QKDRMPError
+from qkdrmp.family import RunWarning, family_of
 from qkdrmp.kernel.randomness import replication_seed
 from qkdrmp.scenario import Scenario
-from qkdrmp.simulation import Results, RunWarning, run_once
+from qkdrmp.simulation import run_once
 from qkdrmp.stats.estimators import BATCH, LEAST_BATCHES, mser5
+from qkdrmp.stats.time_bins import Numbers
 
 LEAST_BINS = BATCH * LEAST_BATCHES
 TIME = "time_s"
-
-Numbers: TypeAlias = NDArray[np.float64]
-Measure: TypeAlias = Callable[[Results, Numbers], Numbers]
-"""What a run shows in each interval between edges in s; nan where it shows nothing."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +104,10 @@ def suggest_warmup(scenario: Scenario, seed: int = 1, replications: int = 5, bin
     for name, number, least in (("bins", bins, LEAST_BINS), ("replications", replications, 1)):
         if number < least:
             raise QKDRMPError(f"{name} = {number} must be at least {least} to find a warm-up")
-    family, cold = FAMILIES[scenario.kind], scenario.replace({"warmup_s": 0.0})
+    family, cold = family_of(scenario), scenario.replace({"warmup_s": 0.0})
     edges = np.linspace(0, scenario.duration_s, bins + 1)
-    runs = (run_once(cold, replication_seed(seed, number), family.record) for number in range(replications))
-    shown = [pd.DataFrame({name: measure(run, edges) for name, measure in family.measures.items()}) for run in runs]
+    runs = (run_once(cold, replication_seed(seed, number), family.settling_record) for number in range(replications))
+    shown = [pd.DataFrame({one.name: one.measure(run, edges) for one in family.settling}) for run in runs]
     mean = pd.concat(shown).groupby(level=0).mean().dropna(axis=1, how="all")
     quantities = pd.DataFrame([_judged(mean[name], edges) for name in mean])
     mean.insert(0, TIME, (edges[:-1] + edges[1:]) / 2)
@@ -141,91 +136,3 @@ def _judged(series: pd.Series[float], edges: Numbers) -> dict[str, object]:
         "too_short": cut.too_short,
         "verdict": verdict,
     }
-
-
-# What the runs show
-
-
-def _mean_of_steps(times: ArrayLike, jumps: ArrayLike, edges: Numbers) -> Numbers:
-    """Return the mean in each interval of a quantity that is 0 at first and jumps by `jumps` at `times`."""
-    at, by = np.asarray(times, dtype=float), np.asarray(jumps, dtype=float)
-    order = np.argsort(at, kind="stable")
-    before = np.searchsorted(at[order], edges, side="right")
-    # The integral up to t is the sum of jump * (t - time) over the jumps before t.
-    height, moment = (np.concatenate([[0.0], np.cumsum(part[order])])[before] for part in (by, by * at))
-    means: Numbers = np.diff(height * edges - moment) / np.diff(edges)
-    return means
-
-
-def _number_under_way(begin: pd.Series[float], end: pd.Series[float], edges: Numbers) -> Numbers:
-    """Return the mean number, in each interval, of what lasts from `begin` to `end` (nan: never)."""
-    begin, end = begin.dropna(), end[begin.notna()].dropna()
-    return _mean_of_steps([*begin, *end], [1] * len(begin) + [-1] * len(end), edges)
-
-
-def _rate(times: pd.Series[float], edges: Numbers) -> Numbers:
-    """Return how many of the times lie in each interval, per second."""
-    rates: Numbers = np.histogram(times, edges)[0] / np.diff(edges)
-    return rates
-
-
-def _pool_level(run: Results, edges: Numbers) -> Numbers:
-    levels = run.tables.get("levels")
-    if levels is None or run.pools.empty:
-        return np.full(len(edges) - 1, np.nan)
-    levels = levels[levels["end"] == "downstream"]
-    jumps = levels.groupby("stream")["level"].diff().fillna(levels["level"])
-    shares = jumps / levels["stream"].map(run.pools.set_index("stream")["capacity"])
-    return _mean_of_steps(levels["time_s"], shares / len(run.pools), edges)
-
-
-def _requests_under_way(run: Results, edges: Numbers) -> Numbers:
-    return _number_under_way(run.requests["start_s"], run.requests["end_s"], edges)
-
-
-def _deliveries(run: Results) -> pd.DataFrame:
-    return run.requests[run.requests["state"] == "delivered"]
-
-
-def _request_rate(run: Results, edges: Numbers) -> Numbers:
-    return _rate(_deliveries(run)["end_s"], edges)
-
-
-def _wait_mean(run: Results, edges: Numbers) -> Numbers:
-    delivered = _deliveries(run)
-    sums, counts = (np.histogram(delivered["end_s"], edges, weights=by)[0] for by in (delivered["wait_s"], None))
-    means: Numbers = np.divide(sums, counts, out=np.full(len(counts), np.nan), where=counts > 0)
-    return means
-
-
-def _connections_active(run: Results, edges: Numbers) -> Numbers:
-    return _number_under_way(run.connections["active_s"], run.connections["done_s"], edges)
-
-
-def _pair_rate(run: Results, edges: Numbers) -> Numbers:
-    return _rate(run.pairs["time_s"], edges)
-
-
-@dataclass(frozen=True)
-class Family:
-    """What to record of the runs of a protocol family, and what to look at."""
-
-    record: tuple[str, ...]
-    measures: Mapping[str, Measure]
-
-
-FAMILIES: Mapping[str, Family] = {
-    "qkd": Family(
-        ("levels",),
-        {
-            "pool_level_mean": _pool_level,
-            "requests_under_way": _requests_under_way,
-            "request_rate_hz": _request_rate,
-            "wait_mean_s": _wait_mean,
-        },
-    ),
-    "entanglement": Family(
-        ("pairs",),
-        {"connections_active": _connections_active, "pair_rate_hz": _pair_rate},
-    ),
-}

@@ -16,8 +16,8 @@ from pandas.testing import assert_frame_equal
 
 from qkdrmp import compare, load_scenario, simulate, summarise, sweep
 from qkdrmp.cli import main
-from qkdrmp.entanglement import tables as entanglement_tables
-from qkdrmp.qkd import tables
+from qkdrmp.entanglement.family import ENTANGLEMENT
+from qkdrmp.qkd.family import QKD
 
 QUICK = """
 topology = "line"
@@ -139,15 +139,15 @@ def test_a_run_prints_its_summary_and_writes_its_tables(folder: Path) -> None:
     written = folder / "results" / "quick"
     assert {path.name for path in written.iterdir()} == {"run_summary.csv", "requests.csv", "nodes.csv", "pools.csv"}
     assert len(pd.read_csv(written / "requests.csv")) == len(results.requests)
-    assert list(pd.read_csv(written / "run_summary.csv")["figure"]) == list(tables.SUMMARY_COLUMNS)
+    assert list(pd.read_csv(written / "run_summary.csv")["metric"]) == [metric.name for metric in QKD.metrics]
     assert output.endswith("written to results/quick: run_summary.csv, requests.csv, nodes.csv, pools.csv\n")
 
 
 def test_a_trace_adds_messages_and_levels(folder: Path) -> None:
     succeeded(qkdrmp("run", "quick.toml", "--out", "deep/er", "--trace"))
-    results = simulate(load_scenario("quick.toml"), messages=True, levels=True)
+    results = simulate(load_scenario("quick.toml"), record=["messages", "levels"])
     assert len(pd.read_csv(folder / "deep" / "er" / "messages.csv")) == len(results.messages)
-    assert list(pd.read_csv(folder / "deep" / "er" / "levels.csv").columns) == list(tables.LEVEL_COLUMNS)
+    assert list(pd.read_csv(folder / "deep" / "er" / "levels.csv").columns) == QKD.tables["levels"].names
 
 
 def test_the_figures_of_a_run_stand_in_columns() -> None:
@@ -173,9 +173,7 @@ def test_a_run_of_connections_draws_their_pairs(folder: Path) -> None:
     files = {*(f"{name}.csv" for name in written), "pairs.png", "fidelity.png"}
     assert {path.name for path in (folder / "results" / "chain").iterdir()} == files
     assert output.endswith("allocations.csv, pairs.csv, pairs.png, fidelity.png\n")
-    assert len(pd.read_csv(folder / "results" / "chain" / "run_summary.csv")) == len(
-        entanglement_tables.SUMMARY_COLUMNS
-    )
+    assert len(pd.read_csv(folder / "results" / "chain" / "run_summary.csv")) == len(ENTANGLEMENT.metrics)
     succeeded(qkdrmp("run", "chain.toml", "--trace"))
     added = {"messages.csv", "milestones.csv"}
     assert {path.name for path in (folder / "results" / "chain").iterdir()} == files | added

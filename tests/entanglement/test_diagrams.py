@@ -16,16 +16,16 @@ import pytest
 
 from qkdrmp import load_scenario, simulate
 from qkdrmp.entanglement.run import EntanglementRun
+from qkdrmp.family import Results
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.ladder.diagram import of_connection
-from qkdrmp.simulation import Results
 
 Step = tuple[str, str, str]
 
 
 @cache
 def run(name: str) -> Results:
-    results = simulate(load_scenario(name), messages=True, check=True)
+    results = simulate(load_scenario(name), record=["messages"], check=True)
     assert results.findings == []
     return results
 

@@ -14,31 +14,25 @@ import pytest
 
 from qkdrmp import load_scenario, simulate, sweep
 from qkdrmp.config.bundled import bundled_names
-from qkdrmp.entanglement import tables
+from qkdrmp.entanglement.family import ENTANGLEMENT, EntanglementScenario
 from qkdrmp.entanglement.links.models import MIM
 from qkdrmp.entanglement.links.policies import POLICIES, Agreement, Policy
 from qkdrmp.entanglement.messages import VOCABULARY
 from qkdrmp.errors import ScenarioError
-from qkdrmp.scenario import EntanglementScenario, Scenario
-from qkdrmp.simulation import Results, check
+from qkdrmp.family import Results
+from qkdrmp.scenario import Scenario
+from qkdrmp.simulation import predict
 
 NAMES = [name for name in bundled_names("scenarios") if load_scenario(name).kind == "entanglement"]
-COLUMNS = {
-    "connections": tables.CONNECTION_COLUMNS,
-    "attempts": tables.ATTEMPT_COLUMNS,
-    "links": tables.LINK_COLUMNS,
-    "allocations": tables.ALLOCATION_COLUMNS,
-    "pairs": tables.PAIR_COLUMNS,
-    "messages": tables.MESSAGE_COLUMNS,
-    "milestones": tables.MILESTONE_COLUMNS,
-}
+COLUMNS = {name: kind.names for name, kind in ENTANGLEMENT.tables.items()}
+METRIC_NAMES = [metric.name for metric in ENTANGLEMENT.metrics]
 
 
 @cache
 def run(name: str, seed: int = 1) -> Results:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return simulate(load_scenario(name), seed, messages=True, pairs=True, check=True)
+        return simulate(load_scenario(name), seed, record=["messages", "pairs"], check=True)
 
 
 def short(name: str) -> Scenario:
@@ -59,7 +53,7 @@ def test_a_bundled_scenario_is_described_and_nothing_is_foreseen_to_go_wrong(nam
     assert "\n" not in scenario.description
     assert scenario.sweep.over
     assert scenario.sweep.replications > 1
-    assert check(scenario) == []
+    assert predict(scenario) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -74,7 +68,7 @@ def test_a_bundled_scenario_runs_without_findings_and_every_pair_has_its_true_pa
     )
     assert summary["stall_s"] == 0, "the lead that the scenarios take is enough"
     assert 0.8 < summary["fidelity_min"] <= summary["fidelity_mean"] < 1
-    assert abs(summary["believed_fidelity"] - summary["fidelity_mean"]) < 0.001
+    assert abs(summary["estimated_fidelity"] - summary["fidelity_mean"]) < 0.001
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -83,7 +77,7 @@ def test_the_tables_have_the_columns_that_are_documented(name: str) -> None:
     assert {name: list(table.columns) for name, table in results.tables.items()} == {
         name: list(columns) for name, columns in COLUMNS.items()
     }
-    assert list(results.summary.index) == list(tables.SUMMARY_COLUMNS)
+    assert list(results.summary.index) == METRIC_NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -117,19 +111,19 @@ def test_the_summary_agrees_with_the_connections(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_seed_gives_the_same_tables_again_and_another_one_others(name: str) -> None:
-    first = simulate(short(name), 3, messages=True, pairs=True)
-    again = simulate(short(name), 3, messages=True, pairs=True)
+    first = simulate(short(name), 3, record=["messages", "pairs"])
+    again = simulate(short(name), 3, record=["messages", "pairs"])
     for table in first.tables:
         pd.testing.assert_frame_equal(first.tables[table], again.tables[table])
     assert list(first.summary) == pytest.approx(list(again.summary), nan_ok=True, abs=0)
-    other = simulate(short(name), 4, pairs=True)
+    other = simulate(short(name), 4, record=["pairs"])
     assert not first.pairs.equals(other.pairs)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_recording_changes_nothing(name: str) -> None:
     plain = simulate(short(name), 3)
-    traced = simulate(short(name), 3, messages=True, pairs=True)
+    traced = simulate(short(name), 3, record=["messages", "pairs"])
     pd.testing.assert_frame_equal(plain.connections, traced.connections)
     assert list(plain.summary) == pytest.approx(list(traced.summary), nan_ok=True, abs=0)
 
@@ -141,7 +135,7 @@ def test_the_sweep_of_a_bundled_scenario_works(name: str) -> None:
     with ThreadPoolExecutor(1) as executor:
         runs = sweep(scenario, over, replications=2, executor=executor, progress=False)
     assert len(runs) == 2 * 2 ** len(over)
-    assert set(over) | set(tables.SUMMARY_COLUMNS) <= set(runs.columns)
+    assert set(over) | set(METRIC_NAMES) <= set(runs.columns)
     assert (runs["wrong_partner"] == 0).all()
     for path, values in scenario.sweep.over.items():
         for value in values:
@@ -156,7 +150,8 @@ def test_the_chain_does_as_its_comment_says_when_it_is_asked_for_more_fidelity()
     outcomes = []
     for bound in (0.85, 0.9, 0.92):
         wanted = {"src": asked.src, "dst": asked.dst, "pairs": 100, "memories": 8, "minimum_fidelity": bound}
-        results = simulate(load_scenario("chain").replace({"demand.connections": [wanted]}), messages=True, check=True)
+        scenario = load_scenario("chain").replace({"demand.connections": [wanted]})
+        results = simulate(scenario, record=["messages"], check=True)
         purified = bool((results.messages["message"] == "PURIFYRESULT").any())
         outcomes.append((results.connections["state"].iloc[0], results.connections["reason"].iloc[0], purified))
     assert outcomes == [("delivered", None, False), ("delivered", None, True), ("rejected", "infeasible", False)]
@@ -339,4 +334,4 @@ def test_policies_of_ones_own_can_be_swept_by_their_names() -> None:
 def test_what_the_responder_foresees_is_about_what_comes_out(t2_s: float) -> None:
     found = simulate(load_scenario("chain").replace({"memories.t2_s": t2_s})).connections.iloc[0]
     assert found["state"] == "delivered"
-    assert found["foreseen_fidelity"] == pytest.approx(found["fidelity_mean"], abs=0.01)
+    assert found["predicted_fidelity"] == pytest.approx(found["fidelity_mean"], abs=0.01)

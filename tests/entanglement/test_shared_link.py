@@ -10,9 +10,11 @@ import pytest
 
 from qkdrmp import load_scenario, simulate
 from qkdrmp.entanglement.run import EntanglementRun
+from qkdrmp.family import Results, RunWarning
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.scenario import Scenario
-from qkdrmp.simulation import Results, RunWarning, check
+from qkdrmp.scenario_file import make_scenario
+from qkdrmp.simulation import predict
 from qkdrmp.topology import Link, Node, NodeKind, Topology
 
 MODELS = ("msm", "mim", "mm")
@@ -24,7 +26,7 @@ def one_hop(model: str, allocation: dict[str, Any]) -> Scenario:
     """Return three connections A, B and C between the two ends of one link; C joins later, and none of them ends."""
     ends = [Node("left", NodeKind.END), Node("right", NodeKind.END)]
     asked = [{"id": name, "src": "left", "dst": "right", "at_s": JOINS_S * (name == "C")} for name in "ABC"]
-    return Scenario.from_mapping(
+    return make_scenario(
         {
             "kind": "entanglement",
             "topology": Topology("one hop", ends, [Link(("left", "right"), 20.0)]),
@@ -51,7 +53,7 @@ SCENARIOS = {"one hop": one_hop, "three hops": three_hops}
 def run(hops: str, model: str, allocation: dict[str, Any], seed: int) -> Results:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RunWarning)  # that pairs are wrong is what this is about
-        results = simulate(SCENARIOS[hops](model, allocation), seed, pairs=True, check=True)
+        results = simulate(SCENARIOS[hops](model, allocation), seed, record=["pairs"], check=True)
     assert set(results.connections["state"]) == {"unfinished"}
     shared = results.links[results.links["link"].isin(["left-right", "R1-R2"])].iloc[0]
     assert shared["allocated"] > 3000
@@ -75,7 +77,7 @@ def test_with_the_barrier_every_pair_of_the_three_has_its_true_partner(hops: str
         assert len(pairs) > 50
         assert pairs["right_partner"].all()
         assert pairs["fidelity"].min() > 0.88
-        assert (pairs["fidelity"] - pairs["believed_fidelity"]).abs().max() < 0.02
+        assert (pairs["fidelity"] - pairs["estimated_fidelity"]).abs().max() < 0.02
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -92,7 +94,7 @@ def test_if_one_end_switches_a_trial_late_no_connection_has_a_right_pair_ever_af
         assert len(after) > 30
         assert not after["right_partner"].any()
         assert (after["fidelity"] == 0.25).all(), "halves of different pairs are uncorrelated"
-        assert after["believed_fidelity"].min() > 0.88, "and nobody notices"
+        assert after["estimated_fidelity"].min() > 0.88, "and nobody notices"
         assert after["time_s"].iloc[0] > JOINS_S
         if connection == "C":
             assert before.empty
@@ -131,5 +133,5 @@ def test_the_run_says_so_and_so_does_the_check_before_it() -> None:
     scenario = one_hop("msm", FORCED)
     with pytest.warns(RunWarning, match="not each other's partners: A, B, C"):
         simulate(scenario)
-    assert any("without a Barrier" in sentence for sentence in check(scenario))
-    assert check(one_hop("msm", {})) == []
+    assert any("without a Barrier" in sentence for sentence in predict(scenario))
+    assert predict(one_hop("msm", {})) == []

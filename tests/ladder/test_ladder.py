@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from qkdrmp import QKDRMPError, load_scenario, simulate
 from qkdrmp.cli import main
+from qkdrmp.family import Results
 from qkdrmp.kernel.units import to_seconds, to_ticks
 from qkdrmp.ladder.colours import KINDS, colours
 from qkdrmp.ladder.diagram import ARROW_COLUMNS, NOTE_COLUMNS, Ladder, first, of_connection, of_request, tell
 from qkdrmp.ladder.time_axis import TimeAxis
-from qkdrmp.simulation import Results
 
 mpl.use("Agg")
 
@@ -34,12 +34,12 @@ def _close_figures() -> Iterator[None]:
 
 @cache
 def line() -> Results:
-    return simulate(load_scenario("line").replace({"duration_s": 1, "warmup_s": 0}), messages=True)
+    return simulate(load_scenario("line").replace({"duration_s": 1, "warmup_s": 0}), record=["messages"])
 
 
 @cache
 def beijing() -> Results:
-    return simulate(load_scenario("beijing_figure3").replace({"duration_s": 0.05}), messages=True)
+    return simulate(load_scenario("beijing_figure3").replace({"duration_s": 0.05}), record=["messages"])
 
 
 def entangled() -> Results:
@@ -97,7 +97,7 @@ def entangled() -> Results:
 
 @cache
 def shared() -> Results:
-    return simulate(load_scenario("shared_link").replace({"duration_s": 0.15}), messages=True)
+    return simulate(load_scenario("shared_link").replace({"duration_s": 0.15}), record=["messages"])
 
 
 def ladder_of(count: int, latency: float = 5e-5, title: str = "many") -> Ladder:
@@ -198,14 +198,14 @@ def test_a_connection_over_a_shared_link_has_what_concerns_it() -> None:
 
 def test_receipts_are_in_no_ladder() -> None:
     faulty = load_scenario("shared_link").replace({"duration_s": 0.06, "faults.loss": 0.05})
-    results = simulate(faulty, messages=True)
+    results = simulate(faulty, record=["messages"])
     assert "RECEIPT" in set(results.messages["message"])
     for connection in results.connections["id"]:
         assert "RECEIPT" not in set(of_connection(results, connection, pairs=True).arrows["message"])
 
 
 def test_a_connection_within_a_network_has_its_part_of_the_way() -> None:
-    results = simulate(load_scenario("two_networks").replace({"duration_s": 0.02}), messages=True)
+    results = simulate(load_scenario("two_networks").replace({"duration_s": 0.02}), record=["messages"])
     inner = next(name for name in results.milestones["connection"] if "/" in name)
     told = of_connection(results, inner)
     whole = of_connection(results, inner.partition("/")[0])
@@ -433,7 +433,7 @@ def test_the_command_writes_a_picture_and_mermaid(arguments: list[object], quick
     done = qkdrmp("ladder", "quick.toml", *arguments)
     assert done.exit_code == 0, done.output
     options = dict(zip(arguments[::2], arguments[1::2], strict=True))
-    results = simulate(load_scenario("quick.toml"), options.get("--seed", 1), messages=True)  # type: ignore[arg-type]
+    results = simulate(load_scenario("quick.toml"), options.get("--seed", 1), record=["messages"])  # type: ignore[arg-type]
     wanted = options.get("--request", first(results))
     folder = Path(str(options.get("--out", "results/quick")))
     assert done.output.endswith(f"written to {folder}: ladder_{wanted}.png, ladder_{wanted}.mmd\n")

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 
 import qkdrmp
 from qkdrmp import Link, Node, Topology, load_scenario, load_topology, plots, simulate, sweep
-from qkdrmp.entanglement.tables import SUMMARY_COLUMNS
-from qkdrmp.simulation import Results
+from qkdrmp.entanglement.family import ENTANGLEMENT
+from qkdrmp.family import Results
 from qkdrmp.stats.estimators import half_width
 
 mpl.use("Agg")
@@ -242,7 +242,7 @@ def test_values_that_are_all_the_same_are_drawn_upon_an_axis_from_zero() -> None
 @cache
 def connected(name: str = "shared_link", **changes: Any) -> Results:
     changed = {path.replace("__", "."): value for path, value in changes.items()}
-    return simulate(load_scenario(name).replace({"duration_s": 0.12, **changed}), pairs=True)
+    return simulate(load_scenario(name).replace({"duration_s": 0.12, **changed}), record=["pairs"])
 
 
 def lines_of(ax: Axes) -> list[Any]:
@@ -279,7 +279,7 @@ def test_the_moments_of_a_connection_are_marked_where_they_were() -> None:
 def test_a_rejected_connection_has_a_lane_that_says_so() -> None:
     never = {"src": "Alice", "dst": "Bob", "pairs": 10, "minimum_fidelity": 0.999}
     changes = {"duration_s": 0.02, "setup.retries": 0, "demand.connections": [never]}
-    results = simulate(load_scenario("chain").replace(changes), pairs=True)
+    results = simulate(load_scenario("chain").replace(changes), record=["pairs"])
     ax = plots.pairs_over_time(results)
     assert [text.get_text() for text in ax.texts] == ["rejected, infeasible"]
     assert "rejected or aborted" in names_of(ax)
@@ -307,7 +307,7 @@ def test_a_histogram_counts_every_pair_and_marks_what_is_believed() -> None:
     counts = [patch.get_data().values.sum() for patch in ax.patches if patch.get_fill()]
     assert counts == [len(group) for _, group in results.pairs.groupby("connection", sort=False)]
     believed = [line.get_xdata()[0] for line in ax.lines]
-    expected = results.pairs.groupby("connection", sort=False)["believed_fidelity"].mean()
+    expected = results.pairs.groupby("connection", sort=False)["estimated_fidelity"].mean()
     assert believed == pytest.approx(list(expected))
     assert names_of(ax)[-1] == "mean the users believe"
     assert ax.get_yscale() == "linear"
@@ -380,5 +380,9 @@ def test_times_have_a_unit_that_suits_them(largest: float, label: str) -> None:
 
 def test_every_figure_of_a_sweep_of_connections_has_a_name() -> None:
     counts = {"connections_aborted", "connections_unfinished", "connections_rejected", "elementary_pairs", "events"}
-    named = {name for name in SUMMARY_COLUMNS if not name.startswith("rejected_")} - counts - {"messages"}
+    named = (
+        {name for name in (metric.name for metric in ENTANGLEMENT.metrics) if not name.startswith("rejected_")}
+        - counts
+        - {"messages"}
+    )
     assert named <= set(plots.LABELS)

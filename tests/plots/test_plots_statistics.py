@@ -8,9 +8,10 @@ import pytest
 from matplotlib.colors import to_rgba
 
 from qkdrmp import QKDRMPError, plots
-from qkdrmp.qkd.tables import SUMMARY_COLUMNS
+from qkdrmp.family import FAMILIES
+from qkdrmp.qkd.family import QKD
 from qkdrmp.stats.comparison import compare
-from qkdrmp.sweeps.warmup import FAMILIES, WarmUp
+from qkdrmp.sweeps.warmup import WarmUp
 
 
 @pytest.fixture(autouse=True)
@@ -142,6 +143,10 @@ def test_a_warm_up_is_drawn_into_axes_of_ones_own() -> None:
 
 
 def test_what_is_looked_at_for_a_warm_up_has_a_name() -> None:
-    names = {name for family in FAMILIES.values() for name in family.measures}
-    shown = {name for name in SUMMARY_COLUMNS if name.startswith(("wait", "queue", "pool", "block", "fair"))}
+    names = {one.name for family in FAMILIES.values() for one in family.settling}
+    shown = {
+        name
+        for name in (metric.name for metric in QKD.metrics)
+        if name.startswith(("wait", "queue", "pool", "block", "fair"))
+    }
     assert names | shown <= set(plots.LABELS)

@@ -7,11 +7,12 @@ import numpy as np
 
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.network.layer import Message
+from qkdrmp.qkd.family import QKDScenario
 from qkdrmp.qkd.invariants import check_network
 from qkdrmp.qkd.keys.key_stream import KeyStream
 from qkdrmp.qkd.network import QKDNetwork
 from qkdrmp.qkd.request import Entry
-from qkdrmp.scenario import QKDScenario, Scenario
+from qkdrmp.scenario_file import make_scenario
 from qkdrmp.topology import Link, Node, NodeKind, Topology
 
 US = 10**6
@@ -66,7 +67,7 @@ def scenario(topology: Topology | str, requests: Iterable[Mapping[str, Any]] = (
     asked = {"model": "list", "requests": list(requests)} if requests else {}
     raw["demand"] = {**asked, **sections.pop("demand", {})}
     raw |= sections
-    made = Scenario.from_mapping(raw)
+    made = make_scenario(raw)
     assert isinstance(made, QKDScenario)
     return made
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from simpy.events import ProcessGenerator
 
+from qkdrmp.family import Results
 from qkdrmp.kernel.arrivals import ClosedLoopUsers, Wait
 from qkdrmp.kernel.randomness import Streams
 from qkdrmp.kernel.units import to_ticks
@@ -33,7 +34,8 @@ from qkdrmp.qkd.messages import Done, Refill, Reject, Request
 from qkdrmp.qkd.network import QKDNetwork
 from qkdrmp.qkd.request import Entry, KeyRequest, Reason, State
 from qkdrmp.scenario import Scenario
-from qkdrmp.simulation import Results, simulate
+from qkdrmp.scenario_file import make_scenario
+from qkdrmp.simulation import simulate
 from qkdrmp.topology import Link, Node, NodeKind, Topology
 
 Patch = pytest.MonkeyPatch
@@ -58,7 +60,7 @@ def ask(src: str = "U1", dst: str = "U2", keys: int = 10, start_s: float = 0.0, 
 
 def scenario(where: Topology, *requests: dict[str, Any], **sections: Any) -> Scenario:
     asked = {"demand": {"model": "list", "requests": list(requests)}} if requests else {}
-    return Scenario.from_mapping({"topology": where, "duration_s": 1.0, "key_rate": SLOW, **asked, **sections})
+    return make_scenario({"topology": where, "duration_s": 1.0, "key_rate": SLOW, **asked, **sections})
 
 
 def ended(chosen: Scenario, most_events: int = 100_000) -> QKDNetwork:

@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from qkdrmp.errors import ScenarioError
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.network.impairment import Impairment
+from qkdrmp.qkd.family import StuckPoolWarning
 from qkdrmp.qkd.invariants import check_network, check_quiescent
 from qkdrmp.qkd.keys.key_pool import KeyPool
 from qkdrmp.qkd.network import QKDNetwork
 from qkdrmp.qkd.request import Entry, Reason, State
 from qkdrmp.qkd.run import QKDRun
-from qkdrmp.scenario import Scenario
-from qkdrmp.simulation import StuckPoolWarning, simulate
+from qkdrmp.scenario_file import make_scenario
+from qkdrmp.simulation import simulate
 from qkdrmp.topology import Link, Node, NodeKind, Topology
 
 from .strategies import scenarios
@@ -43,7 +44,7 @@ def fixed(examples: int) -> settings:
 
 
 def run_of(raw: dict[str, Any], seed: int = 1, **recorded: bool) -> QKDRun:
-    return QKDRun(Scenario.from_mapping(raw), seed, [name for name, wanted in recorded.items() if wanted])
+    return QKDRun(make_scenario(raw), seed, [name for name, wanted in recorded.items() if wanted])
 
 
 def drain(network: QKDNetwork) -> None:
@@ -358,7 +359,7 @@ def test_nodes_do_not_count_rejections_of_the_warmup() -> None:
     topology = Topology("t", [*nodes, Node("U3", NodeKind.END)], [Link(("U1", "R1"), 1.0), Link(("R1", "U2"), 1.0)])
     asked = {"start_s": 0.1, "src": "U1", "dst": "U3"}
     scenario = {"topology": topology, "warmup_s": 0.5, "duration_s": 1.0, "demand": listed(asked)}
-    results = simulate(Scenario.from_mapping(scenario))
+    results = simulate(make_scenario(scenario))
     assert results.nodes["rejected_no_route"].sum() == results.summary["rejected_no_route"] == 0
 
 
@@ -370,7 +371,7 @@ def test_one_request_is_rejected_by_one_node_only() -> None:
         "key_rate": {"model": "constant", "rate_bps": 1.0},
         "demand": listed({"start_s": 0.0, "patience_s": 0.1, **ALICE_TO_BOB}),
     }
-    results = simulate(Scenario.from_mapping(scenario))
+    results = simulate(make_scenario(scenario))
     assert results.summary["rejected_expired"] == 1
     assert results.nodes["rejected_expired"].sum() == 1
 
@@ -383,7 +384,7 @@ def test_patience_ends_while_waiting_for_an_access_key_after_a_late_claim() -> N
         "key_rate": {"model": "constant", "rate_bps": 6400.0, "at": [{"link": ["U1", "R1"], "rate_bps": 0.32}]},
         "demand": listed({"start_s": 0.0, "patience_s": 0.1, **ALICE_TO_BOB}),
     }
-    (request,) = simulate(Scenario.from_mapping(scenario)).requests.itertuples()
+    (request,) = simulate(make_scenario(scenario)).requests.itertuples()
     assert (request.state, request.reason) == ("rejected", "expired")
     assert request.end_s < 0.11
 
@@ -397,7 +398,7 @@ def test_nothing_is_served_after_its_deadline() -> None:
         "key_rate": {"model": "constant", "rate_bps": 1e6},
         "demand": listed({"start_s": 0.5, "deadline_s": 0.1, **ALICE_TO_BOB}),
     }
-    (request,) = simulate(Scenario.from_mapping(scenario)).requests.itertuples()
+    (request,) = simulate(make_scenario(scenario)).requests.itertuples()
     assert (request.state, request.reason) == ("rejected", "expired")
 
 
@@ -411,7 +412,7 @@ def test_nothing_is_served_after_its_deadline() -> None:
 )
 def test_a_request_to_oneself_is_an_error_of_the_scenario(demand: dict[str, Any]) -> None:
     with pytest.raises(ScenarioError, match="U1"):
-        simulate(Scenario.from_mapping({"topology": line("U1", "R1", "U2"), "duration_s": 1.0, "demand": demand}))
+        simulate(make_scenario({"topology": line("U1", "R1", "U2"), "duration_s": 1.0, "demand": demand}))
 
 
 def test_closed_loop_without_a_first_wait_is_an_error_of_the_scenario() -> None:
@@ -436,7 +437,7 @@ def test_service_resumes_at_the_recovery_threshold_whatever_the_lead(lead: float
     }
     with warnings.catch_warnings():
         warnings.simplefilter("error", StuckPoolWarning)
-        results = simulate(Scenario.from_mapping(scenario))
+        results = simulate(make_scenario(scenario))
     (level,) = results.pools.loc[results.pools["stream"] == "R1>R2", "level_end"]
     assert level == 40
 
@@ -469,7 +470,7 @@ def test_a_patience_that_ends_while_a_claim_travels_leaves_both_ends_alike(initi
 
 
 def with_faults(raw: dict[str, Any], impairment: Impairment, seed: int = 1) -> QKDNetwork:
-    network = QKDNetwork(Scenario.from_mapping(raw), seed, impairment=impairment)
+    network = QKDNetwork(make_scenario(raw), seed, impairment=impairment)
     drain(network)
     check_network(network)
     return network

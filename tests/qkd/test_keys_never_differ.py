@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from qkdrmp.scenario import Scenario
-from qkdrmp.scenario_file import load_scenario
-from qkdrmp.simulation import Results, StuckPoolWarning, simulate
+from qkdrmp.family import Results
+from qkdrmp.qkd.family import StuckPoolWarning
+from qkdrmp.scenario_file import load_scenario, make_scenario
+from qkdrmp.simulation import simulate
 
 FIGURE_3 = load_scenario("beijing_figure3")
 SLOW = {"1 ms a key": 32 / 1e-3, "3 ms a key": 32 / 3e-3}
@@ -27,7 +28,7 @@ def figure_3(changes: dict[str, Any], **recorded: bool) -> Results:
 def beijing(rate_bps: float, demand: dict[str, Any], **sections: Any) -> Results:
     """Run the Beijing network with the default rules."""
     raw = {"topology": "beijing_qman", "duration_s": 0.5, "key_rate": {"model": "constant", "rate_bps": rate_bps}}
-    return simulate(Scenario.from_mapping({**raw, "demand": demand, **sections}), check=True)
+    return simulate(make_scenario({**raw, "demand": demand, **sections}), check=True)
 
 
 def check_keys(results: Results) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from qkdrmp.network.impairment import Impairment
 from qkdrmp.network.layer import Message
+from qkdrmp.qkd.family import QKDScenario
 from qkdrmp.qkd.invariants import check_network, check_quiescent
 from qkdrmp.qkd.keys.key_pool import KeyPool, KeyRange
 from qkdrmp.qkd.messages import (
@@ -25,7 +26,6 @@ from qkdrmp.qkd.messages import (
 )
 from qkdrmp.qkd.network import QKDNetwork
 from qkdrmp.qkd.request import Reason, State
-from qkdrmp.scenario import QKDScenario
 from tests.qkd.helpers import (
     EMPTY,
     FULL,

@@ -8,15 +8,16 @@ import pandas as pd
 import pytest
 
 from qkdrmp.errors import QKDRMPError, ScenarioError
+from qkdrmp.family import Results
 from qkdrmp.key_rates.constant import Constant
 from qkdrmp.key_rates.model import Fibre
 from qkdrmp.qkd import tables
+from qkdrmp.qkd.family import QKD, QKDScenario, StuckPoolWarning
 from qkdrmp.qkd.invariants import check_quiescent
 from qkdrmp.qkd.messages import Accept, Claim
 from qkdrmp.qkd.network import QKDNetwork
 from qkdrmp.qkd.request import Reason, State
-from qkdrmp.scenario import QKDScenario
-from qkdrmp.simulation import Results, StuckPoolWarning, simulate
+from qkdrmp.simulation import simulate
 from tests.qkd.helpers import (
     EMPTY,
     FULL,
@@ -709,7 +710,7 @@ def busy_grid(**sections: Any) -> QKDScenario:
 
 
 def grid_results(**sections: Any) -> Results:
-    return simulate(busy_grid(**sections), messages=True, levels=True, check=True)
+    return simulate(busy_grid(**sections), record=["messages", "levels"], check=True)
 
 
 @pytest.fixture(scope="module", params=["per-request", "pool"])
@@ -727,23 +728,16 @@ def test_the_busy_grid_meets_many_fates_and_comes_to_rest() -> None:
 
 
 def test_tables_have_their_documented_columns(grid: Results) -> None:
-    documented = {
-        "requests": tables.REQUEST_COLUMNS,
-        "nodes": tables.NODE_COLUMNS,
-        "pools": tables.POOL_COLUMNS,
-        "messages": tables.MESSAGE_COLUMNS,
-        "levels": tables.LEVEL_COLUMNS,
-    }
-    assert set(grid.tables) == set(documented)
-    for name, columns in documented.items():
-        assert list(grid.tables[name].columns) == list(columns)
-    assert list(grid.summary.index) == list(tables.SUMMARY_COLUMNS)
+    assert list(grid.tables) == list(QKD.tables) == ["requests", "nodes", "pools", "messages", "levels"]
+    for name, kind in QKD.tables.items():
+        assert list(grid.tables[name].columns) == kind.names
+    assert list(grid.summary.index) == [metric.name for metric in QKD.metrics]
 
 
 def test_messages_and_levels_are_there_only_if_asked_for() -> None:
     results = simulate(scenario(TWO, [ask()]))
     assert set(results.tables) == {"requests", "nodes", "pools"}
-    with pytest.raises(QKDRMPError, match="messages=True"):
+    with pytest.raises(QKDRMPError, match="record=\\['messages'\\]"):
         _ = results.messages
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 import qkdrmp
 from qkdrmp import Link, Node, Scenario, Topology
+from qkdrmp.scenario_file import make_scenario
 from qkdrmp.sweeps.experiment import Experiment
 
 HOSTILE = "</script><script>window.hacked=1</script>"
@@ -42,7 +43,7 @@ def hostile() -> Experiment:
     links = [Link((HOSTILE, QUOTED), 1.0), Link((QUOTED, "Bob"), 1.0)]
     topology = Topology("<i>", [Node(name, kind) for name, kind in names], links)
     raw = {"topology": topology, "duration_s": 0.02, "name": "<b>bold</b>", "description": HOSTILE}
-    return experiment(Scenario.from_mapping(raw | {"key_rate": {"model": "constant", "rate_bps": 1e6}}), {}, 1)
+    return experiment(make_scenario(raw | {"key_rate": {"model": "constant", "rate_bps": 1e6}}), {}, 1)
 
 
 def table(figure: Mapping[Any, Sequence[float]], field: str = POOLS, **columns: Any) -> pd.DataFrame:

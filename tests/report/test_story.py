@@ -11,6 +11,7 @@ from qkdrmp.report.ladders import MOST_LADDERS, chosen, ladders
 from qkdrmp.report.node_names import sides
 from qkdrmp.report.replay import choose, made, value_of
 from qkdrmp.report.story import BINS, served_by
+from qkdrmp.scenario_file import make_scenario
 from tests.report.experiments import POOLS, experiment, keys, pairs
 
 
@@ -36,7 +37,7 @@ def test_a_level_that_changes_at_the_edge_of_a_bin_or_twice_at_once_counts_from_
 
 def test_binned_levels_have_the_mean_of_the_table_of_pools() -> None:
     results = qkdrmp.simulate(
-        qkdrmp.load_scenario("beijing_figure3").replace({"duration_s": 0.05}), seed=2, levels=True
+        qkdrmp.load_scenario("beijing_figure3").replace({"duration_s": 0.05}), seed=2, record=["levels"]
     )
     levels = results.levels[results.levels["end"] == "downstream"]
     for row in results.pools.itertuples():
@@ -94,7 +95,7 @@ def short_of_keys(rate_bps: float) -> Scenario:
     nodes = [Node("A", "end"), Node("R1", "repeater"), Node("R2", "repeater"), Node("B", "end")]  # type: ignore[arg-type]
     links = [Link(("A", "R1"), 1.0), Link(("R1", "R2"), 1.0), Link(("R2", "B"), 1.0)]
     raw = {"topology": Topology("row", nodes, links), "duration_s": 0.05, "pools": {"capacity": 40}}
-    return Scenario.from_mapping({**raw, "key_rate": {"model": "constant", "rate_bps": rate_bps}})
+    return make_scenario({**raw, "key_rate": {"model": "constant", "rate_bps": rate_bps}})
 
 
 def test_the_bottleneck_is_the_pool_that_is_longest_out_of_service() -> None:

@@ -24,14 +24,17 @@ from qkdrmp import (
     sweep,
 )
 from qkdrmp.key_rates import BB84Sifted, Constant
+from qkdrmp.qkd.family import QKD
 from qkdrmp.qkd.request import KeyRequest
-from qkdrmp.qkd.tables import SUMMARY_COLUMNS
+from qkdrmp.scenario_file import make_scenario
 from qkdrmp.stats.estimators import half_width
 from qkdrmp.sweeps.fingerprint import model_version
 from qkdrmp.sweeps.plan import Plan
 from qkdrmp.sweeps.store import Store
 from qkdrmp.sweeps.sweep import carry_out
 from qkdrmp.sweeps.workers import processes
+
+METRIC_NAMES = [metric.name for metric in QKD.metrics]
 
 
 class Here(Executor):
@@ -82,7 +85,7 @@ def workers() -> Iterator[Executor]:
 
 def test_the_columns_are_the_swept_fields_the_run_and_its_figures(scenario: Scenario) -> None:
     runs = runs_of(scenario, {"queue.policy": ["fcfs"], "pools.capacity": [4, 8]})
-    expected = ["queue.policy", "pools.capacity", "duration_s", "replication", "seed", "failed", *SUMMARY_COLUMNS]
+    expected = ["queue.policy", "pools.capacity", "duration_s", "replication", "seed", "failed", *METRIC_NAMES]
     assert list(runs.columns) == expected
     assert list(runs["pools.capacity"]) == [4, 4, 8, 8]
     assert list(runs["replication"]) == [0, 1, 0, 1]
@@ -169,7 +172,7 @@ def test_a_row_is_a_run_that_simulate_repeats(scenario: Scenario) -> None:
     for _, row in runs.iterrows():
         changes = {"pools.capacity": int(row["pools.capacity"]), "duration_s": row["duration_s"]}
         summary = simulate(scenario.replace(changes), seed=int(row["seed"])).summary
-        for name in SUMMARY_COLUMNS:
+        for name in METRIC_NAMES:
             assert summary[name] == row[name] or (pd.isna(summary[name]) and pd.isna(row[name]))
 
 
@@ -201,7 +204,7 @@ def test_policies_by_name_and_by_function(scenario: Scenario, workers: Executor)
 
 
 def test_key_rate_models_by_name_and_by_object(workers: Executor) -> None:
-    scenario = Scenario.from_mapping({"topology": "line", "duration_s": 0.2})
+    scenario = make_scenario({"topology": "line", "duration_s": 0.2})
     models = ["bb84-sifted", BB84Sifted(mean_photons=0.1), Constant(1e5)]
     runs = runs_of(scenario, {"key_rate.model": models}, executor=workers)
     assert list(runs["key_rate.model"])[::2] == ["bb84-sifted", str(models[1]), "Constant(rate_bps=100000.0)"]
@@ -209,7 +212,7 @@ def test_key_rate_models_by_name_and_by_object(workers: Executor) -> None:
 
 
 def test_topologies_presets_and_whole_sections() -> None:
-    scenario = Scenario.from_mapping({"topology": "line", "duration_s": 0.05})
+    scenario = make_scenario({"topology": "line", "duration_s": 0.05})
     over = {
         "topology": ["line", "beijing_qman"],
         "preset": [None, "qnet"],
@@ -301,7 +304,7 @@ def test_a_run_that_fails_is_a_row_and_the_others_go_on(scenario: Scenario, work
     with pytest.warns(SweepWarning, match="line: 2 of 6 runs failed; the one with queue.policy = broken"):
         found = carry_out(plan, executor=workers, progress=False)
     assert list(found.runs["failed"]) == [False, False, True, True, False, False]
-    assert found.runs.loc[found.runs["failed"], list(SUMMARY_COLUMNS)].isna().all(axis=None)
+    assert found.runs.loc[found.runs["failed"], METRIC_NAMES].isna().all(axis=None)
     assert found.runs.loc[~found.runs["failed"], "requests_started"].notna().all()
     assert list(found.failures["queue.policy"]) == ["broken", "broken"]
     assert set(found.failures["error"]) == {"ZeroDivisionError: a policy has gone wrong"}

@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qkdrmp import QKDRMPError, Scenario, load_scenario
+from qkdrmp.family import FAMILIES, RunWarning
 from qkdrmp.kernel.randomness import replication_seed
-from qkdrmp.simulation import RunWarning, run_once, simulate
-from qkdrmp.sweeps.warmup import FAMILIES, WarmUp, _mean_of_steps, _number_under_way, suggest_warmup
+from qkdrmp.scenario_file import make_scenario
+from qkdrmp.simulation import run_once, simulate
+from qkdrmp.stats.time_bins import mean_of_steps, number_in_progress
+from qkdrmp.sweeps.warmup import WarmUp, suggest_warmup
 
 
 def filling(**changes: Any) -> Scenario:
@@ -30,9 +33,9 @@ def found() -> WarmUp:
 # What the runs show
 
 
-def test_the_mean_of_steps_by_hand() -> None:
+def test_themean_of_steps_by_hand() -> None:
     # 0 until 0.5, 2 until 1.5, 3 until 2.25, then 0; the jumps come in any order
-    means = _mean_of_steps([1.5, 0.5, 2.25], [1, 2, -3], np.array([0.0, 1, 2, 3, 4]))
+    means = mean_of_steps([1.5, 0.5, 2.25], [1, 2, -3], np.array([0.0, 1, 2, 3, 4]))
     assert means == pytest.approx([1.0, 2.5, 0.75, 0.0], abs=1e-12)
 
 
@@ -44,32 +47,32 @@ def test_the_means_of_steps_are_those_of_a_fine_grid(jumps: list[tuple[float, in
         sum(size * min(1.0, max(0.0, end - time) / (end - start)) for time, size in jumps)
         for start, end in pairwise(edges)
     ]
-    assert _mean_of_steps(times, sizes, edges) == pytest.approx(expected, abs=1e-9)
+    assert mean_of_steps(times, sizes, edges) == pytest.approx(expected, abs=1e-9)
 
 
-def test_the_number_under_way_by_hand() -> None:
+def test_thenumber_in_progress_by_hand() -> None:
     begin, end = pd.Series([0.0, 0.5, 1.0, math.nan]), pd.Series([1.0, math.nan, 1.5, 1.75])
-    assert _number_under_way(begin, end, np.array([0.0, 1, 2])) == pytest.approx([1.5, 1.5])
+    assert number_in_progress(begin, end, np.array([0.0, 1, 2])) == pytest.approx([1.5, 1.5])
 
 
 def test_what_is_shown_adds_up_to_what_the_run_says() -> None:
     scenario = filling(duration_s=5.0, warmup_s=0.0)
     run = run_once(scenario, 3, ["levels"])
     edges = np.linspace(0, 5, 51)
-    shown = {name: measure(run, edges) for name, measure in FAMILIES["qkd"].measures.items()}
+    shown = {one.name: one.measure(run, edges) for one in FAMILIES["qkd"].settling}
     assert shown["pool_level_mean"].mean() == pytest.approx(run.summary["pool_level_mean"])
     assert shown["request_rate_hz"].mean() * 5 == pytest.approx(run.summary["requests_delivered"])
     waits = np.nansum(shown["wait_mean_s"] * shown["request_rate_hz"] * 0.1)
     assert waits == pytest.approx(run.summary["wait_mean_s"] * run.summary["requests_delivered"])
     lasted = run.requests["end_s"].fillna(5.0) - run.requests["start_s"]
-    assert shown["requests_under_way"].mean() * 5 == pytest.approx(lasted.sum())
+    assert shown["requests_in_progress"].mean() * 5 == pytest.approx(lasted.sum())
 
 
 def test_pairs_and_connections_add_up_too() -> None:
     scenario = load_scenario("multiplexing").replace({"duration_s": 0.1, "warmup_s": 0.0})
-    run = simulate(scenario, 3, pairs=True)
+    run = simulate(scenario, 3, record=["pairs"])
     edges = np.linspace(0, 0.1, 51)
-    shown = {name: measure(run, edges) for name, measure in FAMILIES["entanglement"].measures.items()}
+    shown = {one.name: one.measure(run, edges) for one in FAMILIES["entanglement"].settling}
     assert shown["pair_rate_hz"].mean() * 0.1 == pytest.approx(run.summary["pairs_delivered"])
     active = run.connections[run.connections["active_s"].notna()]
     lasted = active["done_s"].fillna(0.1) - active["active_s"]
@@ -85,7 +88,7 @@ def test_empty_pools_take_their_time_to_fill(found: WarmUp) -> None:
     assert not found.too_short
     assert 0.4 <= cuts["pool_level_mean"] <= 1.5
     assert found.suggested_s == cuts.max()
-    assert list(found.quantities["quantity"]) == list(FAMILIES["qkd"].measures)
+    assert list(found.quantities["quantity"]) == [one.name for one in FAMILIES["qkd"].settling]
 
 
 def test_full_pools_need_no_warm_up() -> None:
@@ -95,7 +98,7 @@ def test_full_pools_need_no_warm_up() -> None:
 
 
 def test_the_series_is_the_mean_over_the_replications_without_a_warm_up(found: WarmUp) -> None:
-    assert list(found.series.columns) == ["time_s", *FAMILIES["qkd"].measures]
+    assert list(found.series.columns) == ["time_s", *(one.name for one in FAMILIES["qkd"].settling)]
     assert len(found.series) == 200
     assert list(found.series["time_s"][:2]) == pytest.approx([0.05, 0.15])
     assert found.series["pool_level_mean"][0] < 0.3 < 0.8 < found.series["pool_level_mean"].iloc[-1]
@@ -133,13 +136,13 @@ def test_the_sentences_say_what_to_write_and_whether_it_is_written(found: WarmUp
     first, *others = found.sentences()
     suggested = f"line: warmup_s = {found.suggested_s:.3g} or more is suggested by 3 runs of 20 s; the 1 s that it has"
     assert first == f"{suggested} {'is enough' if found.suggested_s <= 1 else 'is too little'}"
-    assert [line.partition(": ")[0] for line in others] == list(FAMILIES["qkd"].measures)
+    assert [line.partition(": ")[0] for line in others] == [one.name for one in FAMILIES["qkd"].settling]
     assert all("settled" in line for line in others)
 
 
 def test_networks_without_pools_have_no_level() -> None:
     bare = {"topology": "line", "duration_s": 2.0, "access": {"mode": "per-request"}}
-    scenario = Scenario.from_mapping({**bare, "demand": {"model": "poisson", "rate_per_s": 100}})
+    scenario = make_scenario({**bare, "demand": {"model": "poisson", "rate_per_s": 100}})
     assert "pool_level_mean" not in suggest_warmup(scenario, replications=1).series
 
 

@@ -1,39 +1,46 @@
-"""The columns of all tables of a protocol family, out of its dictionaries of columns."""
+"""The columns of all tables of a protocol family, as the family declares them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from docutils import nodes
 
+import qkdrmp
+from qkdrmp.stats.columns import Column
 from qkdrmp_docs.tables import ReferenceDirective, Row, literal, named, sentence
 
-SUFFIX = "_COLUMNS"
-UNITS = {"_s": "s", "_bps": "bit/s", "_hz": "1/s", "_bits": "bits"}
-WRITTEN_UNITS = ("s", "bit/s", "bits", "keys")
+HEADS, WIDTHS = ("column", "unit", "meaning"), (30, 10, 60)
 
 
 class Columns(ReferenceDirective):
-    """``columns:: MODULE FAMILY``: a section with a table for each dictionary ``<TABLE>_COLUMNS`` of a module."""
+    """``columns:: KIND``: a section for the metrics of a family, and one for each of its tables.
 
-    required_arguments = 2
+    ``columns:: KIND NAME``: one section for the columns that a dotted name stands for.
+    """
+
+    required_arguments = 1
+    optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Return the sections."""
-        module, family = named(self.arguments[0]), self.arguments[1]
-        return [
-            self._section(family, name.removesuffix(SUFFIX).lower(), columns)
-            for name, columns in vars(module).items()
-            if name.endswith(SUFFIX)
-        ]
+        kind = self.arguments[0]
+        if len(self.arguments) > 1:
+            path = self.arguments[1]
+            return [self._section(kind, path.rpartition(".")[2].lower(), "One row is one comparison.", named(path))]
+        family = qkdrmp.FAMILIES[kind]
+        sections = [self._section(kind, "summary", "One row of a sweep is one run.", family.metrics)]
+        for name, table in family.tables.items():
+            recorded = f" Only with ``record=['{table.record}']``." if table.record else ""
+            sections.append(self._section(kind, name, f"One row is {table.row}.{recorded}", table.columns))
+        return sections
 
-    def _section(self, family: str, name: str, columns: dict[str, str]) -> nodes.section:
-        heads = ("column", "unit", "meaning")
-        rows = [_row(f"{family}-{name}", column, meaning) for column, meaning in columns.items()]
-        title = name if name == "summary" else f"{name}s"
-        return self.section(f"{literal(title)} ({family})", f"{family}-{name}", self.table(heads, rows, (30, 10, 60)))
+    def _section(self, kind: str, name: str, rows: str, columns: Iterable[Column[Any]]) -> nodes.section:
+        where = f"{kind}-{name}"
+        table = self.table(HEADS, [_row(where, column) for column in columns], WIDTHS)
+        return self.section(f"{literal(name)} ({kind})", where, *self.paragraphs(rows), table)
 
 
-def _row(where: str, column: str, meaning: str) -> Row:
-    text, _, unit = meaning.rpartition(", ")
-    if unit not in WRITTEN_UNITS:
-        text, unit = meaning, next((unit for suffix, unit in UNITS.items() if column.endswith(suffix)), "")
-    return f"{where}-{column}", (literal(column), unit, sentence(text))
+def _row(where: str, column: Column[Any]) -> Row:
+    return f"{where}-{column.name}", (literal(column.name), column.unit, sentence(column.meaning))

@@ -15,7 +15,7 @@ import qkdrmp
 from qkdrmp.entanglement.links.negotiation import LAU, Barrier
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.kernel.units import to_seconds, to_ticks
-from qkdrmp.scenario import Scenario
+from qkdrmp.scenario_file import make_scenario
 from tests.entanglement.small_networks import (
     CERTAIN,
     FOR_EVER,
@@ -191,7 +191,7 @@ def stalls(network: EntanglementNetwork) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 def test_a_sweep_over_the_lead_shows_the_stall_shrink_to_nothing() -> None:
-    scenario = Scenario.from_mapping(
+    scenario = make_scenario(
         {
             "kind": "entanglement",
             "topology": chain("AB", 1.0, classical_km=[20.0]),

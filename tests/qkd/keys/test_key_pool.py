@@ -18,7 +18,7 @@ from qkdrmp.qkd.keys.key_pool import KeyPool, KeyRange, Replenish, Thresholds
 from qkdrmp.qkd.keys.key_stream import KeyStream
 from qkdrmp.qkd.prediction import predict_stuck
 from qkdrmp.qkd.settings import PoolSettings
-from qkdrmp.scenario import Scenario
+from qkdrmp.scenario_file import make_scenario
 from qkdrmp.simulation import simulate
 from qkdrmp.topology import Link, Node, NodeKind, Topology
 
@@ -345,7 +345,7 @@ def stuck_after_a_run(sizes: Thresholds, asked: list[int], replenish: str = "thr
         for number, keys in enumerate(asked)
     ]
     pools = {name: getattr(sizes, name) for name in ("capacity", "interrupt", "recover", "reserve", "initial")}
-    scenario = Scenario.from_mapping(
+    scenario = make_scenario(
         {
             "topology": small_line(),
             "duration_s": 0.001 * len(asked) + 0.1,
@@ -390,7 +390,7 @@ def test_pools_of_any_size_stick_in_simulation_exactly_where_predicted(sizes: Th
 
 def test_stuck_pools_are_predicted_for_users_with_a_demand_of_their_own() -> None:
     demand = {"model": "poisson", "rate_per_s": 1.0, "key_num": 5, "key_length_bits": 32}
-    scenario = Scenario.from_mapping(
+    scenario = make_scenario(
         {
             "topology": small_line(),
             "duration_s": 60.0,

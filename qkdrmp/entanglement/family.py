@@ -1,0 +1,103 @@
+"""Entanglement connections as a protocol family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal
+
+from qkdrmp.entanglement.nesting import networks_of
+from qkdrmp.entanglement.run import EntanglementRun, predict
+from qkdrmp.entanglement.settings import PRESETS, EntanglementSettings
+from qkdrmp.entanglement.tables import METRICS, EntanglementResults
+from qkdrmp.errors import did_you_mean
+from qkdrmp.family import Counted, Family, Quantity
+from qkdrmp.scenario import Scenario
+from qkdrmp.stats.time_bins import Numbers, number_in_progress, rate
+
+
+class EntanglementScenario(Scenario[EntanglementResults], EntanglementSettings):
+    """A scenario of entanglement connections."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+
+    kind: Literal["entanglement"]
+
+    def _problems(self) -> Iterator[str]:
+        yield from super()._problems()
+        yield from self._unknown_names()
+        yield from self._impossible_links()
+
+    def _unknown_names(self) -> Iterator[str]:
+        users, model = self.topology.ends, self.demand.build()
+        for name in dict.fromkeys(getattr(model, "users_named", tuple[str, ...])()):
+            if name not in users:
+                yield f"demand: {self.topology.name} has no end node '{name}'{did_you_mean(name, users)}"
+        known = {n for node in self.topology.nodes.values() for n in networks_of(node.extra.get("network"))}
+        for name in self.layers.nested:
+            if name not in known:
+                hint = did_you_mean(name, known) or f"; known are {', '.join(sorted(known)) or 'none'}"
+                yield f"layers.nested: {self.topology.name} has no network '{name}'{hint}"
+
+    def _impossible_links(self) -> Iterator[str]:
+        for link in self.topology.links:
+            speed = self.channels.here(link=link.ends).signal_speed_m_per_s
+            try:
+                self.links.here(link=link.ends).build(link, speed)
+            except ValueError as error:
+                yield f"link {link}: {error}"
+
+
+# What shows whether a run has settled
+
+
+def _connections_active(run: EntanglementResults, edges: Numbers) -> Numbers:
+    return number_in_progress(run.connections["active_s"], run.connections["done_s"], edges)
+
+
+def _pair_rate(run: EntanglementResults, edges: Numbers) -> Numbers:
+    return rate(run.pairs["time_s"], edges)
+
+
+ENTANGLEMENT = Family(
+    kind="entanglement",
+    title="entanglement connections",
+    scenario=EntanglementScenario,
+    results=EntanglementResults,
+    start=EntanglementRun,
+    predict=predict,
+    metrics=METRICS,
+    main_metric="pair_rate_hz",
+    counted=Counted(noun="connection", begun="asked_s", ended="done_s", asked="connections_asked"),
+    field_labels={
+        "links.model": "kind of link",
+        "links.fidelity": "fidelity of a new pair of a link",
+        "links.source_efficiency": "efficiency of sources",
+        "links.detector_efficiency": "efficiency of detectors",
+        "memories.per_interface": "memories of an interface",
+        "memories.t1_s": "memory time $T_1$ (s)",
+        "memories.t2_s": "memory time $T_2$ (s)",
+        "gates.error": "error of a two-qubit gate",
+        "gates.readout_error": "error of a readout",
+        "setup.processing_s": "processing of a setup message (s)",
+        "setup.retries": "retries of a setup",
+        "setup.backoff_s": "backoff before the first retry (s)",
+        "setup.swap_order": "swap order",
+        "allocation.policy": "allocation of links",
+        "allocation.lead": "lead of a Barrier (trials)",
+        "allocation.barrier": "Barrier",
+        "allocation.skew_trials": "skew of the ends of a link (trials)",
+        "layers.nested": "nested networks",
+        "demand.pairs": "pairs of a connection",
+        "demand.memories": "memories of a connection",
+        "demand.minimum_fidelity": "fidelity asked for",
+        "demand.mean_lasts_s": "mean holding time of a connection (s)",
+        "demand.rate_per_s": "connections of a pair of users (1/s)",
+    },
+    settling=(
+        Quantity("connections_active", "active connections", _connections_active),
+        Quantity("pair_rate_hz", "delivered pairs (1/s)", _pair_rate),
+    ),
+    settling_record=("pairs",),
+    presentation="qkdrmp.entanglement.presentation",
+)
+"""The family of kind ``entanglement``."""

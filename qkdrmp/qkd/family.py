@@ -1,0 +1,128 @@
+"""QKD resource management as a protocol family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from qkdrmp.errors import ScenarioError, did_you_mean
+from qkdrmp.family import Counted, Family, Quantity, RunWarning
+from qkdrmp.qkd.network import TAKES_PART, has_pools
+from qkdrmp.qkd.prediction import predict
+from qkdrmp.qkd.run import QKDRun
+from qkdrmp.qkd.settings import PRESETS, QKDSettings
+from qkdrmp.qkd.tables import METRICS, QKDResults
+from qkdrmp.scenario import Scenario
+from qkdrmp.stats.time_bins import Numbers, mean_of_steps, number_in_progress, rate
+
+
+class StuckPoolWarning(RunWarning):
+    """Key pools ended a run with too few keys to serve and too many to be refilled."""
+
+
+class QKDScenario(Scenario[QKDResults], QKDSettings):
+    """A scenario of QKD resource management."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+
+    kind: Literal["qkd"] = "qkd"
+
+    def _problems(self) -> Iterator[str]:
+        yield from super()._problems()
+        yield from self._unknown_users()
+        yield from self._unequal_ends()
+
+    def _unknown_users(self) -> Iterator[str]:
+        users = self.topology.ends
+        demands = [self.demand, *(self.demand.here(node=exception["node"]) for exception in self.demand.at)]
+        models = [section.build() for section in demands]
+        named = [("demand", name) for model in models for name in getattr(model, "users_named", tuple[str, ...])()]
+        for section in ("demand", "routing"):
+            at = enumerate(getattr(self, section).at, start=1)
+            named += [(f"{section}.at, entry {number}", exception["node"]) for number, exception in at]
+        for where, name in dict.fromkeys(named):
+            if name not in users:
+                yield f"{where}: {self.topology.name} has no end node '{name}'{did_you_mean(name, users)}"
+
+    def _unequal_ends(self) -> Iterator[str]:
+        kinds = {name: node.kind for name, node in self.topology.nodes.items()}
+        for link in self.topology.links if self.pools.at else ():
+            if all(kinds[end] in TAKES_PART for end in link.ends) and has_pools(self, link):
+                try:
+                    self.stream(*link.ends)
+                except ScenarioError as error:
+                    yield str(error)
+
+
+# What shows whether a run has settled
+
+
+def _pool_level(run: QKDResults, edges: Numbers) -> Numbers:
+    levels = run.tables.get("levels")
+    if levels is None or run.pools.empty:
+        return np.full(len(edges) - 1, np.nan)
+    levels = levels[levels["end"] == "downstream"]
+    jumps = levels.groupby("stream")["level"].diff().fillna(levels["level"])
+    shares = jumps / levels["stream"].map(run.pools.set_index("stream")["capacity"])
+    return mean_of_steps(levels["time_s"], shares / len(run.pools), edges)
+
+
+def _requests_in_progress(run: QKDResults, edges: Numbers) -> Numbers:
+    return number_in_progress(run.requests["start_s"], run.requests["end_s"], edges)
+
+
+def _request_rate(run: QKDResults, edges: Numbers) -> Numbers:
+    return rate(run.requests.loc[run.requests["state"] == "delivered", "end_s"], edges)
+
+
+def _wait_mean(run: QKDResults, edges: Numbers) -> Numbers:
+    delivered = run.requests[run.requests["state"] == "delivered"]
+    sums, counts = (np.histogram(delivered["end_s"], edges, weights=by)[0] for by in (delivered["wait_s"], None))
+    means: Numbers = np.divide(sums, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+    return means
+
+
+QKD = Family(
+    kind="qkd",
+    title="key requests",
+    scenario=QKDScenario,
+    results=QKDResults,
+    start=QKDRun,
+    predict=predict,
+    metrics=METRICS,
+    main_metric="requests_delivered",
+    counted=Counted(noun="request", begun="start_s", ended="end_s", asked="requests_started"),
+    field_labels={
+        "pools.capacity": "key pool capacity $V_m$ (keys)",
+        "pools.initial": "initial level (keys)",
+        "pools.interrupt": "interrupt threshold $V_i$ (keys)",
+        "pools.interrupt_share": "interrupt threshold (share of the capacity)",
+        "pools.recover": "recovery threshold $V_r$ (keys)",
+        "pools.recover_share": "recovery threshold (share of the capacity)",
+        "pools.reserve": "reserve (keys)",
+        "pools.key_length_bits": "length of a pool key (bit)",
+        "pools.replenish": "replenishment",
+        "queue.capacity": "queue capacity (requests)",
+        "queue.policy": "queue policy",
+        "access.mode": "access links",
+        "key_rate.model": "key-rate model",
+        "key_rate.rate_bps": "key rate of a link (bit/s)",
+        "demand.key_num": "keys of a request",
+        "demand.key_length_bits": "length of a key (bit)",
+        "demand.patience_s": "patience of users (s)",
+        "demand.think_s": "mean time between requests (s)",
+        "demand.rate_per_s": "requests of a pair of users (1/s)",
+    },
+    warning=StuckPoolWarning,
+    settling=(
+        Quantity("pool_level_mean", "mean level of key pools (share)", _pool_level),
+        Quantity("requests_in_progress", "requests in progress", _requests_in_progress),
+        Quantity("request_rate_hz", "requests processed (1/s)", _request_rate),
+        Quantity("wait_mean_s", "mean waiting time (s)", _wait_mean),
+    ),
+    settling_record=("levels",),
+    presentation="qkdrmp.qkd.presentation",
+)
+"""The family of kind ``qkd``."""

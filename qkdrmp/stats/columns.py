@@ -1,0 +1,137 @@
+"""Columns and tables: what each number that leaves a run is called, its unit, its meaning, and how it is got."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar, overload
+
+import pandas as pd
+
+from qkdrmp.errors import QKDRMPError
+
+T = TypeVar("T")
+
+UNITS = {"_s": "s", "_hz": "1/s", "_bps": "bit/s", "_bits": "bit", "_km": "km"}
+"""Units that the name of a column carries, by its ending."""
+
+
+class NotRecorded(QKDRMPError, AttributeError):
+    """A table was asked for that the run did not record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[T]):
+    """A column of a table.
+
+    Parameters
+    ----------
+    name : str
+        As it is in the table; it carries its unit by an ending of `UNITS`, if it has one of these.
+    meaning : str
+        For the documentation.
+    get : callable
+        Returns the value of the column, given what a row is about.
+    title : str
+        What it is called along an axis, without its unit; by default its name in words.
+    unit : str
+        Of what no ending of a name tells, such as ``keys``.
+
+    Raises
+    ------
+    ValueError
+        If the unit contradicts the ending of the name.
+    """
+
+    name: str
+    meaning: str
+    get: Callable[[T], Any]
+    title: str = ""
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        carried = unit_of(self.name)
+        if carried and self.unit not in ("", carried):
+            raise ValueError(f"column {self.name}: unit = {self.unit!r} must be {carried!r}, as its name says")
+        object.__setattr__(self, "unit", self.unit or carried)
+
+    @property
+    def label(self) -> str:
+        """What it is called along an axis, with its unit."""
+        words = self.title or self.name.replace("_", " ")
+        return f"{words} ({self.unit})" if self.unit else words
+
+
+def unit_of(name: str) -> str:
+    """Return the unit that a column's name carries, or an empty text."""
+    return next((unit for ending, unit in UNITS.items() if name.endswith(ending)), "")
+
+
+class HasTables(Protocol):
+    """What a table can be an attribute of: results, with the tables of their run by name."""
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The tables, by name."""
+
+
+class Table(Generic[T]):
+    """A kind of table: what a row is, and its columns.
+
+    As an attribute of a class of results it stands for the table of that name: ``results.requests``.
+
+    Parameters
+    ----------
+    row : str
+        What one row is.
+    columns : iterable of Column
+    record : str, optional
+        What a run has to record for it; by default every run has it.
+
+    Attributes
+    ----------
+    name : str
+        The attribute it was assigned to.
+    """
+
+    def __init__(self, row: str, columns: Iterable[Column[T]], record: str | None = None) -> None:
+        self.row = row
+        self.columns = tuple(columns)
+        self.record = record
+        self.name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, results: None, owner: type) -> Table[T]: ...
+    @overload
+    def __get__(self, results: HasTables, owner: type) -> pd.DataFrame: ...
+    def __get__(self, results: HasTables | None, owner: type) -> Table[T] | pd.DataFrame:
+        if results is None:
+            return self
+        if self.name in results.tables:
+            return results.tables[self.name]
+        raise self.missing()
+
+    def missing(self) -> NotRecorded:
+        """Return the error that results do not have this table."""
+        return NotRecorded(f"{self.name} were not recorded: call simulate(..., record=['{self.record}'])")
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return [column.name for column in self.columns]
+
+    def frame(self, rows: Iterable[T]) -> pd.DataFrame:
+        """Return the table of some rows, each given by what it is about."""
+        getters = [column.get for column in self.columns]
+        return pd.DataFrame([tuple(get(row) for get in getters) for row in rows], columns=self.names)
+
+
+def tables_of(results: type) -> dict[str, Table[Any]]:
+    """Return the kinds of table that a class of results has, by name, in the order in which it declares them."""
+    found: dict[str, Table[Any]] = {}
+    for base in reversed(results.__mro__):
+        found |= {name: value for name, value in vars(base).items() if isinstance(value, Table)}
+    return found
