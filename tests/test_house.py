@@ -1,0 +1,175 @@
+"""The structure of the package: rooms whose arrows point one way, names that stand for one thing, one voice."""
+
+import ast
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import networkx as nx
+import pytest
+
+import qkdrmp
+
+PACKAGE = Path(qkdrmp.__file__).parent
+ROOT = PACKAGE.parent
+MODULES = {
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+
+FLOORS = (
+    ("errors",),
+    ("kernel", "topology"),
+    ("config", "stats", "extensions"),
+    ("network", "key_rates"),
+    ("scenario",),
+    ("family",),
+    ("plots",),
+    ("ladder",),
+    ("qkd", "entanglement"),
+    ("simulation",),
+    ("scenario_file",),
+    ("sweeps",),
+    ("report",),
+    ("cli",),
+    ("__main__",),
+)
+"""The rooms of the package, from the bottom up; those of one floor do not know each other."""
+
+MOST_ARROWS = {"": 90, "entanglement": 50, "qkd": 35}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Yield the modules of the package that a module imports, whole or names of theirs, also for types only."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "qkdrmp":
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in MODULES else node.module for name in names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.partition(".")[0] == "qkdrmp")
+
+
+IMPORTS = {name: sorted(set(imported(path))) for name, path in MODULES.items()}
+
+
+def room_of(module: str, house: str) -> str | None:
+    """Return the room of a house (a package, by its path below the root) that a module is in; None if outside."""
+    inside = ["qkdrmp", *filter(None, house.split("."))]
+    parts = module.split(".")
+    return parts[len(inside)] if parts[: len(inside)] == inside and len(parts) > len(inside) else None
+
+
+def arrows(house: str) -> set[tuple[str, str]]:
+    """Return which rooms of a house import which."""
+    found = set()
+    for source, targets in IMPORTS.items():
+        for target in targets:
+            ends = room_of(source, house), room_of(target, house)
+            if ends[0] and ends[1] and ends[0] != ends[1]:
+                found.add((ends[0], ends[1]))
+    return found
+
+
+def test_every_room_has_a_floor() -> None:
+    rooms = {room_of(module, "") for module in MODULES} - {None}
+    assert rooms == {room for floor in FLOORS for room in floor}
+
+
+def test_arrows_point_downwards() -> None:
+    floor = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+    upwards = [(source, target) for source, target in arrows("") if floor[source] <= floor[target]]
+    assert upwards == []
+
+
+@pytest.mark.parametrize("house", MOST_ARROWS)
+def test_the_arrows_of_a_house_are_few_and_form_no_circle(house: str) -> None:
+    found = arrows(house)
+    assert list(nx.simple_cycles(nx.DiGraph(list(found)))) == []
+    assert len(found) <= MOST_ARROWS[house], sorted(found)
+
+
+def test_modules_form_no_circle() -> None:
+    edges = [(source, target) for source, targets in IMPORTS.items() for target in targets if source != target]
+    assert list(nx.simple_cycles(nx.DiGraph(edges))) == []
+
+
+def test_the_two_families_do_not_know_each_other() -> None:
+    for here, other in (("qkd", "entanglement"), ("entanglement", "qkd")):
+        known = [
+            name for name in IMPORTS if room_of(name, "") == here for to in IMPORTS[name] if room_of(to, "") == other
+        ]
+        assert known == []
+
+
+def test_nothing_is_imported_inside_a_function() -> None:
+    inside = [
+        (name, node.lineno)
+        for name, path in MODULES.items()
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert inside == []
+
+
+def test_no_class_name_is_defined_twice() -> None:
+    where: defaultdict[str, list[str]] = defaultdict(list)
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                where[node.name].append(name)
+    assert {name: modules for name, modules in where.items() if len(modules) > 1} == {}
+
+
+def test_private_marks_of_simpy_stay_in_one_module() -> None:
+    marks = re.compile(r"\._(eid|queue|value|ok|level|env|defused|trigger_get|trigger_put|do_get|do_put)\b")
+    own = re.compile(r"self\._(queue|value|level|env)\b")  # attributes of classes that are not SimPy's
+
+    def is_simpys(line: str) -> bool:
+        return bool(marks.search(own.sub("", line)))
+
+    found = Counter(
+        name for name, path in MODULES.items() if any(map(is_simpys, path.read_text(encoding="utf-8").splitlines()))
+    )
+    assert len(found) <= 1, found
+
+
+COINAGES = (
+    r"how manieth",
+    r"sober",
+    r"cannot bear",
+    r"\btold\b",
+    r"\btells?\b",
+    r"\bh[au]ngs? up\b|hang_up",
+    r"\broom\b",
+    r"\bat work\b",
+    r"forgiv",
+    r"\bbur(y|ies|ied)\b",
+    r"look(s|ed|ing)? through",
+    r"for ever\b",
+    r"\bdoubled\b",
+    r"reckon",
+    r"believe",
+    r"\bgive(s)? up a half",
+    r"\bLetter\b",
+    r"\bReceipt\b",
+    r"\bnothing = ",
+    r"\b(he|his|him|himself)\b",
+)
+
+
+@pytest.mark.parametrize("coinage", COINAGES)
+def test_the_package_speaks_the_language_of_its_field(coinage: str) -> None:
+    pattern = re.compile(coinage, re.IGNORECASE if coinage.islower() else 0)
+    files = [
+        path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".j2", ".js") and "_bundled" not in path.parts
+    ]
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in sorted(files)
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if pattern.search(line)
+    ]
+    assert found == []
