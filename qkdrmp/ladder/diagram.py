@@ -19,8 +19,8 @@ from matplotlib.axes import Axes
 from qkdrmp.errors import QKDRMPError, did_you_mean
 from qkdrmp.family import Results
 from qkdrmp.ladder.picture import Picture, over
+from qkdrmp.plots.inputs import SimulatedScenario
 from qkdrmp.plots.times import brief
-from qkdrmp.scenario import Scenario
 
 ARROW_COLUMNS = ["source", "target", "message", "sent_s", "received_s", "detail"]
 NOTE_COLUMNS = ["time_s", "node", "text"]
@@ -93,9 +93,9 @@ def of_request(results: Results, request: int) -> Ladder:
         If there is no such request, the family has none, or the run did not record its messages.
     """
     check_noun(results.scenario, "request")
-    messages = results.messages
-    _check_id(request, list(results.requests["id"]), "request")
-    row = _row(results.requests, request)
+    messages = results.table("messages")
+    _check_id(request, list(results.table("requests")["id"]), "request")
+    row = _row(results.table("requests"), request)
     arrows = messages[messages["request"] == request].sort_values("sent_s", kind="stable")
     end = f"{row.state} ({row.reason})" if isinstance(row.reason, str) else row.state
     notes = [(row.start_s, row.src, "asked")]
@@ -124,7 +124,7 @@ def of_connection(results: Results, connection: str, *, pairs: bool = False) -> 
         If there is no such connection, the family has none, or the run did not record its messages.
     """
     check_noun(results.scenario, "connection")
-    messages = results.messages
+    messages = results.table("messages")
     row = _connection(results, connection)
 
     def inside(name: str) -> bool:
@@ -133,7 +133,7 @@ def of_connection(results: Results, connection: str, *, pairs: bool = False) -> 
     about = messages["connections"].map(lambda names: any(map(inside, str(names).split(","))))
     shown = about.astype(bool) & (pairs | ~messages["message"].isin(PER_PAIR))
     arrows = messages[shown].sort_values("sent_s", kind="stable")
-    events = results.milestones[results.milestones["connection"].map(inside).astype(bool)]
+    events = results.table("milestones")[results.table("milestones")["connection"].map(inside).astype(bool)]
     inner = events["connection"] + ": " + events["event"]
     notes = events.assign(text=events["event"].where(events["connection"] == connection, inner))
     path = _path(row)
@@ -147,9 +147,9 @@ def of_connection(results: Results, connection: str, *, pairs: bool = False) -> 
 
 def _connection(results: Results, connection: str) -> Any:
     """Return the row of a connection, or of the one around it."""
-    ids = [*results.connections["id"], *results.milestones["connection"]]
+    ids = [*results.table("connections")["id"], *results.table("milestones")["connection"]]
     _check_id(connection, list(dict.fromkeys(ids)), "connection")
-    return _row(results.connections, connection.partition("/")[0])
+    return _row(results.table("connections"), connection.partition("/")[0])
 
 
 def tell(results: Results, wanted: int | str, *, pairs: bool = False) -> Ladder:
@@ -181,7 +181,7 @@ def first(results: Results) -> int | str:
     return found if isinstance(found, str) else int(found)
 
 
-def check_noun(scenario: Scenario, noun: str) -> None:
+def check_noun(scenario: SimulatedScenario, noun: str) -> None:
     """Raise `QKDRMPError` if runs of a scenario have none of what is asked for: a request or a connection."""
     known = NOUNS[scenario.kind]
     if noun != known:

@@ -10,15 +10,15 @@ from typing import Any
 import pandas as pd
 
 from qkdrmp.plots.curves import is_scale, is_scattered, swept
+from qkdrmp.plots.inputs import SweepResults
 from qkdrmp.plots.labels import label, value_text
-from qkdrmp.sweeps.experiment import Experiment
 
 LINE = 100
 IN_VALUES = ("(s)", "(keys)", "(requests)")  # units that are named with values, not with the quantity
 DRAWN_WITH = ("qkdrmp", "matplotlib", "seaborn")
 
 
-def of_curve(experiment: Experiment, figure: str, x: str) -> str:
+def of_curve(experiment: SweepResults, figure: str, x: str) -> str:
     """Return the caption of a curve of a figure over `x`."""
     runs = experiment.runs
     others = [name for name in swept(runs) if name != x]
@@ -31,14 +31,14 @@ def of_curve(experiment: Experiment, figure: str, x: str) -> str:
     return f"{head}{lines} {_replications(runs, figure, bars)} {_origin(experiment)}"
 
 
-def of_heatmap(experiment: Experiment, figure: str, x: str) -> str:
+def of_heatmap(experiment: SweepResults, figure: str, x: str) -> str:
     """Return the caption of a heatmap of a figure over `x` and the other swept field."""
     other = next(name for name in swept(experiment.runs) if name != x)
     head = f"{_sentence(_named(figure))} over {_named(x)} and {_named(other)}."
     return f"{head} {_replications(experiment.runs, figure, None)} {_origin(experiment)}"
 
 
-def provenance(experiment: Experiment, numbers: str, figure: str, command: str) -> str:
+def provenance(experiment: SweepResults, numbers: str, figure: str, command: str) -> str:
     """Return how a figure and the runs in it were made, a line for each fact."""
     made = ", ".join(f"{name} {number}" for name, number in experiment.versions.items())
     facts = {
@@ -91,7 +91,7 @@ def _replications(runs: pd.DataFrame, figure: str, bars: str | None) -> str:
     return f"{shown}. {bars}: 95 % confidence intervals of the mean (Student's t)."
 
 
-def _origin(experiment: Experiment) -> str:
+def _origin(experiment: SweepResults) -> str:
     fixed = [name for name in experiment.swept if name not in swept(experiment.runs)]
     at = [f"{_named(name)} {_values(experiment.runs[name])}" for name in fixed]
     failed = int(experiment.runs["failed"].sum()) if "failed" in experiment.runs else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from qkdrmp.family import Results
 from qkdrmp.plots.canvas import COLOURS, canvas
 from qkdrmp.plots.times import brief, time_unit
-
-if TYPE_CHECKING:
-    from qkdrmp.family import Results
 
 OWN = [COLOURS[number] for number in (0, 1, 2, 4, 3, 9, 5, 6)]
 """Colours of connections, as long as there are enough."""
@@ -58,7 +56,7 @@ def pairs_over_time(results: Results, ax: Axes | None = None) -> Axes:
         One line for each connection, and a lane for each beneath: from when it was asked for to its installation, to
         the switch of its last link, and to its end. Of more connections than there are colours, only the lines.
     """
-    connections, pairs = results.connections, results.pairs
+    connections, pairs = results.table("connections"), results.table("pairs")
     end = _end(results)
     size, unit = time_unit(end)
     most = max(int(connections["pairs"].max()) if len(connections) else 0, 1)
@@ -83,7 +81,7 @@ def _rows(connections: pd.DataFrame) -> list[Any]:
 
 def _end(results: Results) -> float:
     """Return when the last thing happened, s; the end of the run if something was still going on."""
-    done = results.connections["done_s"]
+    done = results.table("connections")["done_s"]
     whole = results.scenario.duration_s
     return float(done.max()) if len(done) and done.notna().all() else whole
 
@@ -182,8 +180,8 @@ def fidelity_histogram(results: Results, ax: Axes | None = None) -> Axes:
         One histogram for each connection with pairs, or one for all if there are more connections than colours. The
         axis of counts is logarithmic if some pairs are not entangled, such as those with wrong partners at 0.25.
     """
-    pairs = results.pairs
-    names = list(results.connections["id"])
+    pairs = results.table("pairs")
+    names = list(results.table("connections")["id"])
     few = len(names) <= len(OWN)
     groups = list(pairs.groupby("connection", sort=False)) if few else [("all", pairs)]
     edges = _edges(pairs["fidelity"])

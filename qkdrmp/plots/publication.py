@@ -18,9 +18,9 @@ from qkdrmp.plots import captions
 from qkdrmp.plots.canvas import STYLE, canvas, figure, save, whole
 from qkdrmp.plots.curves import along, readable, swept
 from qkdrmp.plots.heatmap import heatmap, is_grid
+from qkdrmp.plots.inputs import SweepResults
 from qkdrmp.plots.labels import label
 from qkdrmp.stats.estimators import summarise
-from qkdrmp.sweeps.experiment import Experiment
 
 DPI = 600
 MAIN: dict[str, tuple[str, ...]] = {
@@ -72,19 +72,19 @@ FORMATS = {"column": Format(3.5, 2.5, 0, 28), "page": Format(7.2, 3.4, 14, 46)}
 """By name, in inches: 89 mm and 183 mm wide."""
 
 
-class Kind(NamedTuple):
+class FigureKind(NamedTuple):
     """A kind of figure: how it is called in file names, drawn, and captioned."""
 
     suffix: str
     draw: Callable[[pd.DataFrame, str, Axes, str], Axes]
-    caption: Callable[[Experiment, str, str], str]
+    caption: Callable[[SweepResults, str, str], str]
 
 
-CURVE, MAP = Kind("", readable, captions.of_curve), Kind("_map", heatmap, captions.of_heatmap)
+CURVE, MAP = FigureKind("", readable, captions.of_curve), FigureKind("_map", heatmap, captions.of_heatmap)
 
 
 def publish(
-    experiment: Experiment,
+    experiment: SweepResults,
     folder: str | Path,
     width: str = "column",
     figures: Iterable[str] | None = None,
@@ -151,7 +151,7 @@ def _checked_field(runs: pd.DataFrame, x: str | None) -> str:
     return along(runs) if x is None else x
 
 
-def _checked_figures(experiment: Experiment, summary: pd.DataFrame, figures: Iterable[str] | None) -> list[str]:
+def _checked_figures(experiment: SweepResults, summary: pd.DataFrame, figures: Iterable[str] | None) -> list[str]:
     runs = experiment.runs
     known = [str(name) for name in runs if f"{name}_mean" in summary]
     names = list(dict.fromkeys(MAIN[experiment.scenario.kind] if figures is None else figures))
@@ -172,7 +172,7 @@ def _differs(values: pd.Series[Any]) -> bool:
     return bool(values.max() - values.min() > SAME * values.abs().max())
 
 
-def _numbers(experiment: Experiment, summary: pd.DataFrame, name: str) -> pd.DataFrame:
+def _numbers(experiment: SweepResults, summary: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return the swept fields, and the mean, its interval and the number of replications that have the figure."""
     by = experiment.swept
     known = experiment.runs.groupby(by, sort=False, dropna=False)[name].count()
@@ -180,14 +180,14 @@ def _numbers(experiment: Experiment, summary: pd.DataFrame, name: str) -> pd.Dat
     return summary[by].assign(**ends, replications=known.to_numpy())
 
 
-def _command(experiment: Experiment, folder: Path, width: str, name: str, x: str) -> str:
+def _command(experiment: SweepResults, folder: Path, width: str, name: str, x: str) -> str:
     if experiment.folder is None:
         return f"qkdrmp.plots.publish(experiment, {str(folder)!r}, {width!r}, [{name!r}], {x!r}), in Python"
     words = ["qkdrmp", "figures", str(experiment.folder), "--width", width, "--of", name, "--x", x]
     return shlex.join([*words, "--out", str(folder)])
 
 
-def _drawn(kind: Kind, runs: pd.DataFrame, name: str, x: str, size: Format) -> Axes:
+def _drawn(kind: FigureKind, runs: pd.DataFrame, name: str, x: str, size: Format) -> Axes:
     ax = figure(size.width, size.height, PRINT)
     kind.draw(runs, name, ax, x)
     with canvas(ax):

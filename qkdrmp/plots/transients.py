@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from qkdrmp.errors import QKDRMPError
 from qkdrmp.plots.canvas import COLOURS, canvas, figures
+from qkdrmp.plots.inputs import WarmUpSuggestion
 from qkdrmp.plots.labels import in_unit
-from qkdrmp.stats.estimators import BATCH
-from qkdrmp.sweeps.warmup import TIME, WarmUp
+from qkdrmp.stats.estimators import BATCH, TIME
 
 PANEL_SIZE = (3.2, 2.9)
 SETTLED, UNSETTLED, CUT = COLOURS[0], COLOURS[3], "0.2"
 
 
-def warmup(found: WarmUp, axes: Sequence[Axes] | None = None) -> list[Axes]:
+def warmup(found: WarmUpSuggestion, axes: Sequence[Axes] | None = None) -> list[Axes]:
     """Draw how each quantity of a scenario settles, and the truncation that MSER-5 suggests for it.
 
     Parameters

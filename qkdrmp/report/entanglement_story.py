@@ -32,9 +32,9 @@ def tell(scenario: Scenario, seed: int) -> Story:
     summary = pd.Series(run.summary(), name=scenario.name, dtype=object)
     results = Results(scenario, seed, summary, run.tables(), run.findings())
     links = [_link(run.network, ends) for ends in run.network.links]
-    paths = results.connections.set_index("id")["path"]
-    delivered = results.pairs.assign(path=results.pairs["connection"].map(paths))
-    worst, finding = _bottleneck(results.links)
+    paths = results.table("connections").set_index("id")["path"]
+    delivered = results.table("pairs").assign(path=results.table("pairs")["connection"].map(paths))
+    worst, finding = _bottleneck(results.table("links"))
     return Story(
         results=results,
         links=links,
@@ -46,9 +46,9 @@ def tell(scenario: Scenario, seed: int) -> Story:
         bottleneck=next((link for link in links if "-".join(link.ends) == worst), None),
         finding=finding,
         tables={
-            "Connections": results.connections,
-            "Links": results.links,
-            "Nodes": _nodes(scenario, delivered, results.attempts),
+            "Connections": results.table("connections"),
+            "Links": results.table("links"),
+            "Nodes": _nodes(scenario, delivered, results.table("attempts")),
         },
     )
 

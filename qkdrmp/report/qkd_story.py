@@ -20,8 +20,8 @@ SEEN_END = "downstream"  # the copy that the table of pools observes
 def tell(scenario: Scenario, seed: int) -> Story:
     """Run a scenario once and tell its story."""
     results = run_once(scenario, seed, ["messages", "levels"])
-    pools, requests = results.pools, results.requests
-    links = _links(results.levels, pools, scenario.duration_s)
+    pools, requests = results.table("pools"), results.table("requests")
+    links = _links(results.table("levels"), pools, scenario.duration_s)
     delivered = requests[requests["state"] == "delivered"].rename(columns={"end_s": "time_s"})
     worst, finding = _bottleneck(pools, scenario.duration_s - scenario.warmup_s)
     return Story(
@@ -34,7 +34,7 @@ def tell(scenario: Scenario, seed: int) -> Story:
         load_is_good=True,
         bottleneck=next((link for link in links if set(link.ends) == worst), None),
         finding=finding,
-        tables={"Requests": requests, "Key pools": pools, "Nodes": results.nodes},
+        tables={"Requests": requests, "Key pools": pools, "Nodes": results.table("nodes")},
     )
 
 

@@ -15,6 +15,7 @@ from qkdrmp.errors import QKDRMPError
 Values: TypeAlias = "Sequence[float] | NDArray[np.float64] | pd.Series[float]"
 
 CONFIDENCE = 0.95
+TIME = "time_s"  # the column of a table of series that has the middle of each interval
 BATCH = 5
 LEAST_BATCHES = 10
 LEAST_KEPT = 5, 1 / 4  # batches, share of them

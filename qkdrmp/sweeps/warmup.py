@@ -13,11 +13,10 @@ from qkdrmp.family import RunWarning, family_of
 from qkdrmp.kernel.randomness import replication_seed
 from qkdrmp.scenario import Scenario
 from qkdrmp.simulation import run_once
-from qkdrmp.stats.estimators import BATCH, LEAST_BATCHES, mser5
+from qkdrmp.stats.estimators import BATCH, LEAST_BATCHES, TIME, mser5
 from qkdrmp.stats.time_bins import Numbers
 
 LEAST_BINS = BATCH * LEAST_BATCHES
-TIME = "time_s"
 
 
 @dataclass(frozen=True)
