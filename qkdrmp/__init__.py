@@ -1,11 +1,12 @@
 """qkdrmp: a process simulator for the resource management of quantum networks."""
 
 import importlib
+from importlib.metadata import version
 from types import ModuleType
 
 from qkdrmp.config.points import latin_hypercube
 from qkdrmp.errors import QKDRMPError, ScenarioError, SweepWarning, TopologyError
-from qkdrmp.family import Results
+from qkdrmp.family import FAMILIES, NotRecorded, Results, RunWarning
 from qkdrmp.network.formats import load_topology, save_topology
 from qkdrmp.qkd.family import StuckPoolWarning
 from qkdrmp.scenario import Scenario
@@ -20,12 +21,15 @@ from qkdrmp.sweeps.warmup import suggest_warmup
 from qkdrmp.topology import Link, Node, NodeKind, Topology
 
 __all__ = [
+    "FAMILIES",
     "Experiment",
     "Link",
     "Node",
     "NodeKind",
+    "NotRecorded",
     "QKDRMPError",
     "Results",
+    "RunWarning",
     "Scenario",
     "ScenarioError",
     "StoreError",
@@ -54,8 +58,17 @@ __all__ = [
 ]
 
 
+LAZY = ("ladder", "plots")
+"""Modules that draw: matplotlib takes a second to import, and most runs draw nothing."""
+
+__version__ = version("qkdrmp")
+
+
 def __getattr__(name: str) -> ModuleType:
-    # Charts take a second to import; most runs draw none.
-    if name in ("ladder", "plots"):
+    if name in LAZY:
         return importlib.import_module(f"qkdrmp.{name}")
     raise AttributeError(f"module 'qkdrmp' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *LAZY} - {"LAZY", "ModuleType", "importlib", "version"})
