@@ -113,8 +113,8 @@ class Counted:
 
     Parameters
     ----------
-    noun : str
-        What one of them is called; the table of all of them is an attribute of the results, in the plural.
+    noun, nouns : str
+        What one of them is called, and several; the table of all of them has the latter name.
     begun, ended : str
         The columns of that table with when one was asked for, and when it ended.
     asked : str
@@ -122,14 +122,10 @@ class Counted:
     """
 
     noun: str
+    nouns: str
     begun: str
     ended: str
     asked: str
-
-    @property
-    def nouns(self) -> str:
-        """The noun in the plural, which is also the name of the table."""
-        return f"{self.noun}s"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,7 +67,7 @@ ENTANGLEMENT = Family(
     predict=predict,
     metrics=METRICS,
     main_metric="pair_rate_hz",
-    counted=Counted(noun="connection", begun="asked_s", ended="done_s", asked="connections_asked"),
+    counted=Counted(noun="connection", nouns="connections", begun="asked_s", ended="done_s", asked="connections_asked"),
     field_labels={
         "links.model": "kind of link",
         "links.fidelity": "fidelity of a new pair of a link",

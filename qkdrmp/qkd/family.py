@@ -93,7 +93,7 @@ QKD = Family(
     predict=predict,
     metrics=METRICS,
     main_metric="requests_delivered",
-    counted=Counted(noun="request", begun="start_s", ended="end_s", asked="requests_started"),
+    counted=Counted(noun="request", nouns="requests", begun="start_s", ended="end_s", asked="requests_started"),
     field_labels={
         "pools.capacity": "key pool capacity $V_m$ (keys)",
         "pools.initial": "initial level (keys)",
