@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from qkdrmp import QKDRMPError, load_scenario, simulate
 from qkdrmp.cli import main
+from qkdrmp.entanglement.tables import EntanglementResults
 from qkdrmp.family import Results
 from qkdrmp.kernel.units import to_seconds, to_ticks
 from qkdrmp.ladder.colours import KINDS, colours
@@ -92,7 +93,7 @@ def entangled() -> Results:
         columns=["id", "src", "dst", "path", "state"],
     )
     tables = {"messages": messages, "milestones": milestones, "connections": connections}
-    return Results(load_scenario("chain"), 1, pd.Series(dtype=object), tables)
+    return EntanglementResults(load_scenario("chain"), 1, pd.Series(dtype=object), tables)
 
 
 @cache
@@ -196,12 +197,12 @@ def test_a_connection_over_a_shared_link_has_what_concerns_it() -> None:
     assert {"asked", "RuleSet installed", "RuleSet terminated"} <= set(told.notes["text"])
 
 
-def test_receipts_are_in_no_ladder() -> None:
+def test_acks_are_in_no_ladder() -> None:
     faulty = load_scenario("shared_link").replace({"duration_s": 0.06, "faults.loss": 0.05})
     results = simulate(faulty, record=["messages"])
-    assert "RECEIPT" in set(results.messages["message"])
+    assert "ACK" in set(results.messages["message"])
     for connection in results.connections["id"]:
-        assert "RECEIPT" not in set(of_connection(results, connection, pairs=True).arrows["message"])
+        assert "ACK" not in set(of_connection(results, connection, pairs=True).arrows["message"])
 
 
 def test_a_connection_within_a_network_has_its_part_of_the_way() -> None:
@@ -233,7 +234,7 @@ def test_a_kind_of_message_has_one_colour_everywhere() -> None:
     "results", [line(), beijing(), entangled(), shared()], ids=["line", "beijing", "made", "shared"]
 )
 def test_the_kinds_of_one_family_have_different_colours(results: Results) -> None:
-    kinds = set(results.messages["message"]) - {"RECEIPT"}
+    kinds = set(results.messages["message"]) - {"ACK"}
     assert kinds <= set(KINDS)
     assert len(set(colours(sorted(kinds)).values())) == len(kinds)
 
