@@ -134,7 +134,7 @@ class QKDNetwork:
 
     def _channel(self, link: Link, source: str, target: str) -> Channel:
         kind = Channel if self._impairment is None else ImpairedChannel
-        channel = kind(self.env, source, target, self._delay(link), self.stacks[target].node.inbox, self.hops)
+        channel = self.stacks[target].node.listen(kind(self.env, source, target, self._delay(link), self.hops))
         if isinstance(channel, ImpairedChannel) and self._impairment is not None:
             channel.impairment = self._impairment
             channel.random = self.random.stream(f"channel {source}>{target}")

@@ -87,7 +87,7 @@ def run(settings: QKDScenario, faults: Faults | None = None, seed: int = 1) -> Q
 
 def inject(network: QKDNetwork, to: str, message: Message) -> None:
     """Let a message arrive at a node now, out of the blue."""
-    network.stacks[to].node.inbox.deliver(message)
+    network.stacks[to].node.receive(message)
 
 
 def entry(network: QKDNetwork, request: int = 1) -> Entry:

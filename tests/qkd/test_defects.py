@@ -187,7 +187,7 @@ def test_a_reversed_cancel_path_is_noticed(monkeypatch: Patch) -> None:
         layer._drop(one)
         layer._tell_upstream(one, Reject(one.request.id, Reason.CANCELLED, layer.node.name))
         if accepted_downstream and one.down is not None:
-            one.down.channel.send(Reject(one.request.id, reason, layer.node.name))
+            one.down.channel.put(Reject(one.request.id, reason, layer.node.name))
 
     monkeypatch.setattr(QKDRMP, "reject", reject)
     with pytest.raises((AssertionError, RuntimeError)):

@@ -103,7 +103,7 @@ class QKDApp(Layer):
         """Keep a repeater's ciphertext and acknowledge it."""
         assert reservation.up is not None
         self._ciphertexts[message.request_id][message.sender] = message.bits
-        reservation.up.channel.send(Acknowledge(message.request_id, message.sender))
+        reservation.up.channel.put(Acknowledge(message.request_id, message.sender))
         self.progress(reservation)
 
     def progress(self, reservation: Reservation) -> None:
@@ -130,7 +130,7 @@ class QKDApp(Layer):
             key ^= bits
         self.ledger.receiver_has(request, key)
         if repeaters and reservation.up is not None:
-            reservation.up.channel.send(Done(request.id))
+            reservation.up.channel.put(Done(request.id))
         self._leave(reservation)
 
     def _leave(self, reservation: Reservation) -> None:

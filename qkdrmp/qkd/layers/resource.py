@@ -184,9 +184,9 @@ class QKDRMP(Layer):
         if reservation.up is None:
             return
         request_id, name = reservation.request.id, self.node.name
-        reservation.up.channel.send(Accept(request_id, name, self._claimed(reservation)))
+        reservation.up.channel.put(Accept(request_id, name, self._claimed(reservation)))
         if reservation.down is not None:
-            reservation.down.channel.send(Confirm(request_id, name))
+            reservation.down.channel.put(Confirm(request_id, name))
 
     def _count_pending(self, change: int) -> None:
         self._pending += change
@@ -221,7 +221,7 @@ class QKDRMP(Layer):
         self._serve(reservation)
         claimed = self._claimed(reservation)
         if claimed is not None and reservation.up is not None:
-            reservation.up.channel.send(Claim(reservation.request.id, self.node.name, claimed))
+            reservation.up.channel.put(Claim(reservation.request.id, self.node.name, claimed))
         self.progress(reservation)
 
     def scan(self, pool: KeyPool) -> None:
@@ -265,7 +265,7 @@ class QKDRMP(Layer):
             self.app.progress(reservation)
         elif reservation.down is not None and reservation.up_key is not None and reservation.down_key is not None:
             ciphertext = reservation.up_key ^ reservation.down_key
-            reservation.down.channel.send(Ciphertext(reservation.request.id, self.node.name, ciphertext))
+            reservation.down.channel.put(Ciphertext(reservation.request.id, self.node.name, ciphertext))
             reservation.served = True
             self._count_pending(-1)
 
@@ -282,7 +282,7 @@ class QKDRMP(Layer):
         self._tell_upstream(reservation, Reject(reservation.request.id, reason, self.node.name))
         if accepted_downstream and reservation.down is not None:
             cancellation = Reject(reservation.request.id, Reason.CANCELLED, self.node.name)
-            reservation.down.channel.send(cancellation)
+            reservation.down.channel.put(cancellation)
 
     @on(Reject)
     def rejected(self, message: Reject) -> None:
@@ -294,11 +294,11 @@ class QKDRMP(Layer):
         if message.reason is not Reason.CANCELLED:
             self._tell_upstream(reservation, message)
         elif reservation.down is not None:
-            reservation.down.channel.send(message)
+            reservation.down.channel.put(message)
 
     def _tell_upstream(self, reservation: Reservation, message: Reject) -> None:
         if reservation.up is not None:
-            reservation.up.channel.send(message)
+            reservation.up.channel.put(message)
         elif self.app is not None:
             self.app.rejected(reservation.request, message.reason, message.by)
 
