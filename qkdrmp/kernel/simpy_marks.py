@@ -57,7 +57,7 @@ class ScheduledEvent(Event):
         env.schedule(self, priority, delay)
 
 
-class Delivery(Event):
+class TimedDelivery(Event):
     """A Timeout that hands an item to one function, made with the least work.
 
     Parameters

@@ -9,7 +9,7 @@ import simpy
 from simpy.events import Event
 from simpy.resources.store import StoreGet
 
-from qkdrmp.kernel.simpy_marks import Delivery, deposit, past_event
+from qkdrmp.kernel.simpy_marks import TimedDelivery, deposit, past_event
 from qkdrmp.network.layer import Message
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Channel(simpy.Store):
     def put(self, message: Any) -> Event:  # type: ignore[override]  # no StorePut: there is nothing to wait for
         """Send a message, which arrives after the channel's delay; the event returned has happened already."""
         self.sent += 1
-        Delivery(self.env, self.delay, message, self._arrive)
+        TimedDelivery(self.env, self.delay, message, self._arrive)
         if self.trace is not None:
             self._note(message, self.delay)
         return self._is_sent
@@ -86,7 +86,7 @@ class Channel(simpy.Store):
         self._take_in = self._distribute
         return super().get()
 
-    def _arrive(self, delivery: Delivery) -> None:
+    def _arrive(self, delivery: TimedDelivery) -> None:
         self._take_in(delivery.item)
 
     def _distribute(self, message: Any) -> None:
@@ -115,7 +115,7 @@ class ImpairedChannel(Channel):
         """Send a message; the impairment decides how many copies arrive, and when."""
         self.sent += 1
         for extra in self.impairment.copies(self.random):
-            Delivery(self.env, self.delay + extra, message, self._arrive)
+            TimedDelivery(self.env, self.delay + extra, message, self._arrive)
             if self.trace is not None:
                 self._note(message, self.delay + extra)
         return self._is_sent

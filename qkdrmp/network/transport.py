@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from qkdrmp.kernel.simpy_marks import Delivery
+from qkdrmp.kernel.simpy_marks import TimedDelivery
 from qkdrmp.kernel.timer import Timer
 from qkdrmp.network.channel import Channel
 from qkdrmp.network.layer import Layer, Message, on
@@ -204,7 +204,7 @@ class Transport(Layer):
         return outbox
 
     def _send_to_self(self, message: Message) -> None:
-        Delivery(self.node.env, 0, message, self._deliver_to_self)
+        TimedDelivery(self.node.env, 0, message, self._deliver_to_self)
 
-    def _deliver_to_self(self, delivery: Delivery) -> None:
+    def _deliver_to_self(self, delivery: TimedDelivery) -> None:
         self.node.handle(delivery.item)

@@ -7,8 +7,8 @@ from simpy.events import EventPriority
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.simpy_marks import (
     Arrival,
-    Delivery,
     ScheduledEvent,
+    TimedDelivery,
     deposit,
     events_pending,
     events_scheduled,
@@ -28,7 +28,7 @@ def test_a_delivery_happens_when_and_in_the_order_a_timeout_would(env: Environme
         if number % 2:
             env.timeout(5, number).callbacks.append(lambda event: seen.append((env.now, event.value)))
         else:
-            Delivery(env, 5, number, lambda event: seen.append((env.now, event.value)))
+            TimedDelivery(env, 5, number, lambda event: seen.append((env.now, event.value)))
     env.advance(10)
     assert seen == [(5, number) for number in range(6)]
 

@@ -9,7 +9,7 @@ from qkdrmp.network.layer import Layer, on
 from qkdrmp.network.node import NetworkNode
 from qkdrmp.qkd.layers.reservation import Neighbour, Reservation
 from qkdrmp.qkd.messages import Acknowledge, Ciphertext, Confirm, Done, Reject, Request
-from qkdrmp.qkd.request import KeyRequest, Reason
+from qkdrmp.qkd.request import KeyRequest, RejectReason
 
 
 class ResourceLayer(Protocol):
@@ -84,7 +84,7 @@ class QKDRouting(Layer):
         elif len(message.path) + 1 == len(request.route) and request.dst != self.node.name:
             # Perhaps its own: by some rules of routing a request comes back to its sender.
             self.over.add(request.id)
-            self.neighbours[message.path[-1]].channel.put(Reject(request.id, Reason.REFUSED, self.node.name))
+            self.neighbours[message.path[-1]].channel.put(Reject(request.id, RejectReason.REFUSED, self.node.name))
         elif request.id in self.reservations:
             self.late += 1
         else:
