@@ -174,7 +174,7 @@ class EntanglementNetwork:
 
     def _new_channel(self, source: str, target: str, delay: int) -> Channel:
         kind = Channel if self._impairment is None else ImpairedChannel
-        channel = kind(self.env, source, target, delay, self.stacks[target].node.inbox, self.hops)
+        channel = self.stacks[target].node.listen(kind(self.env, source, target, delay, self.hops))
         if isinstance(channel, ImpairedChannel) and self._impairment is not None:
             channel.impairment = self._impairment
             channel.random = self.random.stream(f"channel {source}>{target}")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import simpy
 
+from qkdrmp.kernel.simpy_marks import events_pending, events_scheduled
+
 COLLECT_AFTER = (100_000, 20, 100)
-"""A run makes and drops millions of small objects that hardly ever form circles: to look for those after every 700 new
-objects, as Python does, takes a tenth of the time of a large run."""
+"""A run makes and drops millions of small objects that hardly ever form reference cycles: to search for those after
+every 700 new objects, as Python does, takes a tenth of the time of a large run."""
 
 
 class Environment(simpy.Environment):
@@ -19,33 +22,31 @@ class Environment(simpy.Environment):
     def __init__(self) -> None:
         super().__init__(initial_time=0)
         self._stops = 0
-        self._looks = 0
 
-    @property
-    def now(self) -> int:
-        """Ticks (picoseconds) since the start."""
-        return self._now  # type: ignore[return-value]  # a whole number plus whole numbers of ticks
+    if TYPE_CHECKING:  # a whole number plus whole numbers of ticks
+
+        @property
+        def now(self) -> int:
+            """Ticks (picoseconds) since the start."""
 
     def advance(self, until: int) -> None:
         """Process all events before tick `until`; do nothing if that time has come already."""
         if until > self.now:
-            with _seldom_collecting():
+            with _rare_garbage_collection():
                 self.run(until=until)
             self._stops += 1
 
     @property
     def events(self) -> int:
         """Events processed so far; the events by which `advance` stops do not count."""
-        scheduled = next(self._eid) - self._looks
-        self._looks += 1
         # A stop is scheduled twice: once to stop the loop, once more by SimPy to end its own event; the second of
         # the latest stop is still in the queue.
         own = 2 * self._stops - (1 if self._stops else 0)
-        return scheduled - own - len(self._queue)
+        return events_scheduled(self) - own - events_pending(self)
 
 
 @contextmanager
-def _seldom_collecting() -> Iterator[None]:
+def _rare_garbage_collection() -> Iterator[None]:
     before = gc.get_threshold()
     gc.set_threshold(*COLLECT_AFTER)
     try:

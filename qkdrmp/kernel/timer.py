@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import simpy
 from simpy.events import Event, Timeout
-
-from qkdrmp.kernel.environment import Environment
 
 
 class Timer:
@@ -17,14 +16,14 @@ class Timer:
 
     Parameters
     ----------
-    env : Environment
+    env : simpy.Environment
     action : callable
         What happens when the time is up. It may start the timer again.
     """
 
     __slots__ = ("_action", "_env", "_pending")
 
-    def __init__(self, env: Environment, action: Callable[[], None]) -> None:
+    def __init__(self, env: simpy.Environment, action: Callable[[], None]) -> None:
         self._env = env
         self._action = action
         self._pending: Event | None = None

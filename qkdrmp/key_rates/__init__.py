@@ -2,9 +2,9 @@
 
 from qkdrmp.key_rates.bb84_sifted import BB84Sifted
 from qkdrmp.key_rates.constant import Constant
-from qkdrmp.key_rates.model import Block, Fibre, KeyRate, Session
+from qkdrmp.key_rates.model import Block, Fibre, GenerationSession, KeyRate
 
 KEY_RATES: dict[str, type] = {"bb84-sifted": BB84Sifted, "constant": Constant}
 """The key-rate models a scenario can name."""
 
-__all__ = ["KEY_RATES", "BB84Sifted", "Block", "Constant", "Fibre", "KeyRate", "Session"]
+__all__ = ["KEY_RATES", "BB84Sifted", "Block", "Constant", "Fibre", "GenerationSession", "KeyRate"]

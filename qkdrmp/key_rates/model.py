@@ -1,6 +1,6 @@
 """What a key-rate model is: how fast two neighbours on one fibre make keys.
 
-A model is a frozen dataclass with two methods (see `KeyRate`). It opens a `Session` on a fibre; the session
+A model is a frozen dataclass with two methods (see `KeyRate`). It opens a `GenerationSession` on a fibre; the session
 hands out `Block` after `Block` of keys. Stopping is forgetting the session: whatever it had begun is lost.
 """
 
@@ -48,7 +48,7 @@ class Block:
     keys: int
 
 
-class Session(Protocol):
+class GenerationSession(Protocol):
     """Key generation between two ends that both are ready."""
 
     def block(self, keys: int) -> Block:
@@ -58,7 +58,7 @@ class Session(Protocol):
 class KeyRate(Protocol):
     """A key-rate model."""
 
-    def session(self, fibre: Fibre, key_bits: int, random: np.random.Generator) -> Session:
+    def session(self, fibre: Fibre, key_bits: int, random: np.random.Generator) -> GenerationSession:
         """Open a session on `fibre` that makes keys of `key_bits` bits and draws from `random`."""
 
     def mean_rate_bps(self, fibre: Fibre, key_bits: int) -> float:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import simpy
-from simpy.events import Event, Timeout
+from simpy.events import Event
+from simpy.resources.store import StoreGet
 
-from qkdrmp.kernel.environment import Environment
+from qkdrmp.kernel.simpy_marks import TimedDelivery, deposit, past_event
 from qkdrmp.network.layer import Message
 
 if TYPE_CHECKING:
@@ -26,64 +28,22 @@ class Transmission(NamedTuple):
     received: int
 
 
-class Arrival(Event):
-    """The event of the next message, for which the reader of an inbox waits.
+class Channel(simpy.Store):
+    """One direction of a classical link: a Store that a message reaches a delay after it was put in.
 
-    It happens within the event that ends the message's delay, not as one more event of the queue at the same instant:
-    the reader goes on at once, and a message costs one event instead of two.
-    """
+    ``yield channel.put(message)`` goes on at once, ``message = yield channel.get()`` when a message has arrived.
+    Messages arrive in the order sent and are got in the order of the gets. A channel holds any number of messages.
 
-    def happen(self, message: Message) -> None:
-        """Let the reader go on with `message`, as SimPy does when it takes an event from its queue."""
-        self._ok = True
-        self._value = message
-        callbacks, self.callbacks = self.callbacks, None  # type: ignore[assignment]  # SimPy's mark of a past event
-        for callback in callbacks:
-            callback(self)
-
-
-class Inbox(simpy.Store):
-    """The receiving end of a node's channels: a Store filled by arrivals.
-
-    An arrival hands its message to the node that waits for it, or leaves it in `items`, without the put and get events
-    of a plain Store.
-    """
-
-    def __init__(self, env: Environment) -> None:
-        super().__init__(env)
-        self._next: Arrival | None = None
-
-    def wait(self) -> Event:
-        """Return the event of the next message, for the one process that reads an inbox without messages."""
-        self._next = arrival = Arrival(self._env)
-        return arrival
-
-    def arrive(self, delay: Event) -> None:
-        """Take in the message that an event carries (the callback of its delay)."""
-        self.deliver(delay._value)
-
-    def deliver(self, message: Message) -> None:
-        """Take in a message."""
-        arrival = self._next
-        if arrival is None:
-            self.items.append(message)
-        else:
-            self._next = None
-            arrival.happen(message)
-
-
-class Channel:
-    """One direction of a classical link.
+    A node does not get its messages one by one but subscribes to its channels. A message that arrives goes to the get
+    that waits longest; if none waits, to the subscriber; if there is none, it is kept in `items`.
 
     Parameters
     ----------
-    env : Environment
+    env : simpy.Environment
     source, target : str
         Names of the two nodes.
     delay : int
         One-way delay in ticks.
-    inbox : Inbox
-        Where messages arrive.
     trace : list of Transmission, optional
         If given, every message is noted there when it is sent.
 
@@ -93,51 +53,69 @@ class Channel:
         Messages sent so far.
     """
 
-    __slots__ = ("_arrive", "delay", "env", "inbox", "sent", "source", "target", "trace")
-
     def __init__(
-        self,
-        env: Environment,
-        source: str,
-        target: str,
-        delay: int,
-        inbox: Inbox,
-        trace: list[Transmission] | None = None,
+        self, env: simpy.Environment, source: str, target: str, delay: int, trace: list[Transmission] | None = None
     ) -> None:
+        super().__init__(env)
         self.env = env
         self.source = source
         self.target = target
         self.delay = delay
-        self.inbox = inbox
         self.trace = trace
         self.sent = 0
-        self._arrive = inbox.arrive
+        self._is_sent = past_event(env)
 
-    def send(self, message: Message) -> None:
-        """Put a message on the wire; it arrives after the channel's delay."""
+    def subscribe(self, receive: Callable[[Any], None]) -> None:
+        """Let `receive` be called with each message that no get waits for; with those kept so far at once."""
+        self._subscriber = receive
+        self._take_in = self._distribute if self.get_queue else receive
+        kept, self.items = self.items, []
+        for message in kept:
+            receive(message)
+
+    def put(self, message: Any) -> Event:  # type: ignore[override]  # no StorePut: there is nothing to wait for
+        """Send a message, which arrives after the channel's delay; the event returned has happened already."""
         self.sent += 1
-        Timeout(self.env, self.delay, message).callbacks.append(self._arrive)
+        TimedDelivery(self.env, self.delay, message, self._arrive)
         if self.trace is not None:
             self._note(message, self.delay)
+        return self._is_sent
 
-    def _note(self, message: Message, delay: int) -> None:
-        now = self.env.now
+    def get(self) -> StoreGet:
+        """Return the event of the next message that has arrived, or will; `cancel` it if it is no longer wanted."""
+        self._take_in = self._distribute
+        return super().get()
+
+    def _arrive(self, delivery: TimedDelivery) -> None:
+        self._take_in(delivery.item)
+
+    def _distribute(self, message: Any) -> None:
+        if self._subscriber is None or self.get_queue:
+            deposit(self, message)
+        else:
+            self._take_in = self._subscriber  # the gets are over
+            self._subscriber(message)
+
+    _subscriber: Callable[[Any], None] | None = None
+    _take_in: Callable[[Any], None] = _distribute  # type: ignore[assignment]  # bound when read from a channel
+
+    def _note(self, message: Any, delay: int) -> None:
+        now: int = self.env.now  # type: ignore[assignment]
         assert self.trace is not None
         self.trace.append(Transmission(message, self.source, self.target, now, now + delay))
 
 
 class ImpairedChannel(Channel):
-    """A channel on which messages may be lost, doubled or delayed (see `Impairment`)."""
-
-    __slots__ = ("impairment", "random")
+    """A channel on which messages may be lost, duplicated or delayed (see `Impairment`)."""
 
     impairment: Impairment
     random: np.random.Generator
 
-    def send(self, message: Message) -> None:
-        """Put a message on the wire; the impairment decides how many copies arrive, and when."""
+    def put(self, message: Any) -> Event:  # type: ignore[override]
+        """Send a message; the impairment decides how many copies arrive, and when."""
         self.sent += 1
         for extra in self.impairment.copies(self.random):
-            Timeout(self.env, self.delay + extra, message).callbacks.append(self._arrive)
+            TimedDelivery(self.env, self.delay + extra, message, self._arrive)
             if self.trace is not None:
                 self._note(message, self.delay + extra)
+        return self._is_sent

@@ -1,15 +1,18 @@
-"""Nodes: an inbox, a stack of protocols, and the process that hands each message to its handler."""
+"""Nodes: a stack of protocols, and the process that hands each message that arrives to its handler."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TypeVar
 
 from simpy.events import ProcessGenerator
 
 from qkdrmp.kernel.environment import Environment
-from qkdrmp.network.channel import Inbox
+from qkdrmp.kernel.simpy_marks import Arrival
+from qkdrmp.network.channel import Channel
 from qkdrmp.network.layer import Layer, Message, merge_handlers
+
+ChannelT = TypeVar("ChannelT", bound=Channel)
 
 
 class NetworkNode:
@@ -19,20 +22,21 @@ class NetworkNode:
     ----------
     env : Environment
     name : str
-
-    Attributes
-    ----------
-    inbox : Inbox
-        Where all of the node's channels deliver.
     """
 
     def __init__(self, env: Environment, name: str) -> None:
         self.env = env
         self.name = name
-        self.inbox = Inbox(env)
+        self._arrival = Arrival(env)
+        self._waiting: list[Message] = []
+
+    def listen(self, channel: ChannelT) -> ChannelT:
+        """Subscribe to an incoming channel, and return it."""
+        channel.subscribe(self.receive)
+        return channel
 
     def install(self, protocols: Iterable[Layer], vocabulary: Iterable[type[Message]]) -> None:
-        """Build the dispatch table of a protocol stack and start the process that reads the inbox.
+        """Build the dispatch table of a protocol stack and start the process that handles messages.
 
         Raises
         ------
@@ -42,13 +46,20 @@ class NetworkNode:
         self._handlers = merge_handlers(protocols, vocabulary)
         self.env.process(self._dispatch())
 
+    def receive(self, message: Message) -> None:
+        """Take in a message that arrives: the node's process handles it now, or as soon as it is free."""
+        arrival = self._arrival
+        if arrival.callbacks:
+            arrival.happen(message)
+        else:
+            self._waiting.append(message)
+
     def handle(self, message: Message) -> None:
-        """Hand one message, which came by another way than the inbox, to its handler."""
+        """Hand one message, which did not come over a channel, to its handler."""
         self._handlers[message.__class__](message)
 
     def _dispatch(self) -> ProcessGenerator:
-        inbox, handlers = self.inbox, self._handlers
-        waiting: list[Any] = inbox.items
+        arrival, waiting, handlers = self._arrival, self._waiting, self._handlers
         while True:
-            message = waiting.pop(0) if waiting else (yield inbox.wait())
+            message = waiting.pop(0) if waiting else (yield arrival)
             handlers[message.__class__](message)

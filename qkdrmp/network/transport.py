@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from simpy.events import Event, Timeout
-
+from qkdrmp.kernel.simpy_marks import TimedDelivery
 from qkdrmp.kernel.timer import Timer
 from qkdrmp.network.channel import Channel
 from qkdrmp.network.layer import Layer, Message, on
@@ -112,7 +111,7 @@ class Outbox:
             timer.cancel()
 
     def _post(self, segment: Segment) -> None:
-        self.channel.send(segment)
+        self.channel.put(segment)
         self._open[segment.number].start(self.patience)
 
     def _resend(self, segment: Segment) -> None:
@@ -120,7 +119,7 @@ class Outbox:
         self._post(segment)
 
 
-class Ways(dict[str, Callable[[Message], None]]):
+class Ways(dict[str, Callable[[Message], object]]):
     """By target, the function that sends a message there: made at the first message, then one look-up.
 
     Parameters
@@ -129,10 +128,10 @@ class Ways(dict[str, Callable[[Message], None]]):
         Returns the function for a target.
     """
 
-    def __init__(self, make: Callable[[str], Callable[[Message], None]]) -> None:
+    def __init__(self, make: Callable[[str], Callable[[Message], object]]) -> None:
         self._make = make
 
-    def __missing__(self, target: str) -> Callable[[Message], None]:
+    def __missing__(self, target: str) -> Callable[[Message], object]:
         self[target] = way = self._make(target)
         return way
 
@@ -169,7 +168,7 @@ class Transport(Layer):
         self._channel_to = channel_to
         self._outboxes: dict[str, Outbox] = {}
         self._seen: defaultdict[str, Seen] = defaultdict(Seen)
-        self._as_is = Ways(lambda target: channel_to(target).send)
+        self._as_is = Ways(lambda target: channel_to(target).put)
         self._once = Ways(lambda target: self._outbox(target).send) if reliable else self._as_is
         self._as_is[node.name] = self._once[node.name] = self._send_to_self
 
@@ -205,7 +204,7 @@ class Transport(Layer):
         return outbox
 
     def _send_to_self(self, message: Message) -> None:
-        Timeout(self.node.env, 0, message).callbacks.append(self._deliver_to_self)
+        TimedDelivery(self.node.env, 0, message, self._deliver_to_self)
 
-    def _deliver_to_self(self, event: Event) -> None:
-        self.node.handle(event._value)
+    def _deliver_to_self(self, delivery: TimedDelivery) -> None:
+        self.node.handle(delivery.item)

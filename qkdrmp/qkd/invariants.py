@@ -5,8 +5,8 @@ from __future__ import annotations
 from qkdrmp.kernel.invariants import require
 from qkdrmp.qkd.keys.key_pool import KeyPool
 from qkdrmp.qkd.keys.key_stream import KeyStream
-from qkdrmp.qkd.network import QKDNetwork, Stack
-from qkdrmp.qkd.request import Ledger, State
+from qkdrmp.qkd.network import QKDNetwork, QKDStack
+from qkdrmp.qkd.request import RequestLedger, RequestStatus
 
 
 def check_network(network: QKDNetwork) -> None:
@@ -29,16 +29,22 @@ def check_network(network: QKDNetwork) -> None:
         check_queue(stack)
 
 
-def check_ledger(ledger: Ledger, equal_keys: bool = True) -> None:
+def check_ledger(ledger: RequestLedger, equal_keys: bool = True) -> None:
     """Every request has one state, and the two users of a delivered one have equal keys of the length asked for."""
     states = [entry.state for entry in ledger.entries]
-    ended = states.count(State.DELIVERED) + states.count(State.REJECTED)
-    require(len(states) == ended + states.count(State.UNFINISHED), "started = delivered + rejected + unfinished")
+    ended = states.count(RequestStatus.DELIVERED) + states.count(RequestStatus.REJECTED)
+    require(
+        len(states) == ended + states.count(RequestStatus.UNFINISHED), "started = delivered + rejected + unfinished"
+    )
     for entry in ledger.entries:
         name = f"request {entry.request.id}"
-        require((entry.state is State.REJECTED) == (entry.reason is not None), f"{name}: reason only if rejected")
-        require((entry.end is None) == (entry.state is State.UNFINISHED), f"{name}: an end only if it has ended")
-        if entry.state is State.DELIVERED:
+        require(
+            (entry.state is RequestStatus.REJECTED) == (entry.reason is not None), f"{name}: reason only if rejected"
+        )
+        require(
+            (entry.end is None) == (entry.state is RequestStatus.UNFINISHED), f"{name}: an end only if it has ended"
+        )
+        if entry.state is RequestStatus.DELIVERED:
             require(entry.alice_key is not None and entry.bob_key is not None, f"{name}: both have keys")
             require((entry.alice_key or 0).bit_length() <= entry.request.bits, f"{name}: no more bits than asked")
             require(not equal_keys or entry.mismatched_bits == 0, f"{name}: both have the same keys")
@@ -62,7 +68,7 @@ def check_state(name: str, pool: KeyPool) -> None:
         require(level < sizes.recover, f"{name}: interrupted at level {level}, recover at {sizes.recover}")
 
 
-def check_queue(stack: Stack) -> None:
+def check_queue(stack: QKDStack) -> None:
     """The queue holds no more than its slots, and nothing waits beside pools that could serve it."""
     queue, name = stack.resource.queue, stack.node.name
     require(len(queue) <= queue.capacity, f"{name}: queue within its capacity")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from qkdrmp.network.layer import Message
 from qkdrmp.qkd.keys.key_pool import KeyRange
-from qkdrmp.qkd.request import KeyRequest, Reason
+from qkdrmp.qkd.request import KeyRequest, RejectReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Reject(Message):
     """REJECT: upstream to the sender with the reason, downstream to the receiver as a cancellation."""
 
     request_id: int
-    reason: Reason
+    reason: RejectReason
     by: str
 
 

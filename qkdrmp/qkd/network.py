@@ -14,7 +14,7 @@ from qkdrmp.network.channel import Channel, ImpairedChannel, Transmission
 from qkdrmp.network.impairment import Impairment
 from qkdrmp.network.node import NetworkNode
 from qkdrmp.network.routing import Route, end_node_routes, repeater_routes
-from qkdrmp.qkd.demand.workload import Workload
+from qkdrmp.qkd.demand.workload import RequestWorkload
 from qkdrmp.qkd.keys.key_bits import KeyBits
 from qkdrmp.qkd.keys.key_stream import KeyStream
 from qkdrmp.qkd.keys.quantum_link import QuantumLink, Supply
@@ -26,7 +26,7 @@ from qkdrmp.qkd.layers.resource import QKDRMP
 from qkdrmp.qkd.layers.routing import QKDRouting
 from qkdrmp.qkd.layers.unclaimed_resource import HeadOfCopyRMP
 from qkdrmp.qkd.messages import VOCABULARY
-from qkdrmp.qkd.request import Ledger
+from qkdrmp.qkd.request import RequestLedger
 from qkdrmp.qkd.settings import QKDSettings
 from qkdrmp.topology import Link, NodeKind
 
@@ -34,7 +34,7 @@ TAKES_PART = (NodeKind.END, NodeKind.REPEATER)
 
 
 @dataclass(frozen=True)
-class Stack:
+class QKDStack:
     """The protocols of one node, from top to bottom."""
 
     node: NetworkNode
@@ -60,8 +60,8 @@ class QKDNetwork:
     Attributes
     ----------
     env : Environment
-    ledger : Ledger
-    stacks : dict of str to Stack
+    ledger : RequestLedger
+    stacks : dict of str to QKDStack
     streams : list of KeyStream
     links : dict of (str, str) to QuantumLink
     channels : list of Channel
@@ -82,7 +82,7 @@ class QKDNetwork:
         self.histories = histories
         self.env = Environment()
         self.random = Streams(seed)
-        self.ledger = Ledger(self.env)
+        self.ledger = RequestLedger(self.env)
         self.hops: list[Transmission] | None = [] if trace else None
         self.channels: list[Channel] = []
         self.streams: list[KeyStream] = []
@@ -96,7 +96,7 @@ class QKDNetwork:
         self._connect()
         self._start()
 
-    def _stack(self, name: str) -> Stack:
+    def _stack(self, name: str) -> QKDStack:
         node = NetworkNode(self.env, name)
         routing = QKDRouting(node)
         generation = KeyGeneration(node, self._supplies)
@@ -107,7 +107,7 @@ class QKDNetwork:
         resource = layer(node, routing, generation, app, RequestQueue(queue.capacity, queue.function()))
         protocols = [protocol for protocol in (app, resource, routing, generation) if protocol is not None]
         node.install(protocols, VOCABULARY)
-        return Stack(node, app, resource, routing, generation)
+        return QKDStack(node, app, resource, routing, generation)
 
     def _concurrent(self) -> int | None:
         chosen = self.settings.demand.concurrent
@@ -134,7 +134,7 @@ class QKDNetwork:
 
     def _channel(self, link: Link, source: str, target: str) -> Channel:
         kind = Channel if self._impairment is None else ImpairedChannel
-        channel = kind(self.env, source, target, self._delay(link), self.stacks[target].node.inbox, self.hops)
+        channel = self.stacks[target].node.listen(kind(self.env, source, target, self._delay(link), self.hops))
         if isinstance(channel, ImpairedChannel) and self._impairment is not None:
             channel.impairment = self._impairment
             channel.random = self.random.stream(f"channel {source}>{target}")
@@ -184,7 +184,7 @@ class QKDNetwork:
             if self._supplies[stream].continuous:
                 self._supplies[stream].start()
         apps = {name: stack.app for name, stack in self.stacks.items() if stack.app is not None}
-        workload = Workload(self.env, apps, self.random)
+        workload = RequestWorkload(self.env, apps, self.random)
         for model, sources in self._sources().items():
             made = model.processes(workload, sources) if hasattr(model, "processes") else [model(workload, sources)]
             for process in made:

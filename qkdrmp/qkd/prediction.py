@@ -9,7 +9,7 @@ from itertools import pairwise
 from qkdrmp.kernel.units import delay_ticks
 from qkdrmp.key_rates.model import Fibre
 from qkdrmp.network.routing import leads_to
-from qkdrmp.qkd.demand.models import Poisson, Rekey
+from qkdrmp.qkd.demand.models import PoissonRequests, Rekey
 from qkdrmp.qkd.keys.key_pool import Replenish
 from qkdrmp.qkd.network import has_pools, routes_of
 from qkdrmp.qkd.settings import QKDSettings
@@ -82,8 +82,8 @@ def _participants(settings: QKDSettings) -> set[str]:
 def link_loads(settings: QKDSettings) -> dict[tuple[str, str], float]:
     """Return the offered load of every link under open demand: key bits asked for over key bits it can make.
 
-    Only for `Poisson` and `Rekey` demand, whose rates do not depend on what happens. Both directions of a link share
-    its devices unless the scenario says `per_direction`; then the busier direction counts.
+    Only for `PoissonRequests` and `Rekey` demand, whose rates do not depend on what happens. Both directions of a link
+    share its devices unless the scenario says `per_direction`; then the busier direction counts.
     """
     asked: dict[tuple[str, str], float] = defaultdict(float)
     for pair, bits_per_s in _offered(settings).items():
@@ -111,7 +111,7 @@ def _offered(settings: QKDSettings) -> dict[tuple[str, str], float]:
     for source in settings.topology.ends:
         demand = settings.demand.here(node=source).build()
         mine = [pair for pair in reachable if pair[0] == source]
-        if isinstance(demand, Poisson):
+        if isinstance(demand, PoissonRequests):
             rates = dict.fromkeys(mine, demand.rate_per_s)
             rates |= {(pair.src, pair.dst): pair.rate_per_s for pair in demand.matrix if pair.src == source}
         elif isinstance(demand, Rekey):

@@ -10,7 +10,7 @@ import simpy
 from qkdrmp.kernel.environment import Environment
 
 
-class State(StrEnum):
+class RequestStatus(StrEnum):
     """How a request stands; each ends at most once."""
 
     UNFINISHED = "unfinished"
@@ -18,7 +18,7 @@ class State(StrEnum):
     REJECTED = "rejected"
 
 
-class Reason(StrEnum):
+class RejectReason(StrEnum):
     """Why a request was rejected."""
 
     NO_ROUTE = "no_route"
@@ -78,7 +78,7 @@ class KeyRequest:
         return self.keys * self.key_bits
 
 
-class Entry:
+class RequestEntry:
     """One request in the ledger, with what became of it."""
 
     __slots__ = ("alice_key", "bob_key", "end", "ended", "reason", "rejected_by", "request", "state")
@@ -87,8 +87,8 @@ class Entry:
         self.request = request
         self.ended = ended
         self.end: int | None = None
-        self.state = State.UNFINISHED
-        self.reason: Reason | None = None
+        self.state = RequestStatus.UNFINISHED
+        self.reason: RejectReason | None = None
         self.rejected_by: str | None = None
         self.alice_key: int | None = None
         self.bob_key: int | None = None
@@ -101,16 +101,16 @@ class Entry:
         return (self.alice_key ^ self.bob_key).bit_count()
 
 
-class Ledger:
+class RequestLedger:
     """All requests of a run, in the order they were asked. It only observes: no protocol reads it."""
 
     def __init__(self, env: Environment) -> None:
         self.env = env
-        self.entries: list[Entry] = []
+        self.entries: list[RequestEntry] = []
 
-    def open(self, request: KeyRequest) -> Entry:
+    def open(self, request: KeyRequest) -> RequestEntry:
         """Note a request that starts now."""
-        entry = Entry(request, self.env.event())
+        entry = RequestEntry(request, self.env.event())
         self.entries.append(entry)
         return entry
 
@@ -122,16 +122,16 @@ class Ledger:
         """Note that the sender has his key bits and the request is done."""
         entry = self.entries[request.id - 1]
         entry.alice_key = key
-        self._close(entry, State.DELIVERED)
+        self._close(entry, RequestStatus.DELIVERED)
 
-    def reject(self, request: KeyRequest, reason: Reason, by: str) -> None:
+    def reject(self, request: KeyRequest, reason: RejectReason, by: str) -> None:
         """Note that the sender has learned of a rejection."""
         entry = self.entries[request.id - 1]
         entry.reason, entry.rejected_by = reason, by
-        self._close(entry, State.REJECTED)
+        self._close(entry, RequestStatus.REJECTED)
 
-    def _close(self, entry: Entry, state: State) -> None:
-        assert entry.state is State.UNFINISHED, f"request {entry.request.id} ended twice"
+    def _close(self, entry: RequestEntry, state: RequestStatus) -> None:
+        assert entry.state is RequestStatus.UNFINISHED, f"request {entry.request.id} ended twice"
         entry.state = state
         entry.end = self.env.now
         entry.ended.succeed()

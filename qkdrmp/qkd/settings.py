@@ -15,7 +15,7 @@ from qkdrmp.key_rates import KEY_RATES
 from qkdrmp.network.settings import NetworkSettings
 from qkdrmp.qkd.demand.models import DEMANDS
 from qkdrmp.qkd.keys.key_pool import Replenish, Thresholds
-from qkdrmp.qkd.layers.queue_policies import POLICIES, Policy
+from qkdrmp.qkd.layers.queue_policies import POLICIES, QueuePolicy
 
 Count = Annotated[int, Field(strict=True, ge=0)]
 Positive = Annotated[int, Field(strict=True, ge=1)]
@@ -115,9 +115,9 @@ class QueueSettings(Section):
     def _check_policy(cls, value: Any) -> Any:
         return name_or_own(value, POLICIES, callable(value), "a function")
 
-    def function(self) -> Policy:
+    def function(self) -> QueuePolicy:
         """Return the policy as a function."""
-        chosen: Policy | str = self.policy
+        chosen: QueuePolicy | str = self.policy
         return POLICIES[chosen] if isinstance(chosen, str) else chosen
 
 
@@ -142,7 +142,7 @@ class KeyRateSettings(ModelSection):
         return super().fits(model) and hasattr(model, "session")
 
 
-class DemandSettings(ModelSection):
+class KeyDemandSettings(ModelSection):
     """Who asks for keys when: a model of `demand` by name with its parameters, or an object.
 
     Attributes
@@ -199,7 +199,7 @@ class QKDSettings(NetworkSettings):
     access: AccessSettings = AccessSettings()
     queue: QueueSettings = QueueSettings()
     key_rate: KeyRateSettings = KeyRateSettings()
-    demand: DemandSettings = DemandSettings()
+    demand: KeyDemandSettings = KeyDemandSettings()
     routing: RoutingSettings = RoutingSettings()
 
     def stream(self, upstream: str, downstream: str) -> StreamSettings:

@@ -21,16 +21,16 @@ from qkdrmp.kernel.units import to_seconds
 from qkdrmp.network.channel import Transmission
 from qkdrmp.qkd.keys.key_pool import KeyPool
 from qkdrmp.qkd.keys.key_stream import KeyStream
-from qkdrmp.qkd.network import QKDNetwork, Stack
-from qkdrmp.qkd.request import Entry, Reason, State
+from qkdrmp.qkd.network import QKDNetwork, QKDStack
+from qkdrmp.qkd.request import RejectReason, RequestEntry, RequestStatus
 from qkdrmp.stats.columns import Column, Table
 from qkdrmp.stats.estimators import jain, quantiles
 from qkdrmp.topology import NodeKind
 
-REASONS = tuple(reason for reason in Reason if reason is not Reason.CANCELLED)
+REASONS = tuple(reason for reason in RejectReason if reason is not RejectReason.CANCELLED)
 
 
-class Outcome:
+class RequestOutcome:
     """What the metrics of a run are computed from: its network, and what became of the requests after the warm-up.
 
     Parameters
@@ -45,8 +45,8 @@ class Outcome:
         self.now = network.env.now
         self.observed_s = to_seconds(self.now - warmup)
         self.entries = [entry for entry in network.ledger.entries if entry.request.start >= warmup]
-        self.delivered = [entry for entry in self.entries if entry.state is State.DELIVERED]
-        self.rejected = Counter(entry.reason for entry in self.entries if entry.state is State.REJECTED)
+        self.delivered = [entry for entry in self.entries if entry.state is RequestStatus.DELIVERED]
+        self.rejected = Counter(entry.reason for entry in self.entries if entry.state is RequestStatus.REJECTED)
         self.ended = len(self.delivered) + self.rejected.total()
 
     @cached_property
@@ -71,7 +71,7 @@ class Outcome:
         return [stream.downstream.gauge.mean(self.now) / stream.thresholds.capacity for stream in streams]
 
 
-def _rejected(reason: Reason, title: str) -> Column[Outcome]:
+def _rejected(reason: RejectReason, title: str) -> Column[RequestOutcome]:
     return Column(
         f"rejected_{reason}",
         f"requests rejected with the reason {reason}",
@@ -80,12 +80,12 @@ def _rejected(reason: Reason, title: str) -> Column[Outcome]:
     )
 
 
-def _wait(measure: str, meaning: str, title: str) -> Column[Outcome]:
+def _wait(measure: str, meaning: str, title: str) -> Column[RequestOutcome]:
     name = f"wait_{measure}_s"
     return Column(name, meaning, lambda outcome: outcome.waits[name], title)
 
 
-METRICS: tuple[Column[Outcome], ...] = (
+METRICS: tuple[Column[RequestOutcome], ...] = (
     Column(
         "requests_started",
         "requests asked for after the warm-up; all that follows is about these",
@@ -166,7 +166,7 @@ METRICS: tuple[Column[Outcome], ...] = (
 """The metrics of a run: its summary, and a row of a sweep."""
 
 
-def _duration(entry: Entry) -> int:
+def _duration(entry: RequestEntry) -> int:
     assert entry.end is not None
     return entry.end - entry.request.start
 
@@ -175,18 +175,18 @@ def _seconds(ticks: int | None) -> float:
     return nan if ticks is None else to_seconds(ticks)
 
 
-def _fairness(entries: Iterable[Entry]) -> float:
+def _fairness(entries: Iterable[RequestEntry]) -> float:
     """Return Jain's index of the delivered shares of the ordered pairs of users (see `METRICS`)."""
     asked: Counter[tuple[str, str]] = Counter()
     given: Counter[tuple[str, str]] = Counter()
     for entry in entries:
         users = entry.request.src, entry.request.dst
         asked[users] += entry.request.bits
-        given[users] += entry.request.bits * (entry.state is State.DELIVERED)
+        given[users] += entry.request.bits * (entry.state is RequestStatus.DELIVERED)
     return jain(given[users] / bits for users, bits in asked.items())
 
 
-def mismatched_keys(entry: Entry) -> int:
+def mismatched_keys(entry: RequestEntry) -> int:
     """Return how many of a request's keys differ between its two users."""
     if not entry.mismatched_bits or entry.alice_key is None or entry.bob_key is None:
         return 0
@@ -208,9 +208,9 @@ def _is_stuck(stream: KeyStream) -> bool:
 class NodeRow:
     """What a row of the table of nodes is about: a node, now, and the rejections of all nodes by reason."""
 
-    stack: Stack
+    stack: QKDStack
     now: int
-    rejected: Counter[tuple[str | None, Reason | None]]
+    rejected: Counter[tuple[str | None, RejectReason | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +239,7 @@ class LevelChange(NamedTuple):
     level: int
 
 
-def _rejected_here(reason: Reason) -> Column[NodeRow]:
+def _rejected_here(reason: RejectReason) -> Column[NodeRow]:
     return Column(
         f"rejected_{reason}",
         f"requests it rejected with the reason {reason}",
@@ -251,8 +251,8 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _if_delivered(value: Callable[[Entry], float], otherwise: float) -> Callable[[Entry], float]:
-    return lambda entry: value(entry) if entry.state is State.DELIVERED else otherwise
+def _if_delivered(value: Callable[[RequestEntry], float], otherwise: float) -> Callable[[RequestEntry], float]:
+    return lambda entry: value(entry) if entry.state is RequestStatus.DELIVERED else otherwise
 
 
 _DETAILS = ("reason", "claim", "keys")
@@ -272,7 +272,7 @@ def _request_id(hop: Transmission) -> int:
 class QKDResults(Results):
     """What came out of one run of QKD resource management; `messages` and `levels` only if they were recorded."""
 
-    requests = Table[Entry](
+    requests = Table[RequestEntry](
         "a request",
         [
             Column("id", "number of the request, in the order of starts", lambda entry: entry.request.id),
@@ -403,14 +403,14 @@ class QKDResults(Results):
 
 def summary(network: QKDNetwork, warmup: int) -> dict[str, float]:
     """Return the metrics of one run up to now, as a row of a sweep."""
-    outcome = Outcome(network, warmup)
+    outcome = RequestOutcome(network, warmup)
     return {metric.name: metric.get(outcome) for metric in METRICS}
 
 
 def tables(network: QKDNetwork, warmup: int = 0) -> dict[str, pd.DataFrame]:
     """Return the tables of a run, by name."""
     now = network.env.now
-    rejected: Counter[tuple[str | None, Reason | None]] = Counter(
+    rejected: Counter[tuple[str | None, RejectReason | None]] = Counter(
         (entry.rejected_by, entry.reason) for entry in network.ledger.entries if entry.request.start >= warmup
     )
     made = {

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from qkdrmp.kernel.units import TICKS_PER_SECOND
-from qkdrmp.key_rates import KEY_RATES, Block, Constant, Fibre, KeyRate, Session
+from qkdrmp.key_rates import KEY_RATES, Block, Constant, Fibre, GenerationSession, KeyRate
 
 FIBRE = Fibre(length_km=10.0, loss_db=2.0, delay_ticks=50_000_000)
 
 
-def session(rate_bps: float, key_bits: int) -> Session:
+def session(rate_bps: float, key_bits: int) -> GenerationSession:
     model: KeyRate = Constant(rate_bps)
     return model.session(FIBRE, key_bits, np.random.default_rng(0))
 

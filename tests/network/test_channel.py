@@ -2,9 +2,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import simpy
 
 from qkdrmp.kernel.environment import Environment
-from qkdrmp.network.channel import Channel, ImpairedChannel, Inbox, Transmission
+from qkdrmp.network.channel import Channel, ImpairedChannel, Transmission
 from qkdrmp.network.impairment import Impairment
 from qkdrmp.network.layer import Layer, Message, on
 from qkdrmp.network.node import NetworkNode
@@ -44,8 +45,8 @@ def at(env: Environment, tick: int, action):
 
 
 def test_a_message_arrives_after_the_delay(env: Environment, reader: Reader) -> None:
-    channel = Channel(env, "A", "B", 50, reader.node.inbox)
-    env.process(at(env, 7, lambda: channel.send(Note("hello"))))
+    channel = reader.node.listen(Channel(env, "A", "B", 50))
+    env.process(at(env, 7, lambda: channel.put(Note("hello"))))
     env.advance(57)
     assert reader.got == []
     env.advance(58)
@@ -54,53 +55,53 @@ def test_a_message_arrives_after_the_delay(env: Environment, reader: Reader) -> 
 
 
 def test_no_delay_is_no_delay(env: Environment, reader: Reader) -> None:
-    Channel(env, "A", "B", 0, reader.node.inbox).send(Note("now"))
+    reader.node.listen(Channel(env, "A", "B", 0)).put(Note("now"))
     env.advance(1)
     assert reader.got == [(0, "now")]
 
 
 def test_first_in_first_out_within_one_instant(env: Environment, reader: Reader) -> None:
-    channel = Channel(env, "A", "B", 50, reader.node.inbox)
+    channel = reader.node.listen(Channel(env, "A", "B", 50))
     for number in range(100):
-        channel.send(Note(number))
+        channel.put(Note(number))
     env.advance(51)
     assert reader.got == [(50, number) for number in range(100)]
 
 
 def test_first_sent_first_read_among_channels_that_end_at_the_same_instant(env: Environment, reader: Reader) -> None:
-    short, long = (Channel(env, name, "B", delay, reader.node.inbox) for name, delay in (("A", 10), ("C", 30)))
-    long.send(Note("long"))
-    env.process(at(env, 20, lambda: [short.send(Note("short 1")), short.send(Note("short 2"))]))
+    short, long = (reader.node.listen(Channel(env, name, "B", delay)) for name, delay in (("A", 10), ("C", 30)))
+    long.put(Note("long"))
+    env.process(at(env, 20, lambda: [short.put(Note("short 1")), short.put(Note("short 2"))]))
     env.advance(31)
     assert reader.got == [(30, "long"), (30, "short 1"), (30, "short 2")]
 
 
 def test_messages_wait_for_a_reader(env: Environment) -> None:
-    inbox = Inbox(env)
-    Channel(env, "A", "B", 5, inbox).send(Note("early"))
+    channel = Channel(env, "A", "B", 5)
+    channel.put(Note("early"))
     env.advance(10)
-    assert inbox.items == [Note("early")]
-    got = inbox.get()
+    assert channel.items == [Note("early")]
+    got = channel.get()
     env.advance(11)
     assert got.value == Note("early")
 
 
 def test_a_message_costs_one_event(env: Environment, reader: Reader) -> None:
-    channel = Channel(env, "A", "B", 50, reader.node.inbox)
+    channel = reader.node.listen(Channel(env, "A", "B", 50))
     env.advance(1)
     idle = env.events
     for number in range(1, 11):
-        channel.send(Note(number))
+        channel.put(Note(number))
         env.advance(env.now + 100)
         assert env.events == idle + number
 
 
 def test_messages_of_one_instant_cost_no_more(env: Environment, reader: Reader) -> None:
-    channel = Channel(env, "A", "B", 50, reader.node.inbox)
+    channel = reader.node.listen(Channel(env, "A", "B", 50))
     env.advance(1)
     idle = env.events
     for number in range(10):
-        channel.send(Note(number))
+        channel.put(Note(number))
     env.advance(100)
     assert len(reader.got) == 10
     assert env.events == idle + 10
@@ -108,17 +109,85 @@ def test_messages_of_one_instant_cost_no_more(env: Environment, reader: Reader) 
 
 def test_the_trace_says_what_was_sent_when(env: Environment, reader: Reader) -> None:
     trace: list[Transmission] = []
-    channel = Channel(env, "A", "B", 50, reader.node.inbox, trace)
-    env.process(at(env, 7, lambda: channel.send(Note("x"))))
+    channel = reader.node.listen(Channel(env, "A", "B", 50, trace))
+    env.process(at(env, 7, lambda: channel.put(Note("x"))))
     env.advance(20)
     assert trace == [Transmission(Note("x"), "A", "B", 7, 57)]
+
+
+# Plain SimPy
+
+
+def test_a_channel_is_used_like_any_store(env: Environment) -> None:
+    channel, got = Channel(env, "A", "B", 5), list[tuple[int, object]]()
+
+    def sender():
+        for text in ("one", "two"):
+            yield channel.put(text)
+            got.append((env.now, "sent"))
+        yield env.timeout(20)
+        yield channel.put("three")
+
+    def receiver():
+        while True:
+            message = yield channel.get()
+            got.append((env.now, message))
+
+    env.process(sender())
+    env.process(receiver())
+    env.advance(100)
+    assert isinstance(channel, simpy.Store)
+    assert got == [(0, "sent"), (0, "sent"), (5, "one"), (5, "two"), (25, "three")]
+
+
+def test_to_yield_a_put_costs_no_event(env: Environment) -> None:
+    channel = Channel(env, "A", "B", 5)
+
+    def sender():
+        for number in range(10):
+            yield channel.put(number)
+
+    env.process(sender())
+    env.advance(100)
+    assert env.events == 2 + 10  # start and end of the process, and the messages
+    assert channel.items == list(range(10))
+
+
+def test_a_get_may_be_cancelled_or_lose_a_race(env: Environment) -> None:
+    channel, seen = Channel(env, "A", "B", 50), list[object]()
+
+    def receiver():
+        get = channel.get()
+        late = env.timeout(10)
+        result = yield get | late
+        seen.append(get in result)
+        get.cancel()
+        seen.append((yield channel.get()))
+
+    env.process(receiver())
+    channel.put("message")
+    env.advance(100)
+    assert seen == [False, "message"]
+
+
+def test_gets_come_before_the_subscriber(env: Environment, reader: Reader) -> None:
+    channel = Channel(env, "A", "B", 5)
+    channel.put(Note("kept"))
+    env.advance(6)
+    reader.node.listen(channel)
+    got = channel.get()
+    channel.put(Note("got"))
+    channel.put(Note("read"))
+    env.advance(20)
+    assert got.value == Note("got")
+    assert reader.got == [(6, "kept"), (11, "read")]
 
 
 # Impairments
 
 
 def impaired(env: Environment, reader: Reader, **faults: float) -> ImpairedChannel:
-    channel = ImpairedChannel(env, "A", "B", 50, reader.node.inbox)
+    channel = reader.node.listen(ImpairedChannel(env, "A", "B", 50))
     channel.impairment = Impairment(**faults)  # type: ignore[arg-type]
     channel.random = np.random.default_rng(1)
     return channel
@@ -127,7 +196,7 @@ def impaired(env: Environment, reader: Reader, **faults: float) -> ImpairedChann
 def sent_and_got(env: Environment, reader: Reader, count: int, **faults: float) -> list[tuple[int, object]]:
     channel = impaired(env, reader, **faults)
     for number in range(count):
-        channel.send(Note(number))
+        channel.put(Note(number))
     env.advance(10**9)
     assert channel.sent == count
     return reader.got

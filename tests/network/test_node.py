@@ -26,7 +26,7 @@ class Answers(Layer):
     @on(Ping)
     def ping(self, message: Ping) -> None:
         if self.back is not None:
-            self.back.send(Pong(message.number))
+            self.back.put(Pong(message.number))
 
 
 class Listens(Layer):
@@ -49,13 +49,13 @@ class Silent(Layer):
 def test_each_message_goes_to_the_protocol_that_handles_it() -> None:
     env = Environment()
     alice, bob = NetworkNode(env, "Alice"), NetworkNode(env, "Bob")
-    forth = Channel(env, "Alice", "Bob", 10, bob.inbox)
-    back = Channel(env, "Bob", "Alice", 20, alice.inbox)
+    forth = bob.listen(Channel(env, "Alice", "Bob", 10))
+    back = alice.listen(Channel(env, "Bob", "Alice", 20))
     listens = AlsoListens()
     alice.install([Silent(), Answers(), listens], [Ping, Pong])
     bob.install([Answers(back), Listens()], [Ping, Pong])
     for number in range(3):
-        forth.send(Ping(number))
+        forth.put(Ping(number))
     env.advance(30)
     assert listens.heard == []
     env.advance(31)

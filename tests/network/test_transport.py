@@ -79,16 +79,16 @@ class Net:
 
     def open(self, source: str, target: str) -> Channel:
         faults = self.faults.get((source, target), self.default)
-        inbox = self.nodes[target].inbox
+        listen = self.nodes[target].listen
         if faults is None:
-            return Channel(self.env, source, target, DELAY, inbox, self.trace)
-        channel = ImpairedChannel(self.env, source, target, DELAY, inbox, self.trace)
+            return listen(Channel(self.env, source, target, DELAY, self.trace))
+        channel = listen(ImpairedChannel(self.env, source, target, DELAY, self.trace))
         channel.impairment, channel.random = faults, self.random
         return channel
 
     def run(self, until: int = 10**6) -> None:
-        """Go on until nothing is left to happen, but not for ever."""
-        while self.env._queue and self.env.peek() < until:
+        """Go on until nothing is left to happen, or it is tick `until`."""
+        while self.env.peek() < until:
             self.env.step()
 
 
@@ -211,7 +211,7 @@ def chatter(net: Net, send) -> None:
 
 def test_without_faults_it_is_the_plain_channel() -> None:
     plain, transported, unreliable = (Net(reliable=False) for _ in range(3))
-    chatter(plain, plain.channel("A", "B").send)
+    chatter(plain, plain.channel("A", "B").put)
     chatter(transported, lambda note: transported.transports["A"].send("B", note))
     chatter(unreliable, lambda note: unreliable.transports["A"].send_unreliably("B", note))
     for net in (plain, transported, unreliable):

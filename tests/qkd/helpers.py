@@ -11,7 +11,7 @@ from qkdrmp.qkd.family import QKDScenario
 from qkdrmp.qkd.invariants import check_network
 from qkdrmp.qkd.keys.key_stream import KeyStream
 from qkdrmp.qkd.network import QKDNetwork
-from qkdrmp.qkd.request import Entry
+from qkdrmp.qkd.request import RequestEntry
 from qkdrmp.scenario_file import make_scenario
 from qkdrmp.topology import Link, Node, NodeKind, Topology
 
@@ -87,10 +87,10 @@ def run(settings: QKDScenario, faults: Faults | None = None, seed: int = 1) -> Q
 
 def inject(network: QKDNetwork, to: str, message: Message) -> None:
     """Let a message arrive at a node now, out of the blue."""
-    network.stacks[to].node.inbox.deliver(message)
+    network.stacks[to].node.receive(message)
 
 
-def entry(network: QKDNetwork, request: int = 1) -> Entry:
+def entry(network: QKDNetwork, request: int = 1) -> RequestEntry:
     """Return what became of a request."""
     return network.ledger.entries[request - 1]
 

@@ -32,7 +32,7 @@ from qkdrmp.qkd.layers.resource import QKDRMP
 from qkdrmp.qkd.layers.routing import QKDRouting
 from qkdrmp.qkd.messages import Done, Refill, Reject, Request
 from qkdrmp.qkd.network import QKDNetwork
-from qkdrmp.qkd.request import Entry, KeyRequest, Reason, State
+from qkdrmp.qkd.request import KeyRequest, RejectReason, RequestEntry, RequestStatus
 from qkdrmp.scenario import Scenario
 from qkdrmp.scenario_file import make_scenario
 from qkdrmp.simulation import simulate
@@ -80,8 +80,8 @@ def check_all_delivered(network: QKDNetwork) -> None:
 
 
 def delivery_order(network: QKDNetwork) -> list[int]:
-    def end(entry: Entry) -> int:
-        assert entry.state is State.DELIVERED
+    def end(entry: RequestEntry) -> int:
+        assert entry.state is RequestStatus.DELIVERED
         assert entry.end is not None
         return entry.end
 
@@ -169,7 +169,7 @@ FULL = scenario(
 def check_queue_full_is_told_both_ways() -> None:
     network = ended(FULL)
     (entry,) = network.ledger.entries
-    assert (entry.state, entry.reason, entry.rejected_by) == (State.REJECTED, Reason.QUEUE_FULL, "R2")
+    assert (entry.state, entry.reason, entry.rejected_by) == (RequestStatus.REJECTED, RejectReason.QUEUE_FULL, "R2")
     assert not any(stack.routing.reservations for stack in network.stacks.values())
     # R3 had served it: its keys are gone at both ends of R2-R3.
     voided = {stream.name: (stream.upstream.voided, stream.downstream.voided) for stream in network.streams}
@@ -183,11 +183,11 @@ def test_a_full_queue_tells_the_sender_why_and_the_receiver_that_it_is_over() ->
 
 
 def test_a_reversed_cancel_path_is_noticed(monkeypatch: Patch) -> None:
-    def reject(layer: QKDRMP, one: Reservation, reason: Reason, accepted_downstream: bool = True) -> None:
+    def reject(layer: QKDRMP, one: Reservation, reason: RejectReason, accepted_downstream: bool = True) -> None:
         layer._drop(one)
-        layer._tell_upstream(one, Reject(one.request.id, Reason.CANCELLED, layer.node.name))
+        layer._tell_upstream(one, Reject(one.request.id, RejectReason.CANCELLED, layer.node.name))
         if accepted_downstream and one.down is not None:
-            one.down.channel.send(Reject(one.request.id, reason, layer.node.name))
+            one.down.channel.put(Reject(one.request.id, reason, layer.node.name))
 
     monkeypatch.setattr(QKDRMP, "reject", reject)
     with pytest.raises((AssertionError, RuntimeError)):
@@ -208,7 +208,7 @@ def check_cancelling_one_leaves_the_others() -> None:
     assert sorted(waiting.request.id for waiting in queue) == [1, 3, 4, 5]
     network.env.advance(to_ticks(1.0))
     states = [entry.state for entry in network.ledger.entries]
-    assert states == [State.DELIVERED, State.REJECTED, *[State.DELIVERED] * 3]
+    assert states == [RequestStatus.DELIVERED, RequestStatus.REJECTED, *[RequestStatus.DELIVERED] * 3]
     check_quiescent(network)
 
 
@@ -348,23 +348,23 @@ ASTRAY = topology("U1 R1 U3 R2 U2")
 ROUND_A_PASSIVE_NODE = topology("U1 R1 P1 R2 U2")
 
 
-def check_nothing_is_dropped_silently(where: Topology, through_end_nodes: bool, reason: Reason) -> None:
+def check_nothing_is_dropped_silently(where: Topology, through_end_nodes: bool, reason: RejectReason) -> None:
     network = ended(scenario(where, ask(), routing={"through_end_nodes": through_end_nodes}))
     (entry,) = network.ledger.entries
-    assert (entry.state, entry.reason) == (State.REJECTED, reason)
+    assert (entry.state, entry.reason) == (RequestStatus.REJECTED, reason)
     check_quiescent(network)
 
 
 @pytest.mark.parametrize(
     ("where", "through_end_nodes", "reason"),
     [
-        (ASTRAY, False, Reason.NO_ROUTE),
-        (ASTRAY, True, Reason.REFUSED),
-        (ROUND_A_PASSIVE_NODE, False, Reason.NO_ROUTE),
-        (ROUND_A_PASSIVE_NODE, True, Reason.NO_ROUTE),
+        (ASTRAY, False, RejectReason.NO_ROUTE),
+        (ASTRAY, True, RejectReason.REFUSED),
+        (ROUND_A_PASSIVE_NODE, False, RejectReason.NO_ROUTE),
+        (ROUND_A_PASSIVE_NODE, True, RejectReason.NO_ROUTE),
     ],
 )
-def test_requests_that_cannot_pass_are_rejected(where: Topology, through_end_nodes: bool, reason: Reason) -> None:
+def test_requests_that_cannot_pass_are_rejected(where: Topology, through_end_nodes: bool, reason: RejectReason) -> None:
     check_nothing_is_dropped_silently(where, through_end_nodes, reason)
 
 
@@ -379,7 +379,7 @@ def test_dropping_requests_silently_is_noticed(monkeypatch: Patch) -> None:
 
     monkeypatch.setattr(QKDRouting, "request", drop_what_is_not_ours)
     with pytest.raises(AssertionError):
-        check_nothing_is_dropped_silently(ASTRAY, True, Reason.REFUSED)
+        check_nothing_is_dropped_silently(ASTRAY, True, RejectReason.REFUSED)
 
 
 # A user who stops for ever when no peer is idle

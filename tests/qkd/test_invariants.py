@@ -20,7 +20,7 @@ from qkdrmp.qkd.family import StuckPoolWarning
 from qkdrmp.qkd.invariants import check_network, check_quiescent
 from qkdrmp.qkd.keys.key_pool import KeyPool
 from qkdrmp.qkd.network import QKDNetwork
-from qkdrmp.qkd.request import Entry, Reason, State
+from qkdrmp.qkd.request import RejectReason, RequestEntry, RequestStatus
 from qkdrmp.qkd.run import QKDRun
 from qkdrmp.scenario_file import make_scenario
 from qkdrmp.simulation import simulate
@@ -56,7 +56,7 @@ def drain(network: QKDNetwork) -> None:
         assert events < MOST_EVENTS, "events without end"
 
 
-def keys_of(entry: Entry) -> list[int]:
+def keys_of(entry: RequestEntry) -> list[int]:
     """Return the single keys of a delivered request."""
     assert entry.alice_key is not None
     bits, mask = entry.request.key_bits, (1 << entry.request.key_bits) - 1
@@ -85,7 +85,7 @@ def check_totals(run: QKDRun) -> None:
     expected: Counter[str] = Counter()
     relayed = 0
     for entry in run.network.ledger.entries:
-        if entry.state is State.DELIVERED:
+        if entry.state is RequestStatus.DELIVERED:
             relayed += len(entry.request.route) - 2
             for hop in pairwise(entry.request.route):
                 expected[">".join(hop)] += 1
@@ -93,14 +93,14 @@ def check_totals(run: QKDRun) -> None:
     for stream in run.network.streams:
         used = 0
         for entry in run.network.ledger.entries:
-            if entry.state is State.DELIVERED and stream.ends in list(pairwise(entry.request.route)):
+            if entry.state is RequestStatus.DELIVERED and stream.ends in list(pairwise(entry.request.route)):
                 used += stream.keys_for(entry.request.bits)
         assert stream.downstream.used == stream.upstream.used == used, stream.name
         assert stream.overflow == 0, stream.name
     assert sum(stack.routing.relayed for stack in run.network.stacks.values()) == relayed
 
 
-def check_delivery_time(run: QKDRun, entry: Entry) -> None:
+def check_delivery_time(run: QKDRun, entry: RequestEntry) -> None:
     """Nothing is faster than light: REQUEST and ACCEPT, or ACCEPT and DONE, cross the whole route."""
     delays = {(channel.source, channel.target): channel.delay for channel in run.network.channels}
     there = sum(delays[hop] for hop in pairwise(entry.request.route))
@@ -121,20 +121,20 @@ def check_reasons(run: QKDRun, raw: dict[str, Any]) -> None:
             if hop in streams
         )
         astray = bool(route) and route[-1] != request.dst
-        if reason is Reason.NO_ROUTE:
+        if reason is RejectReason.NO_ROUTE:
             assert route == ()
-        elif reason is Reason.REFUSED:
+        elif reason is RejectReason.REFUSED:
             assert too_big or astray
-        elif reason is Reason.EXPIRED:
+        elif reason is RejectReason.EXPIRED:
             assert request.expires is not None
             assert entry.end is not None
             assert entry.end >= request.expires
-        elif reason in (Reason.PEER_BUSY, Reason.USER_BUSY):
+        elif reason in (RejectReason.PEER_BUSY, RejectReason.USER_BUSY):
             assert raw["demand"]["concurrent"] is not None
-        elif reason is None and entry.state is State.DELIVERED:
+        elif reason is None and entry.state is RequestStatus.DELIVERED:
             assert not too_big
             assert not astray
-        assert reason is not Reason.CANCELLED
+        assert reason is not RejectReason.CANCELLED
 
 
 def check_everything_ends(raw: dict[str, Any]) -> QKDRun:
@@ -144,7 +144,7 @@ def check_everything_ends(raw: dict[str, Any]) -> QKDRun:
         run.check()
     drain(run.network)
     run.check()
-    waiting = [entry.request.id for entry in run.network.ledger.entries if entry.state is State.UNFINISHED]
+    waiting = [entry.request.id for entry in run.network.ledger.entries if entry.state is RequestStatus.UNFINISHED]
     assert waiting == []
     check_quiescent(run.network)
     check_totals(run)
@@ -178,7 +178,7 @@ def test_service_resumes_at_the_recovery_threshold(raw: dict[str, Any]) -> None:
 def check_distinct_keys(raw: dict[str, Any]) -> None:
     run = run_of(raw)
     drain(run.network)
-    delivered = [entry for entry in run.network.ledger.entries if entry.state is State.DELIVERED]
+    delivered = [entry for entry in run.network.ledger.entries if entry.state is RequestStatus.DELIVERED]
     assert all(entry.alice_key == entry.bob_key for entry in delivered)
     keys = [key for entry in delivered for key in keys_of(entry)]
     assert len(set(keys)) == len(keys)
@@ -229,7 +229,7 @@ def check_threshold(raw: dict[str, Any]) -> None:
     run = run_of(raw)
     drain(run.network)
     run.check()
-    unfinished = [entry for entry in run.network.ledger.entries if entry.state is State.UNFINISHED]
+    unfinished = [entry for entry in run.network.ledger.entries if entry.state is RequestStatus.UNFINISHED]
     stuck = [stream for stream in run.network.streams if stream.downstream.stuck.value]
     assert bool(unfinished) == bool(stuck) == bool(run.findings())
     for stream in stuck:
@@ -313,7 +313,7 @@ def test_another_seed_gives_other_keys(raw: dict[str, Any]) -> None:
     for run in runs:
         run.advance(to_ticks(0.05))
     first, second = (
-        {entry.request.id: entry for entry in run.network.ledger.entries if entry.state is State.DELIVERED}
+        {entry.request.id: entry for entry in run.network.ledger.entries if entry.state is RequestStatus.DELIVERED}
         for run in runs
     )
     long = [
@@ -462,7 +462,7 @@ def test_a_patience_that_ends_while_a_claim_travels_leaves_both_ends_alike(initi
     }
     run = run_of(scenario)
     drain(run.network)
-    assert [entry.state for entry in run.network.ledger.entries] == [State.DELIVERED]
+    assert [entry.state for entry in run.network.ledger.entries] == [RequestStatus.DELIVERED]
     check_quiescent(run.network)
 
 
@@ -492,7 +492,7 @@ def test_doubled_messages_never_make_keys_differ(raw: dict[str, Any], extra_dela
 @given(scenarios(), st.sampled_from([1, 10**6, 10**9]))
 def test_messages_that_overtake_each_other_leave_nothing_waiting(raw: dict[str, Any], extra_delay: int) -> None:
     network = with_faults(raw, Impairment(extra_delay=extra_delay))
-    assert all(entry.state is not State.UNFINISHED for entry in network.ledger.entries)
+    assert all(entry.state is not RequestStatus.UNFINISHED for entry in network.ledger.entries)
     check_quiescent(network)
 
 

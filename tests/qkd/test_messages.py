@@ -25,7 +25,7 @@ from qkdrmp.qkd.messages import (
     Request,
 )
 from qkdrmp.qkd.network import QKDNetwork
-from qkdrmp.qkd.request import Reason, State
+from qkdrmp.qkd.request import RejectReason, RequestStatus
 from tests.qkd.helpers import (
     EMPTY,
     FULL,
@@ -155,9 +155,9 @@ LATE: list[tuple[str, Message]] = [
     ("R1", Acknowledge(1, "R1")),
     ("R2", Done(1)),
     ("Alice", Done(1)),
-    ("R1", Reject(1, Reason.QUEUE_FULL, "R2")),
-    ("Alice", Reject(1, Reason.QUEUE_FULL, "R2")),
-    ("Bob", Reject(1, Reason.CANCELLED, "R2")),
+    ("R1", Reject(1, RejectReason.QUEUE_FULL, "R2")),
+    ("Alice", Reject(1, RejectReason.QUEUE_FULL, "R2")),
+    ("Bob", Reject(1, RejectReason.CANCELLED, "R2")),
 ]
 
 
@@ -225,7 +225,7 @@ def test_lost_messages_leave_a_request_unfinished() -> None:
         ("Bob", Ciphertext(99, "R2", 1)),
         ("R2", Acknowledge(99, "R2")),
         ("R1", Done(99)),
-        ("R1", Reject(99, Reason.REFUSED, "R2")),
+        ("R1", Reject(99, RejectReason.REFUSED, "R2")),
     ],
 )
 def test_a_message_for_an_unknown_request_is_dropped_and_counted(to: str, message: Message) -> None:
@@ -287,7 +287,7 @@ def test_messages_that_overtake_each_other_do_no_harm() -> None:
     for seed in range(10):
         network = run(scenario(line(1, 2, 3), asked, pools={"capacity": 40}), Impairment(extra_delay=30 * US), seed)
         check_quiescent(network)
-        assert {one.state for one in network.ledger.entries} == {State.DELIVERED}
+        assert {one.state for one in network.ledger.entries} == {RequestStatus.DELIVERED}
 
 
 # The vocabulary

@@ -16,7 +16,7 @@ from qkdrmp.qkd.family import QKD, QKDScenario, StuckPoolWarning
 from qkdrmp.qkd.invariants import check_quiescent
 from qkdrmp.qkd.messages import Accept, Claim
 from qkdrmp.qkd.network import QKDNetwork
-from qkdrmp.qkd.request import Reason, State
+from qkdrmp.qkd.request import RejectReason, RequestStatus
 from qkdrmp.simulation import simulate
 from tests.qkd.helpers import (
     EMPTY,
@@ -112,7 +112,7 @@ def test_no_pool_key_is_claimed_for_two_requests() -> None:
             claimed.update((f"{hop.target}>{hop.source}", keys.first + i) for i in range(keys.count))
     assert claimed
     assert set(claimed.values()) == {1}
-    assert {one.state for one in network.ledger.entries} == {State.DELIVERED, State.REJECTED}
+    assert {one.state for one in network.ledger.entries} == {RequestStatus.DELIVERED, RequestStatus.REJECTED}
     check_quiescent(network)
 
 
@@ -200,7 +200,7 @@ REJECTIONS: dict[str, tuple[Any, list[dict[str, Any]], dict[str, Any], int, str]
 
 
 def test_every_reason_is_covered() -> None:
-    assert set(REJECTIONS) == {str(reason) for reason in Reason} - {"cancelled"}
+    assert set(REJECTIONS) == {str(reason) for reason in RejectReason} - {"cancelled"}
 
 
 @pytest.mark.parametrize("reason", REJECTIONS)
@@ -229,7 +229,7 @@ def test_requests_that_await_their_claim_take_no_slot() -> None:
     # All three wait at R1 for claims from R2, which has the slots.
     queue = {"capacity": 3, "at": [{"node": "R1", "capacity": 0}]}
     network = run(scenario(TWO, [ask(), ask(at_us=1), ask(at_us=2)], pools=EMPTY, queue=queue))
-    assert {one.state for one in network.ledger.entries} == {State.DELIVERED}
+    assert {one.state for one in network.ledger.entries} == {RequestStatus.DELIVERED}
 
 
 def test_a_request_whose_claim_finds_the_queue_full_is_rejected_then() -> None:
@@ -257,18 +257,18 @@ def test_a_request_whose_claim_finds_the_queue_full_is_rejected_then() -> None:
 def test_a_sender_may_have_so_many_requests(limit: int | None, delivered: int) -> None:
     asked = [ask(dst=dst) for dst in ("Bob", "Carol", "Dave")]
     network = run(scenario(STAR, asked, demand={"concurrent": limit} if limit else {}))
-    assert [one.state for one in network.ledger.entries].count(State.DELIVERED) == delivered
-    busy = [one.reason for one in network.ledger.entries if one.state is State.REJECTED]
-    assert busy == [Reason.USER_BUSY] * (3 - delivered)
+    assert [one.state for one in network.ledger.entries].count(RequestStatus.DELIVERED) == delivered
+    busy = [one.reason for one in network.ledger.entries if one.state is RequestStatus.REJECTED]
+    assert busy == [RejectReason.USER_BUSY] * (3 - delivered)
 
 
 @pytest.mark.parametrize(("limit", "delivered"), [(1, 1), (2, 2), (3, 3), (None, 3)])
 def test_a_receiver_may_have_so_many_requests(limit: int | None, delivered: int) -> None:
     asked = [ask(src) for src in ("Alice", "Carol", "Dave")]
     network = run(scenario(STAR, asked, demand={"concurrent": limit} if limit else {}))
-    assert [one.state for one in network.ledger.entries].count(State.DELIVERED) == delivered
-    busy = [one.reason for one in network.ledger.entries if one.state is State.REJECTED]
-    assert busy == [Reason.PEER_BUSY] * (3 - delivered)
+    assert [one.state for one in network.ledger.entries].count(RequestStatus.DELIVERED) == delivered
+    busy = [one.reason for one in network.ledger.entries if one.state is RequestStatus.REJECTED]
+    assert busy == [RejectReason.PEER_BUSY] * (3 - delivered)
 
 
 def test_a_receiver_counts_as_busy_when_he_asks_himself() -> None:
@@ -746,7 +746,7 @@ def test_the_summary_agrees_with_the_requests(grid: Results) -> None:
     assert grid.summary["requests_started"] == len(grid.requests) == 150
     assert grid.summary["requests_delivered"] == states["delivered"]
     assert grid.summary["requests_unfinished"] == states.get("unfinished", 0) == 0
-    for reason in set(Reason) - {Reason.CANCELLED}:
+    for reason in set(RejectReason) - {RejectReason.CANCELLED}:
         assert grid.summary[f"rejected_{reason}"] == reasons.get(str(reason), 0)
     delivered = grid.requests[grid.requests["state"] == "delivered"]
     assert grid.summary["keys_delivered"] == delivered["keys"].sum()
@@ -792,8 +792,8 @@ def test_nodes_agree_with_requests(grid: Results) -> None:
     for node, row in nodes.iterrows():
         assert row["served"] == served[str(node)]
         by_node = grid.requests[grid.requests["rejected_by"] == node]["reason"].value_counts()
-        for reason in set(Reason) - {Reason.CANCELLED}:
-            if reason is not Reason.EXPIRED:  # see below
+        for reason in set(RejectReason) - {RejectReason.CANCELLED}:
+            if reason is not RejectReason.EXPIRED:  # see below
                 assert row[f"rejected_{reason}"] == by_node.get(str(reason), 0)
         assert 0 <= row["queue_mean"] <= row["queue_max"] <= 1
         assert 0 <= row["busy_s"] <= 0.05
@@ -848,7 +848,7 @@ def test_messages_go_along_links_with_their_delay(grid: Results) -> None:
         delay = GRID.link(row["source"], row["target"]).length_km * 5e-6
         assert row["received_s"] - row["sent_s"] == pytest.approx(delay)
     details = grid.messages.groupby("message")["detail"]
-    assert set(details.get_group("REJECT")) <= {str(reason) for reason in Reason}
+    assert set(details.get_group("REJECT")) <= {str(reason) for reason in RejectReason}
     assert details.get_group("CLAIM").str.match(r"^keys \d+-\d+$").all()
     assert (details.get_group("REFILL") == "").all()
     assert (grid.messages["request"] == 0).equals(grid.messages["message"] == "REFILL")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from simpy.events import Event, EventPriority
+from simpy.events import EventPriority
 
 from qkdrmp.entanglement.links.policies import Agreement
 from qkdrmp.entanglement.links.schedule import NEVER
 from qkdrmp.entanglement.links.trial_table import Key, Rooms
 from qkdrmp.kernel.environment import Environment
+from qkdrmp.kernel.simpy_marks import ScheduledEvent
 
 H = TypeVar("H")
 _H_contra = TypeVar("_H_contra", contravariant=True)
@@ -98,17 +99,14 @@ class Bottom:
     rooms = 0
 
 
-class Candidate(Event):
+class Candidate(ScheduledEvent):
     """The first herald of a trial that succeeds if nothing changes; the last thing to happen at its tick.
 
     A trial of an MM link starts at the receiver at that very tick, so what else happens then comes before it.
     """
 
     def __init__(self, env: Environment, delay: int, stream: Stream, slot: int, place: int, rooms: int) -> None:
-        super().__init__(env)
-        self._ok = True
-        self._value = None
-        env.schedule(self, _LAST, delay)
+        super().__init__(env, delay, _LAST)
         self.stream = stream
         self.slot = slot
         self.place = place

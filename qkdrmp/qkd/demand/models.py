@@ -1,8 +1,8 @@
 """Demand: who asks whom for how many keys, and when.
 
-A demand is a frozen dataclass with a method `processes`. It is given a `Workload`, through which it learns who there
-is and asks for keys, and the users it is to act for; it returns generators that SimPy runs as processes. A plain
-generator function of the same two arguments will do as well.
+A demand is a frozen dataclass with a method `processes`. It is given a `RequestWorkload`, which names the
+users and takes the requests, and the users it is to act for; it returns generators that SimPy runs as processes. A
+plain generator function of the same two arguments will do as well.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ from simpy.events import ProcessGenerator
 from qkdrmp.kernel import arrivals
 from qkdrmp.kernel.units import to_seconds, to_ticks
 from qkdrmp.qkd.demand.request_list import FixedList
-from qkdrmp.qkd.demand.workload import NonNegativeFloat, Pair, PositiveFloat, PositiveInt, Rate, Workload, check_pair
+from qkdrmp.qkd.demand.workload import (
+    NonNegativeFloat,
+    Pair,
+    PositiveFloat,
+    PositiveInt,
+    Rate,
+    RequestWorkload,
+    check_pair,
+)
 
 QNET_QUANTUM_TICKS = 2000
 
@@ -53,7 +61,7 @@ class _EqualRequests:
         """Return the users that the parameters name."""
         return ()
 
-    def _ask(self, workload: Workload) -> arrivals.Ask:
+    def _ask(self, workload: RequestWorkload) -> arrivals.Ask:
         return partial(
             workload.ask,
             keys=self.key_num,
@@ -94,13 +102,13 @@ class ClosedLoop(_EqualRequests):
             if to_ticks(wait_s) < QNET_QUANTUM_TICKS:
                 raise ValueError(f"{name} = {wait_s:g} must be at least {to_seconds(QNET_QUANTUM_TICKS):g} s")
 
-    def processes(self, workload: Workload, sources: Sequence[str]) -> Iterable[ProcessGenerator]:
+    def processes(self, workload: RequestWorkload, sources: Sequence[str]) -> Iterable[ProcessGenerator]:
         """Return one loop for each user that has somebody to ask."""
         peers = {user: self._peers(workload, user) for user in sources}
         loops = arrivals.ClosedLoopUsers(workload.env, peers, self._ask(workload))
         return [loops.loop(user, self._first, self._later, workload.random(user)) for user in sources if peers[user]]
 
-    def _peers(self, workload: Workload, user: str) -> Sequence[str]:
+    def _peers(self, workload: RequestWorkload, user: str) -> Sequence[str]:
         if self.peers == "all":
             return [peer for peer in workload.users if peer != user]
         return workload.reachable(user)
@@ -127,7 +135,7 @@ class PairRate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Poisson(_EqualRequests):
+class PoissonRequests(_EqualRequests):
     """Every ordered pair of users asks by a Poisson process of its own, whatever came of earlier requests.
 
     Parameters
@@ -145,13 +153,13 @@ class Poisson(_EqualRequests):
         if not self.rate_per_s and not any(pair.rate_per_s for pair in self.matrix):
             raise ValueError("give rate_per_s, or a matrix, so that somebody asks for keys")
 
-    def rates(self, workload: Workload, sources: Sequence[str]) -> dict[Pair, float]:
+    def rates(self, workload: RequestWorkload, sources: Sequence[str]) -> dict[Pair, float]:
         """Return the rate of every pair that asks, in requests per second."""
         rates = {(src, dst): self.rate_per_s for src in sources for dst in workload.reachable(src)}
         rates |= {(pair.src, pair.dst): pair.rate_per_s for pair in self.matrix if pair.src in sources}
         return {pair: rate for pair, rate in rates.items() if rate > 0}
 
-    def processes(self, workload: Workload, sources: Sequence[str]) -> Iterable[ProcessGenerator]:
+    def processes(self, workload: RequestWorkload, sources: Sequence[str]) -> Iterable[ProcessGenerator]:
         """Return one process for each pair."""
         return [
             arrivals.poisson(workload.env, pair, rate, workload.random(">".join(pair)), self._ask(workload))
@@ -184,7 +192,7 @@ class Rekey(_EqualRequests):
         for number, (src, dst) in enumerate(self.pairs, start=1):
             check_pair(src, dst, f"pairs, entry {number}: ")
 
-    def processes(self, workload: Workload, sources: Sequence[str]) -> Iterable[ProcessGenerator]:
+    def processes(self, workload: RequestWorkload, sources: Sequence[str]) -> Iterable[ProcessGenerator]:
         """Return one process for each pair."""
         interval = to_ticks(self.interval_s)
         everybody = [(src, dst) for src in sources for dst in workload.reachable(src)]
@@ -203,7 +211,7 @@ class Rekey(_EqualRequests):
 
 DEMANDS: Mapping[str, type] = {
     "closed-loop": ClosedLoop,
-    "poisson": Poisson,
+    "poisson": PoissonRequests,
     "list": FixedList,
     "rekey": Rekey,
 }

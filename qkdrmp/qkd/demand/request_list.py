@@ -17,7 +17,7 @@ from qkdrmp.config.sections import sentences
 from qkdrmp.errors import ScenarioError, did_you_mean
 from qkdrmp.kernel import arrivals
 from qkdrmp.kernel.units import to_ticks
-from qkdrmp.qkd.demand.workload import NonNegativeFloat, PositiveFloat, PositiveInt, Workload, check_pair
+from qkdrmp.qkd.demand.workload import NonNegativeFloat, PositiveFloat, PositiveInt, RequestWorkload, check_pair
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class FixedList:
         """Return the sizes of the requests, in bits."""
         return {row.keys * row.key_bits for row in self.planned()}
 
-    def processes(self, workload: Workload, sources: Sequence[str]) -> Iterable[ProcessGenerator]:
+    def processes(self, workload: RequestWorkload, sources: Sequence[str]) -> Iterable[ProcessGenerator]:
         """Return the one process that goes through the list."""
         plan = [
             (to_ticks(row.start_s), partial(_ask_for, workload, row)) for row in self.planned() if row.src in sources
@@ -86,7 +86,7 @@ class FixedList:
         return [name for row in self.planned() for name in (row.src, row.dst)]
 
 
-def _ask_for(workload: Workload, row: PlannedRequest) -> simpy.Event:
+def _ask_for(workload: RequestWorkload, row: PlannedRequest) -> simpy.Event:
     return workload.ask(row.src, row.dst, row.keys, row.key_bits, row.priority, row.deadline_s, row.patience_s)
 
 

@@ -23,7 +23,7 @@ Rate = Annotated[float, Field(strict=True, ge=0, le=TICKS_PER_SECOND)]
 Pair = tuple[str, str]
 
 
-class Workload:
+class RequestWorkload:
     """What a demand can see and do.
 
     Parameters

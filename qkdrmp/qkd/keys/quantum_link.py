@@ -15,7 +15,7 @@ import simpy
 from simpy.events import ProcessGenerator, Timeout
 
 from qkdrmp.kernel.environment import Environment
-from qkdrmp.key_rates.model import Block, Fibre, KeyRate, Session
+from qkdrmp.key_rates.model import Block, Fibre, GenerationSession, KeyRate
 from qkdrmp.qkd.keys.key_bits import KeyBits
 from qkdrmp.qkd.keys.key_pool import Replenish
 from qkdrmp.qkd.keys.key_stream import KeyStream
@@ -216,7 +216,7 @@ class QuantumLink:
             self._generators[upstream] = KeyGenerator(self.env)
         return self._generators[upstream]
 
-    def session(self, key_bits: int) -> Session:
+    def session(self, key_bits: int) -> GenerationSession:
         """Open a session of the key-rate model on this fibre."""
         return self.model.session(self.fibre, key_bits, self._rate_random)
 

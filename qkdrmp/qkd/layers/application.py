@@ -9,7 +9,7 @@ from qkdrmp.network.node import NetworkNode
 from qkdrmp.qkd.layers.reservation import Reservation
 from qkdrmp.qkd.layers.routing import QKDRouting
 from qkdrmp.qkd.messages import Acknowledge, Ciphertext, Done
-from qkdrmp.qkd.request import Entry, KeyRequest, Ledger, Reason
+from qkdrmp.qkd.request import KeyRequest, RejectReason, RequestEntry, RequestLedger
 
 
 class QKDApp(Layer):
@@ -19,7 +19,7 @@ class QKDApp(Layer):
     ----------
     node : NetworkNode
     routing : QKDRouting
-    ledger : Ledger
+    ledger : RequestLedger
         Where the course of requests is noted.
     routes : mapping of (str, str) to tuple of str or None
         The route from every user to every other.
@@ -31,7 +31,7 @@ class QKDApp(Layer):
         self,
         node: NetworkNode,
         routing: QKDRouting,
-        ledger: Ledger,
+        ledger: RequestLedger,
         routes: Mapping[tuple[str, str], tuple[str, ...] | None],
         concurrent: int | None,
     ) -> None:
@@ -56,7 +56,7 @@ class QKDApp(Layer):
         priority: int = 0,
         deadline: int | None = None,
         patience: int | None = None,
-    ) -> Entry:
+    ) -> RequestEntry:
         """Ask for `keys` keys of `key_bits` bits to share with `dst`, now.
 
         Parameters
@@ -83,9 +83,9 @@ class QKDApp(Layer):
         )
         entry = self.ledger.open(request)
         if self.is_busy:
-            self.ledger.reject(request, Reason.USER_BUSY, src)
+            self.ledger.reject(request, RejectReason.USER_BUSY, src)
         elif not request.route:
-            self.ledger.reject(request, Reason.NO_ROUTE, src)
+            self.ledger.reject(request, RejectReason.NO_ROUTE, src)
         else:
             self._active.add(request.id)
             self.routing.originate(request)
@@ -103,7 +103,7 @@ class QKDApp(Layer):
         """Keep a repeater's ciphertext and acknowledge it."""
         assert reservation.up is not None
         self._ciphertexts[message.request_id][message.sender] = message.bits
-        reservation.up.channel.send(Acknowledge(message.request_id, message.sender))
+        reservation.up.channel.put(Acknowledge(message.request_id, message.sender))
         self.progress(reservation)
 
     def progress(self, reservation: Reservation) -> None:
@@ -130,7 +130,7 @@ class QKDApp(Layer):
             key ^= bits
         self.ledger.receiver_has(request, key)
         if repeaters and reservation.up is not None:
-            reservation.up.channel.send(Done(request.id))
+            reservation.up.channel.put(Done(request.id))
         self._leave(reservation)
 
     def _leave(self, reservation: Reservation) -> None:
@@ -142,7 +142,7 @@ class QKDApp(Layer):
         self._active.discard(request.id)
         self._ciphertexts.pop(request.id, None)
 
-    def rejected(self, request: KeyRequest, reason: Reason, by: str) -> None:
+    def rejected(self, request: KeyRequest, reason: RejectReason, by: str) -> None:
         """Learn that one's own request was rejected."""
         self.forget(request)
         self.ledger.reject(request, reason, by)

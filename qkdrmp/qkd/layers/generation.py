@@ -43,7 +43,7 @@ class KeyGeneration(Layer):
         if stream.replenish is Replenish.CONTINUOUS:
             return
         if stream.refill_lead_delays is None:
-            neighbour.channel.send(Refill(self.node.name))
+            neighbour.channel.put(Refill(self.node.name))
         else:
             self.after_lead(neighbour, stream)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from qkdrmp.errors import QKDRMPError
 from qkdrmp.kernel.monitor import Monitor
-from qkdrmp.qkd.layers.queue_policies import Policy
+from qkdrmp.qkd.layers.queue_policies import QueuePolicy
 from qkdrmp.qkd.layers.reservation import Reservation
 from qkdrmp.qkd.request import KeyRequest
 
@@ -28,7 +28,7 @@ class RequestQueue:
         Slots taken.
     """
 
-    def __init__(self, capacity: int, policy: Policy) -> None:
+    def __init__(self, capacity: int, policy: QueuePolicy) -> None:
         self.capacity = capacity
         self.policy = policy
         self.length = Monitor()

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from qkdrmp.qkd.request import KeyRequest
 
-Policy: TypeAlias = Callable[[Sequence[KeyRequest], int], Sequence[KeyRequest]]
+QueuePolicy: TypeAlias = Callable[[Sequence[KeyRequest], int], Sequence[KeyRequest]]
 
 
 def fcfs(waiting: Sequence[KeyRequest], now: int) -> Sequence[KeyRequest]:
@@ -34,7 +34,7 @@ def earliest_deadline(waiting: Sequence[KeyRequest], now: int) -> Sequence[KeyRe
     return sorted(waiting, key=lambda request: (request.deadline is None, request.deadline or 0))
 
 
-POLICIES: dict[str, Policy] = {
+POLICIES: dict[str, QueuePolicy] = {
     "fcfs": fcfs,
     "smallest-first": smallest_first,
     "priority": priority,

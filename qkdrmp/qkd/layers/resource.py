@@ -23,7 +23,7 @@ from qkdrmp.qkd.layers.queue import RequestQueue
 from qkdrmp.qkd.layers.reservation import Neighbour, Reservation
 from qkdrmp.qkd.layers.routing import QKDRouting
 from qkdrmp.qkd.messages import Accept, Ciphertext, Claim, Confirm, Reject
-from qkdrmp.qkd.request import Reason
+from qkdrmp.qkd.request import RejectReason
 
 
 class QKDRMP(Layer):
@@ -86,14 +86,14 @@ class QKDRMP(Layer):
             return False
         stream = reservation.down.outgoing
         if stream is not None and not stream.thresholds.could_ever_serve(reservation.down_count):
-            self.reject(reservation, Reason.REFUSED, accepted_downstream=False)
+            self.reject(reservation, RejectReason.REFUSED, accepted_downstream=False)
             return False
         return True
 
     def _arrive(self, reservation: Reservation) -> None:
         assert self.app is not None
         if not self.app.receive(reservation):
-            self.reject(reservation, Reason.PEER_BUSY)
+            self.reject(reservation, RejectReason.PEER_BUSY)
         else:
             self.admit(reservation)
 
@@ -137,13 +137,13 @@ class QKDRMP(Layer):
             self.queue.push(reservation, self.node.env.now)
         self._expire_in_time(reservation)
 
-    def _obstacle(self, reservation: Reservation) -> Reason | None:
+    def _obstacle(self, reservation: Reservation) -> RejectReason | None:
         """Return why a request cannot even be queued now."""
         expires = reservation.request.expires
         if expires is not None and expires <= self.node.env.now and self._answers_for(reservation):
-            return Reason.EXPIRED
+            return RejectReason.EXPIRED
         if self.is_eligible(reservation) and self.queue.is_full and not self.can_serve(reservation):
-            return Reason.QUEUE_FULL
+            return RejectReason.QUEUE_FULL
         return None
 
     def _copy_shared_with(self, neighbour: str) -> KeyPool:
@@ -184,9 +184,9 @@ class QKDRMP(Layer):
         if reservation.up is None:
             return
         request_id, name = reservation.request.id, self.node.name
-        reservation.up.channel.send(Accept(request_id, name, self._claimed(reservation)))
+        reservation.up.channel.put(Accept(request_id, name, self._claimed(reservation)))
         if reservation.down is not None:
-            reservation.down.channel.send(Confirm(request_id, name))
+            reservation.down.channel.put(Confirm(request_id, name))
 
     def _count_pending(self, change: int) -> None:
         self._pending += change
@@ -221,7 +221,7 @@ class QKDRMP(Layer):
         self._serve(reservation)
         claimed = self._claimed(reservation)
         if claimed is not None and reservation.up is not None:
-            reservation.up.channel.send(Claim(reservation.request.id, self.node.name, claimed))
+            reservation.up.channel.put(Claim(reservation.request.id, self.node.name, claimed))
         self.progress(reservation)
 
     def scan(self, pool: KeyPool) -> None:
@@ -265,7 +265,7 @@ class QKDRMP(Layer):
             self.app.progress(reservation)
         elif reservation.down is not None and reservation.up_key is not None and reservation.down_key is not None:
             ciphertext = reservation.up_key ^ reservation.down_key
-            reservation.down.channel.send(Ciphertext(reservation.request.id, self.node.name, ciphertext))
+            reservation.down.channel.put(Ciphertext(reservation.request.id, self.node.name, ciphertext))
             reservation.served = True
             self._count_pending(-1)
 
@@ -276,13 +276,13 @@ class QKDRMP(Layer):
 
     # Giving up
 
-    def reject(self, reservation: Reservation, reason: Reason, accepted_downstream: bool = True) -> None:
+    def reject(self, reservation: Reservation, reason: RejectReason, accepted_downstream: bool = True) -> None:
         """Reject a request here: tell the sender why, and those downstream who have accepted it that it is over."""
         self._drop(reservation)
         self._tell_upstream(reservation, Reject(reservation.request.id, reason, self.node.name))
         if accepted_downstream and reservation.down is not None:
-            cancellation = Reject(reservation.request.id, Reason.CANCELLED, self.node.name)
-            reservation.down.channel.send(cancellation)
+            cancellation = Reject(reservation.request.id, RejectReason.CANCELLED, self.node.name)
+            reservation.down.channel.put(cancellation)
 
     @on(Reject)
     def rejected(self, message: Reject) -> None:
@@ -291,14 +291,14 @@ class QKDRMP(Layer):
         if reservation is None:
             return
         self._drop(reservation)
-        if message.reason is not Reason.CANCELLED:
+        if message.reason is not RejectReason.CANCELLED:
             self._tell_upstream(reservation, message)
         elif reservation.down is not None:
-            reservation.down.channel.send(message)
+            reservation.down.channel.put(message)
 
     def _tell_upstream(self, reservation: Reservation, message: Reject) -> None:
         if reservation.up is not None:
-            reservation.up.channel.send(message)
+            reservation.up.channel.put(message)
         elif self.app is not None:
             self.app.rejected(reservation.request, message.reason, message.by)
 
@@ -332,4 +332,4 @@ class QKDRMP(Layer):
 
     def _expire(self, reservation: Reservation) -> None:
         if self.routing.knows(reservation) and not reservation.has_keys:
-            self.reject(reservation, Reason.EXPIRED)
+            self.reject(reservation, RejectReason.EXPIRED)

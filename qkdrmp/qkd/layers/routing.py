@@ -9,7 +9,7 @@ from qkdrmp.network.layer import Layer, on
 from qkdrmp.network.node import NetworkNode
 from qkdrmp.qkd.layers.reservation import Neighbour, Reservation
 from qkdrmp.qkd.messages import Acknowledge, Ciphertext, Confirm, Done, Reject, Request
-from qkdrmp.qkd.request import KeyRequest, Reason
+from qkdrmp.qkd.request import KeyRequest, RejectReason
 
 
 class ResourceLayer(Protocol):
@@ -84,7 +84,7 @@ class QKDRouting(Layer):
         elif len(message.path) + 1 == len(request.route) and request.dst != self.node.name:
             # Perhaps its own: by some rules of routing a request comes back to its sender.
             self.over.add(request.id)
-            self.neighbours[message.path[-1]].channel.send(Reject(request.id, Reason.REFUSED, self.node.name))
+            self.neighbours[message.path[-1]].channel.put(Reject(request.id, RejectReason.REFUSED, self.node.name))
         elif request.id in self.reservations:
             self.late += 1
         else:
@@ -98,14 +98,14 @@ class QKDRouting(Layer):
         reservation = Reservation(request, up, down)
         self.reservations[request.id] = reservation
         if self.resource.admissible(reservation) and down is not None:
-            down.channel.send(Request(request, (*path, self.node.name)))
+            down.channel.put(Request(request, (*path, self.node.name)))
 
     @on(Confirm)
     def confirm(self, message: Confirm) -> None:
         """Pass a CONFIRM on; the receiver needs nothing more of it."""
         reservation = self.find(message.request_id)
         if reservation is not None and reservation.down is not None:
-            reservation.down.channel.send(message)
+            reservation.down.channel.put(message)
 
     @on(Ciphertext)
     def ciphertext(self, message: Ciphertext) -> None:
@@ -114,7 +114,7 @@ class QKDRouting(Layer):
         if reservation is None:
             return
         if reservation.down is not None:
-            reservation.down.channel.send(message)
+            reservation.down.channel.put(message)
         else:
             self.resource.ciphertext(reservation, message)
 
@@ -123,7 +123,7 @@ class QKDRouting(Layer):
         """Pass an ACKNOWLEDGE on to the repeater it is for."""
         reservation = self.find(message.request_id)
         if reservation is not None and reservation.up is not None and message.to != self.node.name:
-            reservation.up.channel.send(message)
+            reservation.up.channel.put(message)
 
     @on(Done)
     def done(self, message: Done) -> None:
@@ -134,7 +134,7 @@ class QKDRouting(Layer):
         if reservation.up is not None:
             self.forget(reservation)
             self.relayed += 1
-            reservation.up.channel.send(message)
+            reservation.up.channel.put(message)
         else:
             reservation.done = True
             self.resource.progress(reservation)
