@@ -16,7 +16,7 @@ from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal, dejmps, swap
 from qkdrmp.entanglement.quantum.bell_diagonal import bbpssw as two_pairs
 from qkdrmp.entanglement.quantum.pairs import correlations, new_pair
-from qkdrmp.entanglement.rulesets.planner import Plan
+from qkdrmp.entanglement.rulesets.planner import ConnectionPlan
 from qkdrmp.entanglement.rulesets.ruleset import RuleSetStack
 from qkdrmp.kernel.units import to_seconds, to_ticks
 from tests.entanglement.small_networks import (
@@ -394,7 +394,7 @@ def test_purification_comes_before_the_swap_and_both_links_get_theirs() -> None:
 
 def hand_written(network: EntanglementNetwork, stack: RuleSetStack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the Responder answer with these RuleSets, whatever it is asked for."""
-    monkeypatch.setattr("qkdrmp.entanglement.connections.setup.plan", lambda *_, **__: Plan(stack, (), 1.0))
+    monkeypatch.setattr("qkdrmp.entanglement.connections.setup.plan", lambda *_, **__: ConnectionPlan(stack, (), 1.0))
 
 
 def two_to_one(protocol: str) -> RuleSetStack:
