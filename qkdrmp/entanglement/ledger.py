@@ -61,8 +61,8 @@ class ConnectionEntry:
     asked: int
     attempts: list[Attempt] = field(default_factory=list)
     installed: int | None = None
-    foreseen: float | None = None
-    """The fidelity that the Responder reckoned with."""
+    predicted: float | None = None
+    """The fidelity that the Responder predicted."""
     active: int | None = None
     done: int | None = None
     state: ConnectionStatus = ConnectionStatus.UNFINISHED
@@ -72,7 +72,7 @@ class ConnectionEntry:
     measured_errors: int = 0
     fidelity_sum: float = 0.0
     fidelity_min: float = 1.0
-    believed_sum: float = 0.0
+    estimated_sum: float = 0.0
     first: int | None = None
     last: int | None = None
     armed: int = 0
@@ -90,7 +90,7 @@ class Delivery:
     number: int
     tick: int
     fidelity: float
-    believed: float
+    estimated: float
     right: bool
 
 
@@ -160,12 +160,12 @@ class ConnectionLedger:
             return
         right = other.pair is qubit.pair
         true = fidelity(qubit, other)
-        believed = (1 + 3 * (qubit.werner + other.werner) / 2) / 4
+        estimated = (1 + 3 * (qubit.werner + other.werner) / 2) / 4
         entry.pairs += 1
         entry.wrong_partner += not right
         entry.fidelity_sum += true
         entry.fidelity_min = min(entry.fidelity_min, true)
-        entry.believed_sum += believed
+        entry.estimated_sum += estimated
         entry.first = self.env.now if entry.first is None else entry.first
         entry.last = self.env.now
         if basis is not None:
@@ -173,7 +173,7 @@ class ConnectionLedger:
         if right:
             qubit.pair.halves = [None, None]  # else the pair and its halves would keep each other alive
         if self.deliveries is not None:
-            self.deliveries.append(Delivery(entry.id, qubit.number, self.env.now, true, believed, right))
+            self.deliveries.append(Delivery(entry.id, qubit.number, self.env.now, true, estimated, right))
 
     def _differs(self, qubit: Qubit, right: bool, basis: Basis, readout_error: float) -> bool:
         """Return whether the bits that two users read are not those of Phi+."""

@@ -20,7 +20,6 @@ class EndReason(StrEnum):
     INFEASIBLE = "infeasible"
     NO_ROUTE = "no_route"
     UNAUTHORISED = "unauthorised"
-    ERROR = "error"
     TIMEOUT = "timeout"
     SILENT = "silent"
     TORN_DOWN = "torn_down"
@@ -183,7 +182,7 @@ class SwapResult(Message):
     to: int
     new_number: int
     werner: float
-    """The Werner parameter it is believed to have, waiting at the far ends not counted."""
+    """The Werner parameter estimated for it, waiting at the far ends not counted."""
 
 
 @dataclass(frozen=True, slots=True)

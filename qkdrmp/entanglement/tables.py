@@ -149,7 +149,7 @@ METRICS: tuple[Column[ConnectionOutcome], ...] = (
     Column(
         "estimated_fidelity",
         "mean fidelity that the users estimate them to have",
-        lambda outcome: outcome.per_pair(lambda entry: entry.believed_sum),
+        lambda outcome: outcome.per_pair(lambda entry: entry.estimated_sum),
         "estimated fidelity of pairs",
     ),
     Column(
@@ -318,12 +318,12 @@ class EntanglementResults(Results):
             Column(
                 "estimated_fidelity",
                 "mean fidelity that the users estimate the pairs to have",
-                lambda row: row.per_pair(row.entry.believed_sum),
+                lambda row: row.per_pair(row.entry.estimated_sum),
             ),
             Column(
                 "predicted_fidelity",
                 "fidelity that the Responder predicted when it made the RuleSets",
-                lambda row: nan if row.entry.foreseen is None else row.entry.foreseen,
+                lambda row: nan if row.entry.predicted is None else row.entry.predicted,
             ),
             Column(
                 "wrong_partner",
@@ -410,7 +410,7 @@ class EntanglementResults(Results):
             Column(
                 "estimated_fidelity",
                 "what the users estimate it to be, averaged over the two, whose waits differ",
-                lambda pair: pair.believed,
+                lambda pair: pair.estimated,
             ),
             Column("right_partner", "whether the two halves are each other's partners", lambda pair: pair.right),
         ],

@@ -60,7 +60,7 @@ def test_chains_with_endless_memories_and_perfect_gates_have_the_product_of_the_
     expected = (1 + 3 * werner(fidelity) ** links) / 4
     assert entry_of(network).pairs == 50
     assert [pair.fidelity for pair in deliveries(network)] == pytest.approx([expected] * 50)
-    assert [pair.believed for pair in deliveries(network)] == pytest.approx([expected] * 50)
+    assert [pair.estimated for pair in deliveries(network)] == pytest.approx([expected] * 50)
 
 
 def test_two_swapped_pairs_of_090_have_0813333() -> None:

@@ -85,7 +85,7 @@ def results(network: EntanglementNetwork) -> list[tuple[object, ...]]:
 
     def of(entry: ConnectionEntry) -> tuple[object, ...]:
         times = entry.installed, entry.active, entry.first, entry.last, entry.done
-        return entry.id, entry.pairs, entry.fidelity_sum, entry.fidelity_min, entry.believed_sum, *times
+        return entry.id, entry.pairs, entry.fidelity_sum, entry.fidelity_min, entry.estimated_sum, *times
 
     return [of(entry) for entry in network.ledger.entries.values()]
 

@@ -135,7 +135,7 @@ def test_with_the_same_luck_a_nested_network_delivers_the_very_same_pairs(name: 
         found.append(deliveries(network))
     assert [(pair.number, pair.tick) for pair in found[0]] == [(pair.number, pair.tick) for pair in found[1]]
     assert [pair.fidelity for pair in found[0]] == pytest.approx([pair.fidelity for pair in found[1]])
-    assert [pair.believed for pair in found[0]] == pytest.approx([pair.believed for pair in found[1]])
+    assert [pair.estimated for pair in found[0]] == pytest.approx([pair.estimated for pair in found[1]])
 
 
 def purified(fidelity: float, rounds: int) -> float:

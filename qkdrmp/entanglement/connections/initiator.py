@@ -164,7 +164,7 @@ class Initiator:
             f"{left.node}-{right.node}: {right.rate:.6g} pairs/s of fidelity {right.fidelity:.6g}"
             for left, right in pairwise(response.qcaps)
         )
-        entry.foreseen = response.fidelity
+        entry.predicted = response.fidelity
         clocks = self._clocks[entry.id]
         clocks.timeout.cancel()
         if entry.wish.terms.is_null:

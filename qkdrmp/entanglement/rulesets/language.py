@@ -111,7 +111,7 @@ class Recv(Term):
 
 
 class Fidelity(Term):
-    """The fidelity a pair is believed to have compares so with a value."""
+    """The estimated fidelity of a pair compares so with a value."""
 
     pair_fields = ("pair",)
 

@@ -110,7 +110,7 @@ def _condition(session: RuleSetSession, condition: Condition, places: Places) ->
         return lambda: condition.kind in session.heard
     assert isinstance(condition, Fidelity)
     compare, least, bin_ = OPERATORS[condition.op], condition.value, places[condition.pair][1]
-    return lambda: compare(session.believed(bin_.pairs[bin_.next]), least)
+    return lambda: compare(session.estimated(bin_.pairs[bin_.next]), least)
 
 
 # Actions: each function returns what is to be called with the pairs taken.

@@ -204,8 +204,8 @@ class RuleSetSession:
         if bin_.results and number in bin_.results:
             self.take_swap(bin_.results.pop(number))
 
-    def believed(self, qubit: Qubit) -> float:
-        """Return the fidelity a pair is believed to have now."""
+    def estimated(self, qubit: Qubit) -> float:
+        """Return the estimated fidelity of a pair now."""
         qubit.settle(self.bench.env.now)
         return (1 + 3 * qubit.werner) / 4
 
