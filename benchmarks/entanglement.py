@@ -37,7 +37,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from qkdrmp.entanglement.ledger import State
+from qkdrmp.entanglement.ledger import ConnectionStatus
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.settings import EntanglementSettings
 from qkdrmp.kernel.units import to_ticks
@@ -115,7 +115,7 @@ def long_chain(nodes: int, connections: int, pairs: int, seed: int = 1) -> dict[
     setup, elementary_before = time.process_time() - cpu_begun, elementary(network)
     advance(network, lambda: len(done(network)) == connections)
     wall, cpu = time.perf_counter() - begun, time.process_time() - cpu_begun
-    if any(entry.state is not State.DELIVERED or len(entry.attempts) > 1 for entry in done(network)):
+    if any(entry.state is not ConnectionStatus.DELIVERED or len(entry.attempts) > 1 for entry in done(network)):
         raise RuntimeError("a connection was rejected")
     return {
         "nodes": nodes,

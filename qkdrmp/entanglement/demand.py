@@ -24,7 +24,7 @@ PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
+class ConnectionSpec:
     """What a connection is to be.
 
     Parameters
@@ -64,7 +64,7 @@ class Kind:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked(Kind):
+class ListedConnection(ConnectionSpec):
     """One connection of a list.
 
     Parameters
@@ -119,7 +119,7 @@ class Wish:
     teardown: tuple[int, tuple[str, ...]] | None = None
 
 
-def wish(kind: Kind, src: str, dst: str, now: int, lasts: int | None = None, **more: Any) -> Wish:
+def wish(kind: ConnectionSpec, src: str, dst: str, now: int, lasts: int | None = None, **more: Any) -> Wish:
     """Return what is asked for at tick `now`."""
     until = None if kind.within_s is None else now + to_ticks(kind.within_s)
     terms = Terms(
@@ -139,7 +139,7 @@ def wish(kind: Kind, src: str, dst: str, now: int, lasts: int | None = None, **m
 
 
 @dataclass(frozen=True)
-class Workload:
+class ConnectionWorkload:
     """What a demand model works with.
 
     Parameters
@@ -164,11 +164,11 @@ class Listed:
 
     Parameters
     ----------
-    connections : list of Asked
-        As tables: ``src``, ``dst``, ``at_s``, ``pairs``, and what else `Asked` has.
+    connections : list of ListedConnection
+        As tables: ``src``, ``dst``, ``at_s``, ``pairs``, and what else `ListedConnection` has.
     """
 
-    connections: tuple[Asked, ...] = ()
+    connections: tuple[ListedConnection, ...] = ()
 
     def __post_init__(self) -> None:
         names = self._names
@@ -181,7 +181,7 @@ class Listed:
     def _names(self) -> list[str]:
         return [one.id or f"c{number}" for number, one in enumerate(self.connections, start=1)]
 
-    def asked(self, users: tuple[str, ...]) -> list[tuple[str, str, Kind]]:
+    def asked(self, users: tuple[str, ...]) -> list[tuple[str, str, ConnectionSpec]]:
         """Return who asks whom for what."""
         return [(one.src, one.dst, one) for one in self.connections]
 
@@ -189,21 +189,21 @@ class Listed:
         """Return the users that are named."""
         return [name for one in self.connections for name in (one.src, one.dst)]
 
-    def processes(self, workload: Workload) -> Iterator[ProcessGenerator]:
+    def processes(self, workload: ConnectionWorkload) -> Iterator[ProcessGenerator]:
         """Yield the process that asks."""
         named = zip(self._names, self.connections, strict=True)
         planned = [(to_ticks(one.at_s), _asking(name, one, workload)) for name, one in named]
         yield at_times(workload.env, sorted(planned, key=lambda plan: plan[0]))
 
 
-def _asking(name: str, one: Asked, workload: Workload) -> Callable[[], object]:
+def _asking(name: str, one: ListedConnection, workload: ConnectionWorkload) -> Callable[[], object]:
     by = {"src": (one.src,), "dst": (one.dst,), "both": (one.src, one.dst)}[one.teardown_by]
     teardown = None if one.teardown_s is None else (to_ticks(one.teardown_s), by)
     return lambda: workload.ask(wish(one, one.src, one.dst, workload.env.now, id=name, teardown=teardown))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Poisson(Kind):
+class PoissonConnections(ConnectionSpec):
     """Connections that are asked for at random times.
 
     Parameters
@@ -225,7 +225,7 @@ class Poisson(Kind):
             if src == dst:
                 raise ValueError(f"users: '{src}' twice, but a connection needs two users")
 
-    def asked(self, users: tuple[str, ...]) -> list[tuple[str, str, Kind]]:
+    def asked(self, users: tuple[str, ...]) -> list[tuple[str, str, ConnectionSpec]]:
         """Return who asks whom for what."""
         return [(src, dst, self) for src, dst in self.users or permutations(users, 2)]
 
@@ -233,14 +233,14 @@ class Poisson(Kind):
         """Return the users that are named."""
         return [name for pair in self.users for name in pair]
 
-    def processes(self, workload: Workload) -> Iterator[ProcessGenerator]:
+    def processes(self, workload: ConnectionWorkload) -> Iterator[ProcessGenerator]:
         """Yield one process for each pair of users."""
         pairs: Iterable[tuple[str, str]] = self.users or permutations(workload.users, 2)
         for src, dst in pairs:
             random = workload.random.stream(f"demand {src}>{dst}")
             yield poisson(workload.env, (src, dst), self.rate_per_s, random, self._asking(workload, src, dst))
 
-    def _asking(self, workload: Workload, src: str, dst: str) -> Callable[[str, str], Any]:
+    def _asking(self, workload: ConnectionWorkload, src: str, dst: str) -> Callable[[str, str], Any]:
         random = workload.random.stream(f"duration {src}>{dst}")
 
         def ask(src: str, dst: str) -> None:
@@ -251,4 +251,4 @@ class Poisson(Kind):
         return ask
 
 
-DEMANDS: dict[str, type] = {"listed": Listed, "poisson": Poisson}
+DEMANDS: dict[str, type] = {"listed": Listed, "poisson": PoissonConnections}

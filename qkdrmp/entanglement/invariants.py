@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qkdrmp.entanglement.connections.state import Phase
-from qkdrmp.entanglement.ledger import State
+from qkdrmp.entanglement.ledger import ConnectionStatus
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.kernel.invariants import require
 
@@ -48,7 +48,7 @@ def check_pairs(network: EntanglementNetwork) -> None:
         require(entry.wrong_partner == 0, f"{entry.id}: {entry.wrong_partner} pairs have a wrong partner")
         need = entry.wish.terms.need
         require(need is None or entry.pairs <= need, f"{entry.id}: {entry.pairs} pairs delivered of {need}")
-        if entry.state is State.DELIVERED and need is not None:
+        if entry.state is ConnectionStatus.DELIVERED and need is not None:
             require(entry.pairs == need, f"{entry.id}: delivered, with {entry.pairs} of {need} pairs")
             require(not entry.halves, f"{entry.id}: {len(entry.halves)} pairs delivered at one end only")
 

@@ -8,13 +8,13 @@ from enum import StrEnum
 import numpy as np
 
 from qkdrmp.entanglement.demand import Wish
-from qkdrmp.entanglement.messages import Reason, connection_of, root_of
+from qkdrmp.entanglement.messages import EndReason, connection_of, root_of
 from qkdrmp.entanglement.quantum.bell_diagonal import Basis, measure_correlation
 from qkdrmp.entanglement.quantum.pairs import Qubit, bell_diagonal, fidelity
 from qkdrmp.kernel.environment import Environment
 
 
-class State(StrEnum):
+class ConnectionStatus(StrEnum):
     """How a connection ended."""
 
     DELIVERED = "delivered"
@@ -30,7 +30,7 @@ class Attempt:
     Attributes
     ----------
     number, asked : int
-    reason : Reason or None
+    reason : EndReason or None
         Why it failed; None if it did not.
     by : str or None
         Who rejected it.
@@ -43,7 +43,7 @@ class Attempt:
 
     number: int
     asked: int
-    reason: Reason | None = None
+    reason: EndReason | None = None
     by: str | None = None
     detail: str = ""
     ended: int | None = None
@@ -52,7 +52,7 @@ class Attempt:
 
 
 @dataclass(slots=True)
-class Entry:
+class ConnectionEntry:
     """A connection from its asking to its end; times in ticks."""
 
     id: str
@@ -61,18 +61,18 @@ class Entry:
     asked: int
     attempts: list[Attempt] = field(default_factory=list)
     installed: int | None = None
-    foreseen: float | None = None
-    """The fidelity that the Responder reckoned with."""
+    predicted: float | None = None
+    """The fidelity that the Responder predicted."""
     active: int | None = None
     done: int | None = None
-    state: State = State.UNFINISHED
-    reason: Reason | None = None
+    state: ConnectionStatus = ConnectionStatus.UNFINISHED
+    reason: EndReason | None = None
     pairs: int = 0
     wrong_partner: int = 0
     measured_errors: int = 0
     fidelity_sum: float = 0.0
     fidelity_min: float = 1.0
-    believed_sum: float = 0.0
+    estimated_sum: float = 0.0
     first: int | None = None
     last: int | None = None
     armed: int = 0
@@ -90,7 +90,7 @@ class Delivery:
     number: int
     tick: int
     fidelity: float
-    believed: float
+    estimated: float
     right: bool
 
 
@@ -104,7 +104,7 @@ class Milestone:
     event: str
 
 
-class Ledger:
+class ConnectionLedger:
     """What happened to all connections.
 
     Parameters
@@ -118,7 +118,7 @@ class Ledger:
 
     def __init__(self, env: Environment, random: np.random.Generator, pairs: bool, milestones: bool) -> None:
         self.env = env
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, ConnectionEntry] = {}
         self.deliveries: list[Delivery] | None = [] if pairs else None
         self.milestones: list[Milestone] | None = [] if milestones else None
         self._random = random
@@ -128,7 +128,7 @@ class Ledger:
         if self.milestones is not None:
             self.milestones.append(Milestone(connection_of(key), self.env.now, node, event))
 
-    def open(self, wish: Wish, path: tuple[str, ...]) -> Entry:
+    def open(self, wish: Wish, path: tuple[str, ...]) -> ConnectionEntry:
         """Enter a new connection.
 
         Raises
@@ -139,7 +139,7 @@ class Ledger:
         id_ = wish.id or f"c{len(self.entries) + 1}"
         if id_ in self.entries:
             raise ValueError(f"there is a connection '{id_}' already")
-        entry = self.entries[id_] = Entry(id_, wish, path, self.env.now)
+        entry = self.entries[id_] = ConnectionEntry(id_, wish, path, self.env.now)
         return entry
 
     def arm(self, key: str, tick: int) -> None:
@@ -160,12 +160,12 @@ class Ledger:
             return
         right = other.pair is qubit.pair
         true = fidelity(qubit, other)
-        believed = (1 + 3 * (qubit.werner + other.werner) / 2) / 4
+        estimated = (1 + 3 * (qubit.werner + other.werner) / 2) / 4
         entry.pairs += 1
         entry.wrong_partner += not right
         entry.fidelity_sum += true
         entry.fidelity_min = min(entry.fidelity_min, true)
-        entry.believed_sum += believed
+        entry.estimated_sum += estimated
         entry.first = self.env.now if entry.first is None else entry.first
         entry.last = self.env.now
         if basis is not None:
@@ -173,7 +173,7 @@ class Ledger:
         if right:
             qubit.pair.halves = [None, None]  # else the pair and its halves would keep each other alive
         if self.deliveries is not None:
-            self.deliveries.append(Delivery(entry.id, qubit.number, self.env.now, true, believed, right))
+            self.deliveries.append(Delivery(entry.id, qubit.number, self.env.now, true, estimated, right))
 
     def _differs(self, qubit: Qubit, right: bool, basis: Basis, readout_error: float) -> bool:
         """Return whether the bits that two users read are not those of Phi+."""
@@ -188,11 +188,11 @@ class Ledger:
         entry = self.entries[root_of(key)]
         entry.ends_done.add(user)
         if entry.ends_done == {entry.wish.src, entry.wish.dst}:
-            self.finish(entry, State.DELIVERED)
+            self.finish(entry, ConnectionStatus.DELIVERED)
 
-    def finish(self, entry: Entry, state: State, reason: Reason | None = None) -> None:
+    def finish(self, entry: ConnectionEntry, state: ConnectionStatus, reason: EndReason | None = None) -> None:
         """Note how a connection ended; the first word counts."""
-        if entry.state is State.UNFINISHED:
+        if entry.state is ConnectionStatus.UNFINISHED:
             entry.state = state
             entry.reason = reason
             entry.done = self.env.now

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import ClassVar, Literal
 
 from qkdrmp.entanglement.links.negotiation import LAU, Barrier
 from qkdrmp.entanglement.rulesets.link_budget import QCap
@@ -13,20 +13,19 @@ from qkdrmp.network.layer import Message
 from qkdrmp.network.transport import Ack, Segment
 
 
-class Reason(StrEnum):
+class EndReason(StrEnum):
     """Why a connection was not set up, or was aborted."""
 
     BUSY = "busy"
     INFEASIBLE = "infeasible"
     NO_ROUTE = "no_route"
     UNAUTHORISED = "unauthorised"
-    ERROR = "error"
     TIMEOUT = "timeout"
     SILENT = "silent"
     TORN_DOWN = "torn_down"
 
 
-REJECTIONS = tuple(reason for reason in Reason if reason not in (Reason.SILENT, Reason.TORN_DOWN))
+REJECTIONS = tuple(reason for reason in EndReason if reason not in (EndReason.SILENT, EndReason.TORN_DOWN))
 """Reasons of rejections; the other ones are of aborts."""
 
 
@@ -140,11 +139,13 @@ class Response(Message):
 
 
 @dataclass(frozen=True, slots=True)
-class Reject(Message):
+class SetupReject(Message):
     """CONNECTION SETUP REJECT, hop by hop back; each hop releases its hold."""
 
+    wire_name: ClassVar[str] = "REJECT"
+
     key: str
-    reason: Reason
+    reason: EndReason
     by: str
     available: int | None = None
     """When the resource is expected to be free, in ticks; None if that is unknown."""
@@ -165,7 +166,7 @@ class Termination(Message):
     key: str
     completed: bool
     """Whether the sender has all its pairs; an end that has not goes on until it has."""
-    reason: Reason = Reason.TORN_DOWN
+    reason: EndReason = EndReason.TORN_DOWN
     """Why the connection ends if it is not complete."""
 
 
@@ -181,7 +182,7 @@ class SwapResult(Message):
     to: int
     new_number: int
     werner: float
-    """The Werner parameter it is believed to have, waiting at the far ends not counted."""
+    """The Werner parameter estimated for it, waiting at the far ends not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,4 +196,4 @@ class PurifyResult(Message):
     bit: int
 
 
-VOCABULARY = (CSR, Response, Reject, Teardown, Termination, SwapResult, PurifyResult, LAU, Barrier, Segment, Ack)
+VOCABULARY = (CSR, Response, SetupReject, Teardown, Termination, SwapResult, PurifyResult, LAU, Barrier, Segment, Ack)

@@ -1,4 +1,4 @@
-"""Layers: which way a connection goes, and where the network it sees hides another one inside."""
+"""Nesting: which way a connection goes, and where the network it sees hides another one inside."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from qkdrmp.network.routing import Route, routes_to
 from qkdrmp.topology import Topology
 
 
-class Layers:
+class Nesting:
     """Routing for every depth of nesting.
 
     A node belongs to the networks that its attribute ``network`` names, such as ``"A/x"`` for network x inside

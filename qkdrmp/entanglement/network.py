@@ -11,17 +11,17 @@ import numpy as np
 from qkdrmp.entanglement.connections.admission import Admission
 from qkdrmp.entanglement.connections.initiator import Initiator
 from qkdrmp.entanglement.connections.rule_engine import RuleEngine
-from qkdrmp.entanglement.connections.setup import Setup
-from qkdrmp.entanglement.connections.table import Records
-from qkdrmp.entanglement.connections.teardown import Teardowns
-from qkdrmp.entanglement.demand import Wish, Workload
-from qkdrmp.entanglement.ledger import Attempt, Entry, Ledger
+from qkdrmp.entanglement.connections.setup import SetupProtocol
+from qkdrmp.entanglement.connections.table import ConnectionTable
+from qkdrmp.entanglement.connections.teardown import TeardownProtocol
+from qkdrmp.entanglement.demand import ConnectionWorkload, Wish
+from qkdrmp.entanglement.ledger import Attempt, ConnectionEntry, ConnectionLedger
 from qkdrmp.entanglement.links.allocation_protocol import Sharing
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.link import Link
 from qkdrmp.entanglement.links.negotiation import LinkEnd
 from qkdrmp.entanglement.messages import VOCABULARY
-from qkdrmp.entanglement.nesting import Layers
+from qkdrmp.entanglement.nesting import Nesting
 from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal, Memory
 from qkdrmp.entanglement.quantum.pairs import Device, Qubit, correlations, new_pair
 from qkdrmp.entanglement.runtime.session import Workbench
@@ -40,15 +40,15 @@ TAKES_PART = (NodeKind.END, NodeKind.REPEATER, NodeKind.ROUTER)
 
 
 @dataclass(frozen=True)
-class Stack:
+class EntanglementStack:
     """The protocols of one node."""
 
     node: NetworkNode
     transport: Transport
     sharing: Sharing
-    records: Records
-    teardowns: Teardowns
-    setup: Setup
+    records: ConnectionTable
+    teardowns: TeardownProtocol
+    setup: SetupProtocol
     initiator: Initiator | None
 
 
@@ -65,9 +65,9 @@ class EntanglementNetwork:
     Attributes
     ----------
     env : Environment
-    ledger : Ledger
-    layers : Layers
-    stacks : dict of str to Stack
+    ledger : ConnectionLedger
+    layers : Nesting
+    stacks : dict of str to EntanglementStack
     links : dict of (str, str) to Link
     interfaces : dict of str to dict of str to Interface
         By node and neighbour.
@@ -79,8 +79,8 @@ class EntanglementNetwork:
         self.topology = settings.topology
         self.env = Environment()
         self.random = Streams(seed)
-        self.ledger = Ledger(self.env, self.random.stream("measurements"), pairs, trace)
-        self.layers = Layers(self.topology, settings.layers.nested)
+        self.ledger = ConnectionLedger(self.env, self.random.stream("measurements"), pairs, trace)
+        self.layers = Nesting(self.topology, settings.layers.nested)
         self.hops: list[Transmission] | None = [] if trace else None
         self.links: dict[tuple[str, str], Link[Qubit]] = {}
         self._impairment = settings.faults.build()
@@ -97,7 +97,7 @@ class EntanglementNetwork:
 
     # Nodes
 
-    def _stack(self, name: str) -> Stack:
+    def _stack(self, name: str) -> EntanglementStack:
         settings, node = self.settings, NetworkNode(self.env, name)
         setup = settings.setup.here(node=name)
         reliable = self._impairment is not None
@@ -108,11 +108,11 @@ class EntanglementNetwork:
         memories, gates = settings.memories.here(node=name), settings.gates.here(node=name)
         device = Device(Memory(memories.t1_s, memories.t2_s), gates.error, gates.readout_error)
         bench = Workbench(self.env, name, device, transport, self.random.stream(f"purification {name}"))
-        records = Records(name, self.ledger, sharing)
-        teardowns = Teardowns(name, transport, records)
+        records = ConnectionTable(name, self.ledger, sharing)
+        teardowns = TeardownProtocol(name, transport, records)
         engine = RuleEngine(bench, records, sharing, teardowns, self.ledger)
         admission = Admission(bench, setup, records)
-        requests = Setup(node, transport, records, admission, engine, teardowns, self.layers, setup.order())
+        requests = SetupProtocol(node, transport, records, admission, engine, teardowns, self.layers, setup.order())
         sharing.silent = teardowns.give_up_on
         node.install([transport, sharing, teardowns, engine, requests], VOCABULARY)
         initiator = None
@@ -122,7 +122,7 @@ class EntanglementNetwork:
             initiator = Initiator(
                 self.env, requests, teardowns, records, self.ledger, setup, timeout, random, self._watch
             )
-        return Stack(node, transport, sharing, records, teardowns, requests, initiator)
+        return EntanglementStack(node, transport, sharing, records, teardowns, requests, initiator)
 
     @property
     def _patience(self) -> int:
@@ -142,7 +142,7 @@ class EntanglementNetwork:
         route = self.layers.route(a, b) or (a,)
         return sum(self.channel(*hop).delay for hop in (*pairwise(route), *pairwise(route[::-1])))
 
-    def _watch(self, node: str, attempt: Attempt, entry: Entry) -> None:
+    def _watch(self, node: str, attempt: Attempt, entry: ConnectionEntry) -> None:
         """Note when there would have been room for a connection that a node has just rejected."""
         lacking = [
             interface
@@ -214,11 +214,11 @@ class EntanglementNetwork:
 
     def _start(self) -> None:
         users = tuple(self.topology.ends)
-        workload = Workload(self.env, users, self.random, self.ask)
+        workload = ConnectionWorkload(self.env, users, self.random, self.ask)
         for process in self.settings.demand.build().processes(workload):
             self.env.process(process)
 
-    def ask(self, wish: Wish) -> Entry:
+    def ask(self, wish: Wish) -> ConnectionEntry:
         """Ask for a connection now."""
         initiator = self.stacks[wish.src].initiator
         assert initiator is not None
@@ -231,7 +231,7 @@ class EntanglementNetwork:
                 Timer(self.env, partial(self.hang_up, entry, user)).start(max(0, tick - self.env.now))
         return entry
 
-    def hang_up(self, entry: Entry, user: str) -> None:
+    def hang_up(self, entry: ConnectionEntry, user: str) -> None:
         """Let one of its users tear a connection down."""
         stack = self.stacks[user]
         if user == entry.wish.src and stack.initiator is not None:

@@ -8,10 +8,10 @@ from itertools import pairwise
 import pandas as pd
 
 from qkdrmp.entanglement import tables
-from qkdrmp.entanglement.demand import Kind
+from qkdrmp.entanglement.demand import ConnectionSpec
 from qkdrmp.entanglement.invariants import check_network
-from qkdrmp.entanglement.ledger import State
-from qkdrmp.entanglement.nesting import Layers
+from qkdrmp.entanglement.ledger import ConnectionStatus
+from qkdrmp.entanglement.nesting import Nesting
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.settings import EntanglementSettings
 from qkdrmp.kernel.units import to_ticks
@@ -55,7 +55,11 @@ class EntanglementRun:
             names = ", ".join(entry.id for entry in wrong)
             found.append(f"{pairs} of {of} delivered pairs have halves that are not each other's partners: {names}")
         late = self.network.env.now - self.network.env.now // 2
-        idle = [e for e in entries if e.state is State.UNFINISHED and not e.pairs and (e.installed or late) < late]
+        idle = [
+            e
+            for e in entries
+            if e.state is ConnectionStatus.UNFINISHED and not e.pairs and (e.installed or late) < late
+        ]
         if idle:
             names = ", ".join(entry.id for entry in idle)
             found.append(f"{len(idle)} connections have been installed for half of the time and have no pair: {names}")
@@ -74,7 +78,7 @@ def predict(settings: EntanglementSettings) -> list[str]:
             "without a Barrier the two ends of a link give trials to different connections: pairs will have wrong "
             "partners"
         )
-    layers = Layers(settings.topology)
+    layers = Nesting(settings.topology)
     asked = getattr(settings.demand.build(), "asked", None)
     pairs = asked(tuple(settings.topology.ends)) if asked is not None else ()
     return found + list(
@@ -82,7 +86,7 @@ def predict(settings: EntanglementSettings) -> list[str]:
     )
 
 
-def _never(settings: EntanglementSettings, layers: Layers, src: str, dst: str, kind: Kind) -> Iterator[str]:
+def _never(settings: EntanglementSettings, layers: Nesting, src: str, dst: str, kind: ConnectionSpec) -> Iterator[str]:
     """Yield why a connection can never be admitted."""
     route = layers.route(src, dst)
     if route is None:

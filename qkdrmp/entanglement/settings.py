@@ -252,7 +252,7 @@ class LayerSettings(Section):
     nested: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
-class DemandSettings(ModelSection):
+class ConnectionDemandSettings(ModelSection):
     """Who asks for which connections when: a model of `demand` by name with its parameters, or an object."""
 
     registry: ClassVar[Mapping[str, type]] = DEMANDS
@@ -277,7 +277,7 @@ class EntanglementSettings(NetworkSettings):
     allocation: AllocationSettings = AllocationSettings()
     layers: LayerSettings = LayerSettings()
     faults: FaultSettings = FaultSettings()
-    demand: DemandSettings = DemandSettings()
+    demand: ConnectionDemandSettings = ConnectionDemandSettings()
 
     def device(self, node: str, link: Link) -> Device:
         """Return what the memories of a node at one of its links, and its gates, do to qubits."""

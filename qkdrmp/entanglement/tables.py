@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from qkdrmp.entanglement.ledger import Attempt, Delivery, Entry, Milestone, State
+from qkdrmp.entanglement.ledger import Attempt, ConnectionEntry, ConnectionStatus, Delivery, Milestone
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.negotiation import LAU, Barrier
 from qkdrmp.entanglement.links.policies import Agreement, Policy
-from qkdrmp.entanglement.messages import CSR, REJECTIONS, Reason, Termination, connection_of
+from qkdrmp.entanglement.messages import CSR, REJECTIONS, EndReason, Termination, connection_of
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.family import Results
 from qkdrmp.kernel.units import to_seconds
@@ -31,7 +31,7 @@ from qkdrmp.stats.columns import Column, Table
 from qkdrmp.stats.estimators import jain, quantiles
 
 
-class Outcome:
+class ConnectionOutcome:
     """What the metrics of a run are computed from: its network, and the connections asked for after the warm-up.
 
     Parameters
@@ -47,8 +47,8 @@ class Outcome:
         self.observed_s = to_seconds(self.now - warmup)
         self.entries = [entry for entry in network.ledger.entries.values() if entry.asked >= warmup]
         self.states = Counter(entry.state for entry in self.entries)
-        self.reasons = Counter(entry.reason for entry in self.entries if entry.state is State.REJECTED)
-        self.ended = len(self.entries) - self.states[State.UNFINISHED]
+        self.reasons = Counter(entry.reason for entry in self.entries if entry.state is ConnectionStatus.REJECTED)
+        self.ended = len(self.entries) - self.states[ConnectionStatus.UNFINISHED]
         self.pairs = sum(entry.pairs for entry in self.entries)
 
     @cached_property
@@ -60,20 +60,22 @@ class Outcome:
     @property
     def completions(self) -> list[float]:
         """Time from asking to the last pair, of each connection that has all it needs, s."""
-        finished = [entry for entry in self.entries if entry.state is State.DELIVERED and entry.wish.terms.need]
+        finished = [
+            entry for entry in self.entries if entry.state is ConnectionStatus.DELIVERED and entry.wish.terms.need
+        ]
         return [to_seconds(entry.done - entry.asked) for entry in finished if entry.done is not None]
 
-    def per_pair(self, total: Callable[[Entry], float]) -> float:
+    def per_pair(self, total: Callable[[ConnectionEntry], float]) -> float:
         """Return the mean over all delivered pairs of what each connection has the sum of; nan without pairs."""
         return sum(total(entry) for entry in self.entries) / self.pairs if self.pairs else nan
 
 
-def _state(state: State) -> Column[Outcome]:
+def _state(state: ConnectionStatus) -> Column[ConnectionOutcome]:
     title = f"connections {state}"
     return Column(f"connections_{state}", f"of these, {state} at the end", lambda outcome: outcome.states[state], title)
 
 
-def _rejected(reason: Reason) -> Column[Outcome]:
+def _rejected(reason: EndReason) -> Column[ConnectionOutcome]:
     return Column(
         f"rejected_{reason}",
         f"connections rejected, at last, with the reason {reason}",
@@ -82,24 +84,24 @@ def _rejected(reason: Reason) -> Column[Outcome]:
     )
 
 
-def _setup(measure: str, meaning: str, title: str) -> Column[Outcome]:
+def _setup(measure: str, meaning: str, title: str) -> Column[ConnectionOutcome]:
     name = f"setup_{measure}_s"
     return Column(name, meaning, lambda outcome: outcome.setups[name], title)
 
 
-METRICS: tuple[Column[Outcome], ...] = (
+METRICS: tuple[Column[ConnectionOutcome], ...] = (
     Column(
         "connections_asked",
         "connections asked for after the warm-up; all about connections is about these",
         lambda outcome: len(outcome.entries),
         "connections asked for",
     ),
-    *map(_state, State),
+    *map(_state, ConnectionStatus),
     *map(_rejected, REJECTIONS),
     Column(
         "blocking",
         "share of the connections asked for and ended that were rejected",
-        lambda outcome: outcome.states[State.REJECTED] / outcome.ended if outcome.ended else nan,
+        lambda outcome: outcome.states[ConnectionStatus.REJECTED] / outcome.ended if outcome.ended else nan,
         "blocking (rejected share)",
     ),
     Column(
@@ -147,7 +149,7 @@ METRICS: tuple[Column[Outcome], ...] = (
     Column(
         "estimated_fidelity",
         "mean fidelity that the users estimate them to have",
-        lambda outcome: outcome.per_pair(lambda entry: entry.believed_sum),
+        lambda outcome: outcome.per_pair(lambda entry: entry.estimated_sum),
         "estimated fidelity of pairs",
     ),
     Column(
@@ -182,7 +184,7 @@ def _interfaces(network: EntanglementNetwork) -> Iterator[Interface]:
         yield from by_peer.values()
 
 
-def _active_s(entry: Entry, now: int) -> float:
+def _active_s(entry: ConnectionEntry, now: int) -> float:
     """Return for how long a connection has been active, s."""
     until = now if entry.done is None else entry.done
     return 0.0 if entry.active is None else to_seconds(max(0, until - entry.active))
@@ -200,7 +202,7 @@ def _text(value: object) -> str | None:
 class ConnectionRow:
     """What a row of the table of connections is about: a connection, now."""
 
-    entry: Entry
+    entry: ConnectionEntry
     now: int
 
     @property
@@ -316,12 +318,12 @@ class EntanglementResults(Results):
             Column(
                 "estimated_fidelity",
                 "mean fidelity that the users estimate the pairs to have",
-                lambda row: row.per_pair(row.entry.believed_sum),
+                lambda row: row.per_pair(row.entry.estimated_sum),
             ),
             Column(
                 "predicted_fidelity",
                 "fidelity that the Responder predicted when it made the RuleSets",
-                lambda row: nan if row.entry.foreseen is None else row.entry.foreseen,
+                lambda row: nan if row.entry.predicted is None else row.entry.predicted,
             ),
             Column(
                 "wrong_partner",
@@ -408,7 +410,7 @@ class EntanglementResults(Results):
             Column(
                 "estimated_fidelity",
                 "what the users estimate it to be, averaged over the two, whose waits differ",
-                lambda pair: pair.believed,
+                lambda pair: pair.estimated,
             ),
             Column("right_partner", "whether the two halves are each other's partners", lambda pair: pair.right),
         ],
@@ -443,7 +445,7 @@ class EntanglementResults(Results):
 
 def summary(network: EntanglementNetwork, warmup: int) -> dict[str, float]:
     """Return the metrics of one run up to now, as a row of a sweep."""
-    outcome = Outcome(network, warmup)
+    outcome = ConnectionOutcome(network, warmup)
     return {metric.name: metric.get(outcome) for metric in METRICS}
 
 

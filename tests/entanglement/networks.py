@@ -10,12 +10,12 @@ from itertools import pairwise
 from typing import Any
 
 from qkdrmp.entanglement.connections.state import Phase
-from qkdrmp.entanglement.demand import Asked, Listed
+from qkdrmp.entanglement.demand import Listed, ListedConnection
 from qkdrmp.entanglement.invariants import check_network
-from qkdrmp.entanglement.ledger import Entry, State
+from qkdrmp.entanglement.ledger import ConnectionEntry, ConnectionStatus
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.policies import POLICIES, Agreement
-from qkdrmp.entanglement.messages import Reason
+from qkdrmp.entanglement.messages import EndReason
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.quantum.pairs import Qubit
 from qkdrmp.entanglement.settings import EntanglementSettings
@@ -87,7 +87,7 @@ def round_trip_s(topology: Topology) -> float:
     return 2 * sum(length / KM_PER_S + PROCESSING_S for length in lengths)
 
 
-def random_connection(choose: random.Random, users: Sequence[str], unit_s: float, memories: int) -> Asked:
+def random_connection(choose: random.Random, users: Sequence[str], unit_s: float, memories: int) -> ListedConnection:
     """Return what one connection is to be, when it is asked for and when it is torn down; times go by `unit_s`."""
     src, dst = choose.sample(users, 2)
     at_s = choose.choice([0.0, 0.0, choose.uniform(0, 0.5) * unit_s, choose.uniform(0, 6) * unit_s])
@@ -114,7 +114,7 @@ def random_connection(choose: random.Random, users: Sequence[str], unit_s: float
     if choose.random() < 0.35:  # as often in the middle of setup as later
         wanted["teardown_s"] = at_s + choose.choice([1.5, 10.0]) * choose.random() * unit_s
         wanted["teardown_by"] = choose.choice(["src", "dst", "both"])
-    return Asked(**wanted)
+    return ListedConnection(**wanted)
 
 
 def random_setup(choose: random.Random, topology: Topology, unit_s: float, faults: Mapping) -> Mapping:
@@ -273,9 +273,9 @@ def owner_at(
 # Running a case to its end
 
 
-def unfinished(network: EntanglementNetwork) -> list[Entry]:
+def unfinished(network: EntanglementNetwork) -> list[ConnectionEntry]:
     """Return the connections that have not ended."""
-    return [entry for entry in network.ledger.entries.values() if entry.state is State.UNFINISHED]
+    return [entry for entry in network.ledger.entries.values() if entry.state is ConnectionStatus.UNFINISHED]
 
 
 def run_case(settings: EntanglementSettings, seed: int, **recorded: bool) -> EntanglementNetwork:
@@ -317,7 +317,9 @@ def check_ended(network: EntanglementNetwork, torn: Collection[str]) -> None:
     check_network(network)
     entries = network.ledger.entries.values()
     count = Counter(entry.state for entry in entries)
-    assert count[State.DELIVERED] + count[State.REJECTED] + count[State.ABORTED] == len(entries)
+    assert count[ConnectionStatus.DELIVERED] + count[ConnectionStatus.REJECTED] + count[
+        ConnectionStatus.ABORTED
+    ] == len(entries)
     for entry in entries:
         check_entry(entry, entry.id in torn)
     for name, stack in network.stacks.items():
@@ -336,15 +338,17 @@ def check_ended(network: EntanglementNetwork, torn: Collection[str]) -> None:
         assert all(before.since <= after.since for before, after in pairwise(here.agreements))
 
 
-def check_entry(entry: Entry, torn: bool) -> None:
+def check_entry(entry: ConnectionEntry, torn: bool) -> None:
     """Check what became of one connection, which a user may have torn down."""
     need = entry.wish.terms.need
     if entry.installed is not None and not torn:
-        assert entry.state is State.DELIVERED, f"{entry.id} was installed and is {entry.state}: {entry.reason}"
-    if entry.state is State.ABORTED:
+        assert entry.state is ConnectionStatus.DELIVERED, (
+            f"{entry.id} was installed and is {entry.state}: {entry.reason}"
+        )
+    if entry.state is ConnectionStatus.ABORTED:
         assert torn, f"{entry.id} was aborted by nobody: {entry.reason}"
-        assert entry.reason is Reason.TORN_DOWN
-    if entry.state is State.DELIVERED and need is not None:
+        assert entry.reason is EndReason.TORN_DOWN
+    if entry.state is ConnectionStatus.DELIVERED and need is not None:
         assert entry.pairs == need
     assert entry.wrong_partner == 0
     assert not entry.pairs or entry.fidelity_min > 0.25, f"{entry.id}: noise was delivered"

@@ -9,7 +9,7 @@ from typing import Any
 
 from qkdrmp.entanglement.connections.state import Phase
 from qkdrmp.entanglement.invariants import check_network
-from qkdrmp.entanglement.ledger import Delivery, Entry
+from qkdrmp.entanglement.ledger import ConnectionEntry, Delivery
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.settings import EntanglementSettings
 from qkdrmp.kernel.units import to_ticks
@@ -72,7 +72,7 @@ def run(network: EntanglementNetwork, seconds: float) -> EntanglementNetwork:
     return network
 
 
-def entry_of(network: EntanglementNetwork, connection: str = "c1") -> Entry:
+def entry_of(network: EntanglementNetwork, connection: str = "c1") -> ConnectionEntry:
     return network.ledger.entries[connection]
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qkdrmp.entanglement.ledger import Entry, State
-from qkdrmp.entanglement.messages import Reason
+from qkdrmp.entanglement.ledger import ConnectionEntry, ConnectionStatus
+from qkdrmp.entanglement.messages import EndReason
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.kernel.units import to_seconds
 from tests.entanglement.small_networks import FOR_EVER, US, chain, entry_of, left_over, network_of, run
@@ -30,7 +30,7 @@ def test_the_formula_is_erlangs(circuits: int, blocked: float) -> None:
 
 def loaded(
     circuits: int, rate: float, lasts_s: float, arrivals: int, length_km: float = 20.0, seed: int = 1
-) -> tuple[EntanglementNetwork, list[Entry]]:
+) -> tuple[EntanglementNetwork, list[ConnectionEntry]]:
     """Return a link of some circuits after Poisson arrivals, and the connections that have ended, without the first."""
     demand = {
         "model": "poisson",
@@ -54,16 +54,18 @@ def loaded(
     return network, entries
 
 
-def share_blocked(entries: Sequence[Entry]) -> tuple[float, float]:
+def share_blocked(entries: Sequence[ConnectionEntry]) -> tuple[float, float]:
     """Return the share of rejected connections, and its standard error by the means of 30 batches."""
-    rejected = [entry.state is State.REJECTED for entry in entries]
+    rejected = [entry.state is ConnectionStatus.REJECTED for entry in entries]
     batches = [np.mean(batch) for batch in np.array_split(np.array(rejected), 30)]
     return float(np.mean(rejected)), float(np.std(batches, ddof=1)) / sqrt(30)
 
 
-def held_s(network: EntanglementNetwork, entries: Sequence[Entry]) -> float:
+def held_s(network: EntanglementNetwork, entries: Sequence[ConnectionEntry]) -> float:
     """Return how long a connection holds its memory at A, where it is admitted or not, on average."""
-    return float(np.mean([to_seconds(e.done - e.asked) for e in entries if e.state is State.DELIVERED and e.done]))
+    return float(
+        np.mean([to_seconds(e.done - e.asked) for e in entries if e.state is ConnectionStatus.DELIVERED and e.done])
+    )
 
 
 ARRIVALS = [2000, pytest.param(20000, marks=pytest.mark.slow)]
@@ -96,8 +98,8 @@ def test_setup_and_teardown_count_as_holding(circuits: int, arrivals: int) -> No
 
 def test_all_that_is_blocked_is_busy_and_nothing_stays_behind() -> None:
     network, entries = loaded(2, rate=1000.0, lasts_s=1e-3, arrivals=500)
-    rejected = [entry for entry in entries if entry.state is State.REJECTED]
-    assert {(entry.reason, entry.attempts[-1].by) for entry in rejected} == {(Reason.BUSY, "A")}
+    rejected = [entry for entry in entries if entry.state is ConnectionStatus.REJECTED]
+    assert {(entry.reason, entry.attempts[-1].by) for entry in rejected} == {(EndReason.BUSY, "A")}
     for interface in (network.interfaces["A"]["B"], network.interfaces["B"]["A"]):
         assert 0 <= interface.free <= 2
 
@@ -126,7 +128,7 @@ def test_a_busy_repeater_rejects_and_every_hop_lets_go() -> None:
     )
     run(network, 0.05)
     entry = entry_of(network, "c2")
-    assert (entry.state, entry.reason) == (State.REJECTED, Reason.BUSY)
+    assert (entry.state, entry.reason) == (ConnectionStatus.REJECTED, EndReason.BUSY)
     assert [attempt.by for attempt in entry.attempts] == ["R"]
     assert entry.done == 10_000 * US + 220 * US
     assert network.interfaces["A"]["R"].free == 7  # c1's alone
@@ -146,7 +148,7 @@ def test_a_rejected_connection_that_tries_again_gets_in_when_there_is_room() -> 
     entry = entry_of(network, "c2")
     assert entry.installed is not None
     assert entry.installed > 60_000 * US
-    assert entry.attempts[0].reason is Reason.BUSY
+    assert entry.attempts[0].reason is EndReason.BUSY
     freed = entry.attempts[0].freed
     assert freed is not None
     assert freed == 60_000 * US  # at A, which had rejected it
@@ -162,7 +164,7 @@ def test_a_reject_names_the_node_it_comes_from_on_its_whole_way_back() -> None:
     )
     run(network, 0.05)
     entry = entry_of(network)
-    assert (entry.state, entry.attempts[0].by) == (State.REJECTED, "S")
+    assert (entry.state, entry.attempts[0].by) == (ConnectionStatus.REJECTED, "S")
     assert entry.done == 4 * 110 * US
     assert left_over(network) == []
 

@@ -16,7 +16,7 @@ from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal, dejmps, swap
 from qkdrmp.entanglement.quantum.bell_diagonal import bbpssw as two_pairs
 from qkdrmp.entanglement.quantum.pairs import correlations, new_pair
-from qkdrmp.entanglement.rulesets.planner import Plan
+from qkdrmp.entanglement.rulesets.planner import ConnectionPlan
 from qkdrmp.entanglement.rulesets.ruleset import RuleSetStack
 from qkdrmp.kernel.units import to_seconds, to_ticks
 from tests.entanglement.small_networks import (
@@ -60,7 +60,7 @@ def test_chains_with_endless_memories_and_perfect_gates_have_the_product_of_the_
     expected = (1 + 3 * werner(fidelity) ** links) / 4
     assert entry_of(network).pairs == 50
     assert [pair.fidelity for pair in deliveries(network)] == pytest.approx([expected] * 50)
-    assert [pair.believed for pair in deliveries(network)] == pytest.approx([expected] * 50)
+    assert [pair.estimated for pair in deliveries(network)] == pytest.approx([expected] * 50)
 
 
 def test_two_swapped_pairs_of_090_have_0813333() -> None:
@@ -394,7 +394,7 @@ def test_purification_comes_before_the_swap_and_both_links_get_theirs() -> None:
 
 def hand_written(network: EntanglementNetwork, stack: RuleSetStack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the Responder answer with these RuleSets, whatever it is asked for."""
-    monkeypatch.setattr("qkdrmp.entanglement.connections.setup.plan", lambda *_, **__: Plan(stack, (), 1.0))
+    monkeypatch.setattr("qkdrmp.entanglement.connections.setup.plan", lambda *_, **__: ConnectionPlan(stack, (), 1.0))
 
 
 def two_to_one(protocol: str) -> RuleSetStack:

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import pytest
 
-from qkdrmp.entanglement.ledger import Entry, State
+from qkdrmp.entanglement.ledger import ConnectionEntry, ConnectionStatus
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.settings import EntanglementSettings
 from qkdrmp.kernel.units import to_ticks
@@ -64,7 +64,7 @@ def run(nodes: int, connections: int, pairs: int, record: bool = False) -> Entan
     while any(entry.done is None for entry in network.ledger.entries.values()):
         network.env.advance(network.env.now + to_ticks(0.01))
     entries = network.ledger.entries.values()
-    assert {entry.state for entry in entries} == {State.DELIVERED}
+    assert {entry.state for entry in entries} == {ConnectionStatus.DELIVERED}
     assert [len(entry.attempts) for entry in entries] == [1] * connections, "none is rejected"
     assert sum(entry.pairs for entry in entries) == pairs
     return network
@@ -83,9 +83,9 @@ def events_per_elementary_pair(nodes: int, connections: int, pairs: int) -> floa
 def results(network: EntanglementNetwork) -> list[tuple[object, ...]]:
     """Return what became of each connection."""
 
-    def of(entry: Entry) -> tuple[object, ...]:
+    def of(entry: ConnectionEntry) -> tuple[object, ...]:
         times = entry.installed, entry.active, entry.first, entry.last, entry.done
-        return entry.id, entry.pairs, entry.fidelity_sum, entry.fidelity_min, entry.believed_sum, *times
+        return entry.id, entry.pairs, entry.fidelity_sum, entry.fidelity_min, entry.estimated_sum, *times
 
     return [of(entry) for entry in network.ledger.entries.values()]
 

@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from qkdrmp.entanglement.connections.state import Phase
 from qkdrmp.entanglement.demand import Wish
 from qkdrmp.entanglement.invariants import check_network
-from qkdrmp.entanglement.ledger import Entry, State
+from qkdrmp.entanglement.ledger import ConnectionEntry, ConnectionStatus
 from qkdrmp.entanglement.links.policies import POLICIES
-from qkdrmp.entanglement.messages import Reason, Terms
+from qkdrmp.entanglement.messages import EndReason, Terms
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.settings import EntanglementSettings
 from qkdrmp.entanglement.tables import tables
@@ -64,11 +64,11 @@ def test_nothing_breaks_under_faults_at_length(first: int) -> None:
 @pytest.mark.parametrize("first", range(0, 300, 100))
 def test_without_faults_nothing_deadlocks_with_one_memory_per_interface(first: int) -> None:
     count = run_cases(range(first, first + 100), faults=False, most_memories=1)
-    assert count[State.DELIVERED] > 50
+    assert count[ConnectionStatus.DELIVERED] > 50
 
 
 def test_without_faults_nothing_deadlocks_with_more_memories() -> None:
-    assert run_cases(range(100), faults=False)[State.DELIVERED] > 100
+    assert run_cases(range(100), faults=False)[ConnectionStatus.DELIVERED] > 100
 
 
 @pytest.mark.slow
@@ -167,7 +167,7 @@ class AnyOrder(RuleBasedStateMachine):
     def all_is_well(self) -> None:
         check_network(self.network)
 
-    def end(self, entry: Entry, by_src: bool) -> None:
+    def end(self, entry: ConnectionEntry, by_src: bool) -> None:
         self.torn.add(entry.id)
         self.network.hang_up(entry, entry.wish.src if by_src else entry.wish.dst)
 
@@ -223,7 +223,7 @@ def test_holds_in_a_nested_network_last_for_the_round_trip_around_it() -> None:
     network = chain(outer_km=10_000.0)
     entry = network.ask(Wish("U1", "U2", Terms(1, memories=1)))
     network.env.advance(to_ticks(2.0))
-    assert entry.state is State.DELIVERED
+    assert entry.state is ConnectionStatus.DELIVERED
     assert all(stack.records.seen["expired_holds"] == 0 for stack in network.stacks.values())
 
 
@@ -241,9 +241,9 @@ def test_a_border_admits_again_what_its_network_has_let_go_if_there_is_room(take
         stack.setup._expire(inner)
     rival = network.ask(Wish("U3", "U4", Terms(None, memories=1))) if taken else None
     network.env.advance(to_ticks(0.5))
-    assert entry.state is (State.REJECTED if taken else State.DELIVERED)
+    assert entry.state is (ConnectionStatus.REJECTED if taken else ConnectionStatus.DELIVERED)
     if rival is not None:
-        assert (entry.reason, entry.attempts[0].by) == (Reason.BUSY, "R3")
+        assert (entry.reason, entry.attempts[0].by) == (EndReason.BUSY, "R3")
         network.hang_up(rival, "U3")
     drain(network)
     check_ended(network, () if rival is None else (rival.id,))
@@ -254,5 +254,5 @@ def test_a_connection_whose_time_is_over_before_it_has_its_pairs_is_not_delivere
     entry = network.ask(Wish("U1", "U2", Terms(1000, memories=1), lasts=to_ticks(0.001)))
     network.env.advance(to_ticks(0.5))
     assert entry.pairs < 1000
-    assert (entry.state, entry.reason) == (State.ABORTED, Reason.TORN_DOWN)
+    assert (entry.state, entry.reason) == (ConnectionStatus.ABORTED, EndReason.TORN_DOWN)
     check_ended(network, (entry.id,))

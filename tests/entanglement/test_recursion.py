@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from qkdrmp.entanglement.connections.rule_engine import Work
-from qkdrmp.entanglement.connections.state import Hop, Phase, Record
-from qkdrmp.entanglement.ledger import Ledger, State
-from qkdrmp.entanglement.messages import CSR, Reason, Response, SwapResult, Terms
+from qkdrmp.entanglement.connections.state import ConnectionState, Hop, Phase
+from qkdrmp.entanglement.ledger import ConnectionLedger, ConnectionStatus
+from qkdrmp.entanglement.messages import CSR, EndReason, Response, SwapResult, Terms
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal, Memory, bbpssw
 from qkdrmp.entanglement.quantum.pairs import Device, correlations, new_pair
@@ -135,7 +135,7 @@ def test_with_the_same_luck_a_nested_network_delivers_the_very_same_pairs(name: 
         found.append(deliveries(network))
     assert [(pair.number, pair.tick) for pair in found[0]] == [(pair.number, pair.tick) for pair in found[1]]
     assert [pair.fidelity for pair in found[0]] == pytest.approx([pair.fidelity for pair in found[1]])
-    assert [pair.believed for pair in found[0]] == pytest.approx([pair.believed for pair in found[1]])
+    assert [pair.estimated for pair in found[0]] == pytest.approx([pair.estimated for pair in found[1]])
 
 
 def purified(fidelity: float, rounds: int) -> float:
@@ -152,7 +152,7 @@ def test_a_virtual_link_is_purified_like_any_other() -> None:
     )
     run(network, 2)
     entry = entry_of(network)
-    assert (entry.state, entry.pairs, entry.wrong_partner) == (State.DELIVERED, 200, 0)
+    assert (entry.state, entry.pairs, entry.wrong_partner) == (ConnectionStatus.DELIVERED, 200, 0)
     hops = (fidelity_of(werner(0.98) ** 2), 0.98, fidelity_of(werner(0.98) ** 2))
     possible = [
         fidelity_of(prod(werner(purified(hop, n)) for hop, n in zip(hops, rounds, strict=True)))
@@ -207,7 +207,7 @@ def test_inner_nodes_never_see_outer_swap_results() -> None:
     case = CASES["a network of networks"]
     network = case.network(True, [{"pairs": 20, "memories": 2, "minimum_fidelity": 0.3}], trace=True)
     run(network, 0.5)
-    assert entry_of(network).state is State.DELIVERED
+    assert entry_of(network).state is ConnectionStatus.DELIVERED
     seen: dict[str, set[str]] = {}
     for hop in network.hops or ():
         if isinstance(hop.message, SwapResult):
@@ -255,17 +255,17 @@ class Share:
         self.released += 1
 
 
-def records() -> tuple[Record, Record]:
+def records() -> tuple[ConnectionState, ConnectionState]:
     """Return the records of a connection and of one around it, neither installed."""
     terms = Terms(need=None)
-    outer = Record("c1", 1, terms, None, Hop("Q", inner="c1/X/1#1"))
-    inner = Record("c1/X/1", 1, replace(terms), None, None)
+    outer = ConnectionState("c1", 1, terms, None, Hop("Q", inner="c1/X/1#1"))
+    inner = ConnectionState("c1/X/1", 1, replace(terms), None, None)
     inner.outer = outer
     return inner, outer
 
 
-def work(record: Record) -> Work:
-    ledger = Ledger(Environment(), np.random.default_rng(1), pairs=False, milestones=False)
+def work(record: ConnectionState) -> Work:
+    ledger = ConnectionLedger(Environment(), np.random.default_rng(1), pairs=False, milestones=False)
     return Work(record, ledger, None, "P")  # type: ignore[arg-type]
 
 
@@ -304,7 +304,7 @@ def test_what_was_handed_over_early_is_used_once_the_outer_ruleset_is_there(monk
     take = setup._pass_on
     early: list[int] = []
 
-    def later(record: Record, response: Response) -> None:
+    def later(record: ConnectionState, response: Response) -> None:
         if response.outer is None:
             take(record, response)
             return
@@ -322,7 +322,7 @@ def test_what_was_handed_over_early_is_used_once_the_outer_ruleset_is_there(monk
     # The Initiator would give up after 2 RTT + 10 ms, the hold lasts longer.
     run(network, 0.5)
     assert early[0] > 0
-    assert entry_of(network).state is State.DELIVERED
+    assert entry_of(network).state is ConnectionStatus.DELIVERED
     assert entry_of(network).pairs == 30
     assert left_over(network) == []
 
@@ -334,7 +334,7 @@ def test_what_was_handed_over_early_is_used_once_the_outer_ruleset_is_there(monk
 def test_a_nested_connection_that_is_done_leaves_nothing(name: str) -> None:
     network = CASES[name].network(True, [{"pairs": 30, "memories": 2, "minimum_fidelity": 0.3}])
     run(network, 0.5)
-    assert entry_of(network).state is State.DELIVERED
+    assert entry_of(network).state is ConnectionStatus.DELIVERED
     assert entry_of(network).pairs == 30
     assert left_over(network) == []
 
@@ -346,7 +346,7 @@ def test_a_teardown_from_either_side_frees_everything(name: str, by: str) -> Non
     network = CASES[name].network(True, demand)
     run(network, 0.2)
     entry = entry_of(network)
-    assert (entry.state, entry.reason) == (State.ABORTED, Reason.TORN_DOWN)
+    assert (entry.state, entry.reason) == (ConnectionStatus.ABORTED, EndReason.TORN_DOWN)
     assert entry.pairs > 0
     assert left_over(network) == []
 
@@ -359,8 +359,8 @@ def test_a_silent_neighbour_anywhere_ends_the_connection_in_all_networks(hop: st
     network.stacks[node].sharing.silent(network.interfaces[node][peer])
     run(network, 0.1)
     entry = entry_of(network)
-    assert entry.state is State.ABORTED
-    assert entry.reason in (Reason.SILENT, Reason.TORN_DOWN)  # a user whose own neighbour answers sees a teardown
+    assert entry.state is ConnectionStatus.ABORTED
+    assert entry.reason in (EndReason.SILENT, EndReason.TORN_DOWN)  # a user whose own neighbour answers sees a teardown
     assert left_over(network) == []
 
 
@@ -374,9 +374,9 @@ def test_a_teardown_at_any_moment_of_the_setup_frees_everything(name: str, by: s
         run(network, 0.1)
         entry = entry_of(network)
         if by == "src":
-            assert (entry.state, entry.reason) == (State.ABORTED, Reason.TORN_DOWN)
+            assert (entry.state, entry.reason) == (ConnectionStatus.ABORTED, EndReason.TORN_DOWN)
             assert left_over(network) == [], f"torn down at {at_us} us"
-        elif entry.state is not State.UNFINISHED:  # the Responder knew of it, and could say no
+        elif entry.state is not ConnectionStatus.UNFINISHED:  # the Responder knew of it, and could say no
             assert left_over(network) == [], f"torn down at {at_us} us"
 
 
@@ -390,18 +390,18 @@ def test_a_busy_node_anywhere_rejects_by_its_name_and_everything_is_let_go(name:
     occupy(network, node)
     run(network, 0.5)
     entry = entry_of(network)
-    assert (entry.state, entry.reason) == (State.REJECTED, Reason.BUSY)
+    assert (entry.state, entry.reason) == (ConnectionStatus.REJECTED, EndReason.BUSY)
     neighbour = CASES[name].path[CASES[name].path.index(node) - 1]
     assert len(entry.attempts) == 2
     assert {attempt.by for attempt in entry.attempts} <= {node, neighbour}
-    assert {attempt.reason for attempt in entry.attempts} == {Reason.BUSY}
+    assert {attempt.reason for attempt in entry.attempts} == {EndReason.BUSY}
     release(network, node)
     assert left_over(network) == []
 
 
 def occupy(network: EntanglementNetwork, node: str) -> None:
     """Hold one memory at every interface of a node for somebody of whom nobody else knows."""
-    stranger = Record("stranger", 1, Terms(memories=1), None, None)
+    stranger = ConnectionState("stranger", 1, Terms(memories=1), None, None)
     network.stacks[node].records.add(stranger)
     for interface in network.interfaces[node].values():
         interface.hold(stranger.key, 1)
@@ -420,7 +420,7 @@ def test_memories_that_are_nowhere_are_infeasible_and_not_asked_for_again() -> N
     )
     run(network, 0.5)
     entry = entry_of(network)
-    assert (entry.state, entry.reason, len(entry.attempts)) == (State.REJECTED, Reason.INFEASIBLE, 1)
+    assert (entry.state, entry.reason, len(entry.attempts)) == (ConnectionStatus.REJECTED, EndReason.INFEASIBLE, 1)
     assert "8 memories" in entry.attempts[0].detail
     assert left_over(network) == []
 
@@ -446,7 +446,7 @@ def test_an_unkind_inner_node_refuses_the_user_behind_it_all() -> None:
     network = case.network(True, [{"minimum_fidelity": 0.3}], setup={"at": [{"node": "b", "refuse": ["A"]}]})
     run(network, 0.5)
     entry = entry_of(network)
-    assert (entry.state, entry.reason, entry.attempts[0].by) == (State.REJECTED, Reason.UNAUTHORISED, "b")
+    assert (entry.state, entry.reason, entry.attempts[0].by) == (ConnectionStatus.REJECTED, EndReason.UNAUTHORISED, "b")
     assert left_over(network) == []
 
 
@@ -455,7 +455,7 @@ def test_what_cannot_be_had_inside_a_network_is_rejected_there() -> None:
     network = case.network(True, [{"minimum_fidelity": 0.97}], setup={"retries": 0}, links={"fidelity": 0.98}, **IDEAL)
     run(network, 0.5)
     entry = entry_of(network)
-    assert (entry.state, entry.reason) == (State.REJECTED, Reason.INFEASIBLE)
+    assert (entry.state, entry.reason) == (ConnectionStatus.REJECTED, EndReason.INFEASIBLE)
     assert entry.attempts[0].by in {"P", "Q", "B"}
     assert left_over(network) == []
 
@@ -470,8 +470,8 @@ def test_an_attempt_that_is_given_up_dies_in_all_networks_and_the_next_one_lives
     initiator.timeout_ticks = lambda dst: patience.pop(0)
     run(network, 1)
     entry = entry_of(network)
-    assert [attempt.reason for attempt in entry.attempts] == [Reason.TIMEOUT, Reason.TIMEOUT, None]
-    assert (entry.state, entry.pairs) == (State.DELIVERED, 10)
+    assert [attempt.reason for attempt in entry.attempts] == [EndReason.TIMEOUT, EndReason.TIMEOUT, None]
+    assert (entry.state, entry.pairs) == (ConnectionStatus.DELIVERED, 10)
     assert left_over(network) == []
     phases = {r.phase for s in network.stacks.values() for r in s.records.values()}
     assert phases == {Phase.OVER}

@@ -92,7 +92,7 @@ def test_the_tables_agree_with_each_other(name: str) -> None:
     assert list(given) == list(results.links["allocated"])
     assert (results.links["allocated"] <= results.links["trials"]).all()
     assert (results.messages["received_s"] >= results.messages["sent_s"]).all()
-    assert set(results.messages["message"]) <= {kind.__name__.upper() for kind in VOCABULARY}
+    assert set(results.messages["message"]) <= {kind.wire_name for kind in VOCABULARY}
     assert (results.messages["connections"] != "").all(), "every message, Barriers too, is about some connection"
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qkdrmp.entanglement.connections.state import Record
-from qkdrmp.entanglement.connections.table import Records
+from qkdrmp.entanglement.connections.state import ConnectionState
+from qkdrmp.entanglement.connections.table import ConnectionTable
 from qkdrmp.entanglement.links.interface import Interface
-from qkdrmp.entanglement.messages import CSR, Reason, Reject, Terms
+from qkdrmp.entanglement.messages import CSR, EndReason, SetupReject, Terms
 from qkdrmp.entanglement.rulesets.link_budget import QCap
 from qkdrmp.entanglement.runtime.session import Workbench
 from qkdrmp.entanglement.settings import SetupSettings
@@ -29,10 +29,10 @@ class Admission:
     ----------
     bench : Workbench
     settings : SetupSettings
-    records : Records
+    records : ConnectionTable
     """
 
-    def __init__(self, bench: Workbench, settings: SetupSettings, records: Records) -> None:
+    def __init__(self, bench: Workbench, settings: SetupSettings, records: ConnectionTable) -> None:
         self.bench = bench
         self.settings = settings
         self.records = records
@@ -58,25 +58,25 @@ class Admission:
             offer.memories,
         )
 
-    def refusal(self, csr: CSR, record: Record) -> Reject | None:
+    def refusal(self, csr: CSR, record: ConnectionState) -> SetupReject | None:
         """Return the REJECT of a request, or None if it can be admitted."""
         if csr.asker in self.settings.refuse:
-            return self.reject(csr.key, Reason.UNAUTHORISED)
+            return self.reject(csr.key, EndReason.UNAUTHORISED)
         return self.shortage(record)
 
-    def shortage(self, record: Record) -> Reject | None:
+    def shortage(self, record: ConnectionState) -> SetupReject | None:
         """Return the REJECT of a connection for which an interface has too few free memories; None if all have."""
         quota = record.terms.memories
         short = [] if record.terms.is_null else [i for i in record.interfaces if i.free < quota]
         for interface in short:
             if interface.memories < quota:
                 there = f"there are only {interface.memories} memories towards {interface.peer}, not {quota}"
-                return self.reject(record.key, Reason.INFEASIBLE, detail=there)
-        return self.reject(record.key, Reason.BUSY, self._available(short[0], quota)) if short else None
+                return self.reject(record.key, EndReason.INFEASIBLE, detail=there)
+        return self.reject(record.key, EndReason.BUSY, self._available(short[0], quota)) if short else None
 
-    def reject(self, key: str, reason: Reason, available: int | None = None, detail: str = "") -> Reject:
+    def reject(self, key: str, reason: EndReason, available: int | None = None, detail: str = "") -> SetupReject:
         """Return a REJECT by this node."""
-        return Reject(key, reason, self.bench.name, available, detail)
+        return SetupReject(key, reason, self.bench.name, available, detail)
 
     def _available(self, interface: Interface, memories: int) -> int | None:
         """Return when so many memories are expected to be free: when enough of those who hold them have finished."""
@@ -88,7 +88,7 @@ class Admission:
                 return end
         return None
 
-    def _expected_end(self, record: Record) -> int | None:
+    def _expected_end(self, record: ConnectionState) -> int | None:
         """Return when a connection will have all its pairs at the rate it has had so far; None if that is unknown."""
         now, session, need = self.bench.env.now, record.session, record.terms.need
         if session is None or need is None or not session.progress:

@@ -8,18 +8,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qkdrmp.entanglement.connections.setup import Setup
-from qkdrmp.entanglement.connections.state import Phase, Record
-from qkdrmp.entanglement.connections.table import Records
-from qkdrmp.entanglement.connections.teardown import Teardowns
-from qkdrmp.entanglement.ledger import Attempt, Entry, Ledger, State
-from qkdrmp.entanglement.messages import CSR, Reason, Reject, Response, key_of
+from qkdrmp.entanglement.connections.setup import SetupProtocol
+from qkdrmp.entanglement.connections.state import ConnectionState, Phase
+from qkdrmp.entanglement.connections.table import ConnectionTable
+from qkdrmp.entanglement.connections.teardown import TeardownProtocol
+from qkdrmp.entanglement.ledger import Attempt, ConnectionEntry, ConnectionLedger, ConnectionStatus
+from qkdrmp.entanglement.messages import CSR, EndReason, Response, SetupReject, key_of
 from qkdrmp.entanglement.settings import SetupSettings
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.timer import Timer
 from qkdrmp.kernel.units import to_ticks
 
-FINAL = (Reason.NO_ROUTE, Reason.UNAUTHORISED, Reason.INFEASIBLE)
+FINAL = (EndReason.NO_ROUTE, EndReason.UNAUTHORISED, EndReason.INFEASIBLE)
 """Reasons that no waiting changes."""
 
 
@@ -37,11 +37,11 @@ class Initiator:
     Parameters
     ----------
     env : Environment
-    setup : Setup
-    teardowns : Teardowns
-    records : Records
+    setup : SetupProtocol
+    teardowns : TeardownProtocol
+    records : ConnectionTable
         Those of the user's node.
-    ledger : Ledger
+    ledger : ConnectionLedger
     settings : SetupSettings
     timeout_ticks : callable
         Says how long to wait for the Response of a user.
@@ -55,14 +55,14 @@ class Initiator:
     def __init__(
         self,
         env: Environment,
-        setup: Setup,
-        teardowns: Teardowns,
-        records: Records,
-        ledger: Ledger,
+        setup: SetupProtocol,
+        teardowns: TeardownProtocol,
+        records: ConnectionTable,
+        ledger: ConnectionLedger,
         settings: SetupSettings,
         timeout_ticks: Callable[[str], int],
         random: np.random.Generator,
-        watch: Callable[[str, Attempt, Entry], None],
+        watch: Callable[[str, Attempt, ConnectionEntry], None],
     ) -> None:
         self.env = env
         self.setup = setup
@@ -78,7 +78,7 @@ class Initiator:
         setup.established = self._established
         teardowns.aborted = self._aborted
 
-    def ask(self, entry: Entry) -> None:
+    def ask(self, entry: ConnectionEntry) -> None:
         """Begin with the first attempt at a connection."""
         self._clocks[entry.id] = Clocks(
             Timer(self.env, lambda: self._timed_out(entry)),
@@ -87,12 +87,12 @@ class Initiator:
         )
         self._attempt(entry)
 
-    def hang_up(self, entry: Entry) -> None:
+    def hang_up(self, entry: ConnectionEntry) -> None:
         """Tear a connection down, wherever it has got to."""
-        if entry.state is not State.UNFINISHED:
+        if entry.state is not ConnectionStatus.UNFINISHED:
             return
         record = self._record(entry)
-        self._finish(entry, State.ABORTED, Reason.TORN_DOWN)
+        self._finish(entry, ConnectionStatus.ABORTED, EndReason.TORN_DOWN)
         if record is None or record.phase is Phase.OVER:
             return
         if record.phase is Phase.INSTALLED:
@@ -102,8 +102,8 @@ class Initiator:
 
     # Attempts
 
-    def _attempt(self, entry: Entry) -> None:
-        if entry.state is not State.UNFINISHED:
+    def _attempt(self, entry: ConnectionEntry) -> None:
+        if entry.state is not ConnectionStatus.UNFINISHED:
             return
         number = len(entry.attempts) + 1
         entry.attempts.append(Attempt(number, self.env.now))
@@ -116,34 +116,34 @@ class Initiator:
         self._clocks[entry.id].timeout.start(patience)
         self.setup.request(CSR(entry.id, number, wish.src, wish.dst, wish.terms, self.env.now), None)
 
-    def _record(self, entry: Entry) -> Record | None:
+    def _record(self, entry: ConnectionEntry) -> ConnectionState | None:
         return self.records.get(key_of(entry.id, len(entry.attempts)))
 
-    def _timed_out(self, entry: Entry) -> None:
+    def _timed_out(self, entry: ConnectionEntry) -> None:
         record = self._record(entry)
         assert record is not None
         self.teardowns.tear_down(record)
-        self._failed(record, Reject(record.key, Reason.TIMEOUT, entry.wish.src))
+        self._failed(record, SetupReject(record.key, EndReason.TIMEOUT, entry.wish.src))
 
-    def _failed(self, record: Record, reject: Reject) -> None:
+    def _failed(self, record: ConnectionState, reject: SetupReject) -> None:
         """Try again later, or give up and tell the user."""
         entry = self.ledger.entries[record.connection]
-        if entry.state is not State.UNFINISHED:
+        if entry.state is not ConnectionStatus.UNFINISHED:
             return
         attempt = entry.attempts[-1]
         attempt.reason, attempt.by, attempt.detail = reject.reason, reject.by, reject.detail
         attempt.available, attempt.ended = reject.available, self.env.now
         self._clocks[entry.id].timeout.cancel()
-        if reject.reason is Reason.BUSY:
+        if reject.reason is EndReason.BUSY:
             self.watch(reject.by, attempt, entry)
         wait = self._wait(entry, reject)
         until = entry.wish.terms.until
         if wait is None or (until is not None and self.env.now + wait >= until):
-            self._finish(entry, State.REJECTED, reject.reason)
+            self._finish(entry, ConnectionStatus.REJECTED, reject.reason)
         else:
             self._clocks[entry.id].retry.start(wait)
 
-    def _wait(self, entry: Entry, reject: Reject) -> int | None:
+    def _wait(self, entry: ConnectionEntry, reject: SetupReject) -> int | None:
         """Return how long to wait for the next attempt, in ticks; None if there is to be none."""
         tries = len(entry.attempts)
         if tries > self.settings.retries or reject.reason in FINAL:
@@ -154,9 +154,9 @@ class Initiator:
 
     # What comes of them
 
-    def _established(self, record: Record, response: Response) -> None:
+    def _established(self, record: ConnectionState, response: Response) -> None:
         entry = self.ledger.entries[record.connection]
-        if entry.state is not State.UNFINISHED:  # the other user has hung up before this one knew of the connection
+        if entry.state is not ConnectionStatus.UNFINISHED:  # released by the Responder before the Response came
             self.teardowns.terminate(record, completed=False)
             return
         entry.attempts[-1].ended = entry.installed = self.env.now
@@ -164,35 +164,35 @@ class Initiator:
             f"{left.node}-{right.node}: {right.rate:.6g} pairs/s of fidelity {right.fidelity:.6g}"
             for left, right in pairwise(response.qcaps)
         )
-        entry.foreseen = response.fidelity
+        entry.predicted = response.fidelity
         clocks = self._clocks[entry.id]
         clocks.timeout.cancel()
         if entry.wish.terms.is_null:
-            self._finish(entry, State.DELIVERED)
+            self._finish(entry, ConnectionStatus.DELIVERED)
         elif entry.wish.lasts is not None:
             clocks.end.start(entry.wish.lasts)
 
-    def _aborted(self, record: Record, reason: Reason) -> None:
+    def _aborted(self, record: ConnectionState, reason: EndReason) -> None:
         entry = self.ledger.entries[record.connection]
         if record.attempt != len(entry.attempts):
             return  # the Initiator has given up that attempt long ago, and is at another one
         attempt = entry.attempts[-1]
         if attempt.ended is None:
             attempt.reason, attempt.ended = reason, self.env.now
-        self.ledger.finish(entry, State.ABORTED, reason)
+        self.ledger.finish(entry, ConnectionStatus.ABORTED, reason)
         for clock in self._clocks.get(entry.id, ()):  # another node's if this user is the Responder
             clock.cancel()
 
-    def _expired(self, entry: Entry) -> None:
+    def _expired(self, entry: ConnectionEntry) -> None:
         """The time for which the connection was wanted is over."""
         record = self._record(entry)
         if entry.wish.terms.need is not None:
             self.hang_up(entry)
         elif record is not None and record.phase is Phase.INSTALLED:
-            self._finish(entry, State.DELIVERED)
+            self._finish(entry, ConnectionStatus.DELIVERED)
             self.teardowns.terminate(record, completed=True)
 
-    def _finish(self, entry: Entry, state: State, reason: Reason | None = None) -> None:
+    def _finish(self, entry: ConnectionEntry, state: ConnectionStatus, reason: EndReason | None = None) -> None:
         self.ledger.finish(entry, state, reason)
         for clock in self._clocks[entry.id]:
             clock.cancel()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qkdrmp.entanglement.connections.state import Phase, Record
-from qkdrmp.entanglement.connections.table import Records
-from qkdrmp.entanglement.connections.teardown import Teardowns
-from qkdrmp.entanglement.ledger import Ledger
+from qkdrmp.entanglement.connections.state import ConnectionState, Phase
+from qkdrmp.entanglement.connections.table import ConnectionTable
+from qkdrmp.entanglement.connections.teardown import TeardownProtocol
+from qkdrmp.entanglement.ledger import ConnectionLedger
 from qkdrmp.entanglement.links.allocation_protocol import Sharing
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.policies import Entry
@@ -26,16 +26,16 @@ class Work:
 
     Parameters
     ----------
-    record : Record
-    ledger : Ledger
-    teardowns : Teardowns
+    record : ConnectionState
+    ledger : ConnectionLedger
+    teardowns : TeardownProtocol
     user : str
         The node.
     """
 
-    record: Record
-    ledger: Ledger
-    teardowns: Teardowns
+    record: ConnectionState
+    ledger: ConnectionLedger
+    teardowns: TeardownProtocol
     user: str
 
     @property
@@ -69,14 +69,19 @@ class RuleEngine(Layer):
     Parameters
     ----------
     bench : Workbench
-    records : Records
+    records : ConnectionTable
     sharing : Sharing
-    teardowns : Teardowns
-    ledger : Ledger
+    teardowns : TeardownProtocol
+    ledger : ConnectionLedger
     """
 
     def __init__(
-        self, bench: Workbench, records: Records, sharing: Sharing, teardowns: Teardowns, ledger: Ledger
+        self,
+        bench: Workbench,
+        records: ConnectionTable,
+        sharing: Sharing,
+        teardowns: TeardownProtocol,
+        ledger: ConnectionLedger,
     ) -> None:
         self.bench = bench
         self.records = records
@@ -85,7 +90,7 @@ class RuleEngine(Layer):
         self.ledger = ledger
         sharing.armed = self._armed
 
-    def install(self, record: Record, ruleset: RuleSet) -> None:
+    def install(self, record: ConnectionState, ruleset: RuleSet) -> None:
         """Start a RuleSet, and let the links make pairs for it as soon as their other ends agree."""
         record.phase = Phase.INSTALLED
         session = record.session = at_work(
@@ -105,7 +110,7 @@ class RuleEngine(Layer):
         record.queue.clear()
         record.early.clear()
 
-    def share(self, record: Record, interface: Interface) -> None:
+    def share(self, record: ConnectionState, interface: Interface) -> None:
         """Ask for a connection's share of a link."""
         self.sharing.want(interface, Entry(record.key, record.terms.weight, record.terms.priority))
 
@@ -140,7 +145,7 @@ class RuleEngine(Layer):
         else:
             self._take_later(record, message)
 
-    def _take_later(self, record: Record | None, message: SwapResult | PurifyResult) -> None:
+    def _take_later(self, record: ConnectionState | None, message: SwapResult | PurifyResult) -> None:
         """Keep a message for a connection that is still being set up; count one for a connection that is over."""
         if record is not None and record.phase is not Phase.OVER:
             record.queue.append(message)

@@ -8,14 +8,14 @@ from typing import cast
 
 from qkdrmp.entanglement.connections.admission import Admission, Offer
 from qkdrmp.entanglement.connections.rule_engine import RuleEngine
-from qkdrmp.entanglement.connections.state import Hop, Phase, Record
-from qkdrmp.entanglement.connections.table import Records
-from qkdrmp.entanglement.connections.teardown import Teardowns
+from qkdrmp.entanglement.connections.state import ConnectionState, Hop, Phase
+from qkdrmp.entanglement.connections.table import ConnectionTable
+from qkdrmp.entanglement.connections.teardown import TeardownProtocol
 from qkdrmp.entanglement.links.interface import Interface
-from qkdrmp.entanglement.messages import CSR, Reason, Reject, Response, Teardown, key_of
-from qkdrmp.entanglement.nesting import Layers
+from qkdrmp.entanglement.messages import CSR, EndReason, Response, SetupReject, Teardown, key_of
+from qkdrmp.entanglement.nesting import Nesting
 from qkdrmp.entanglement.rulesets.link_budget import Infeasible, NoisyPhysics
-from qkdrmp.entanglement.rulesets.planner import Plan, null_stack, plan
+from qkdrmp.entanglement.rulesets.planner import ConnectionPlan, null_stack, plan
 from qkdrmp.entanglement.rulesets.swap_tree import SwapOrder
 from qkdrmp.kernel.timer import Timer
 from qkdrmp.kernel.units import to_seconds
@@ -24,18 +24,18 @@ from qkdrmp.network.node import NetworkNode
 from qkdrmp.network.transport import Transport
 
 
-class Setup(Layer):
+class SetupProtocol(Layer):
     """The setup of connections at a node.
 
     Parameters
     ----------
     node : NetworkNode
     transport : Transport
-    records : Records
+    records : ConnectionTable
     admission : Admission
     engine : RuleEngine
-    teardowns : Teardowns
-    layers : Layers
+    teardowns : TeardownProtocol
+    layers : Nesting
     swap_order : callable
         How this node, as a Responder, orders swaps.
 
@@ -52,11 +52,11 @@ class Setup(Layer):
         self,
         node: NetworkNode,
         transport: Transport,
-        records: Records,
+        records: ConnectionTable,
         admission: Admission,
         engine: RuleEngine,
-        teardowns: Teardowns,
-        layers: Layers,
+        teardowns: TeardownProtocol,
+        layers: Nesting,
         swap_order: SwapOrder,
     ) -> None:
         self.node = node
@@ -68,8 +68,8 @@ class Setup(Layer):
         self.layers = layers
         self.swap_order = swap_order
         self.interfaces: dict[str, Interface] = {}
-        self.failed: Callable[[Record, Reject], None] = lambda record, reject: None
-        self.established: Callable[[Record, Response], None] = lambda record, response: None
+        self.failed: Callable[[ConnectionState, SetupReject], None] = lambda record, reject: None
+        self.established: Callable[[ConnectionState, Response], None] = lambda record, response: None
         self._hold_ticks: Callable[[str, str], int] = lambda initiator, responder: 0
 
     def connect(self, interfaces: dict[str, Interface], hold_ticks: Callable[[str, str], int]) -> None:
@@ -89,10 +89,12 @@ class Setup(Layer):
         interface = self.interfaces[peer]
         self.request(message, Hop(peer, interface), self.admission.offer(interface, message.terms))
 
-    def request(self, csr: CSR, before: Hop | None, offer: Offer | None = None, outer: Record | None = None) -> None:
+    def request(
+        self, csr: CSR, before: Hop | None, offer: Offer | None = None, outer: ConnectionState | None = None
+    ) -> None:
         """Let a request go on from here, where it came by the hop `before` (None: it starts here, for `outer`)."""
         after, reject = self._onward(csr)
-        record = Record(csr.connection, csr.attempt, csr.terms, before, after, outer)
+        record = ConnectionState(csr.connection, csr.attempt, csr.terms, before, after, outer)
         if before is not None and before.inner is not None:
             self.records[before.inner].outer = record
         reject = reject or self.admission.refusal(csr, record)
@@ -110,20 +112,20 @@ class Setup(Layer):
         else:
             self.transport.send(after.peer, csr)
 
-    def _onward(self, csr: CSR) -> tuple[Hop | None, Reject | None]:
+    def _onward(self, csr: CSR) -> tuple[Hop | None, SetupReject | None]:
         """Return the next hop of a request (None at its end), or why there is none."""
         if csr.responder == self.node.name:
             return None, None
         depth = csr.depth if csr.terms.rewrite else len(self.layers.topology.nodes)  # deeper than any network
         step = self.layers.step(self.node.name, csr.responder, depth)
         if step is None:
-            return None, self.admission.reject(csr.key, Reason.NO_ROUTE)
+            return None, self.admission.reject(csr.key, EndReason.NO_ROUTE)
         peer, network = step
         if network is None:
             return Hop(peer, self.interfaces[peer]), None
         return Hop(peer, inner=key_of(f"{csr.connection}/{network}/{csr.attempt}", 1)), None
 
-    def _hold(self, record: Record, csr: CSR) -> None:
+    def _hold(self, record: ConnectionState, csr: CSR) -> None:
         self.records.add(record)
         record.hold()
         record.expiry = Timer(self.node.env, lambda: self._expire(record))
@@ -131,13 +133,13 @@ class Setup(Layer):
         record.expiry.start(self._hold_ticks(whole.initiator, whole.responder))
         self.records.note(record, "holds memories")
 
-    def _expire(self, record: Record) -> None:
+    def _expire(self, record: ConnectionState) -> None:
         record.phase = Phase.EXPIRED
         record.release()
         self.records.seen["expired_holds"] += 1
         self.records.note(record, "hold expired")
 
-    def _enter(self, record: Record, csr: CSR, after: Hop) -> None:
+    def _enter(self, record: ConnectionState, csr: CSR, after: Hop) -> None:
         """Ask for a connection through a nested network, of which this is the entry border."""
         terms = replace(csr.terms, need=0 if csr.terms.is_null else None)
         connection = cast(str, after.inner).rpartition("#")[0]
@@ -146,13 +148,13 @@ class Setup(Layer):
 
     # Answers
 
-    def _answer(self, record: Record, csr: CSR) -> None:
+    def _answer(self, record: ConnectionState, csr: CSR) -> None:
         """Be the Responder: make the RuleSets, or reject."""
         record.path = csr.path
         try:
             made = self._plan(csr)
         except Infeasible as error:
-            self._refuse(record, self.admission.reject(csr.key, Reason.INFEASIBLE, detail=str(error)))
+            self._refuse(record, self.admission.reject(csr.key, EndReason.INFEASIBLE, detail=str(error)))
             return
         self.records.note(record, "RuleSets made")
         if csr.outer is not None:
@@ -164,7 +166,7 @@ class Setup(Layer):
         qcaps = csr.qcaps if csr.terms.is_null else ()
         self._return(record, Response(record.key, csr.path, stack, made.fidelity, qcaps))
 
-    def _plan(self, csr: CSR) -> Plan:
+    def _plan(self, csr: CSR) -> ConnectionPlan:
         """Return the plan for a request; one that only looks has no bounds to meet."""
         terms, outer = csr.terms, csr.outer
         fidelity, rate = (0.25, 0.0) if terms.is_null else (terms.minimum_fidelity, terms.minimum_rate)
@@ -190,7 +192,7 @@ class Setup(Layer):
         else:
             self._take_up(record, message)
 
-    def _take_up(self, record: Record, response: Response) -> None:
+    def _take_up(self, record: ConnectionState, response: Response) -> None:
         if record.phase is Phase.EXPIRED:
             self._revive(record, response)
         elif record.phase is Phase.HELD:
@@ -203,7 +205,7 @@ class Setup(Layer):
         if further:
             self.transport.send(further[0], Teardown(message.key))
 
-    def _revive(self, record: Record, message: Response) -> None:
+    def _revive(self, record: ConnectionState, message: Response) -> None:
         """Admit a connection again whose Response came after its hold had expired, if there is still room."""
         self.records.seen["late_responses"] += 1
         reject = self.admission.shortage(record)
@@ -214,7 +216,7 @@ class Setup(Layer):
             self.teardowns.tear_down(record)
             self._pass_back(record, reject)
 
-    def _return(self, record: Record, response: Response) -> None:
+    def _return(self, record: ConnectionState, response: Response) -> None:
         """Install what is for this node, and let the rest go back towards the Initiator.
 
         The neighbour towards the Responder has its RuleSet and hears of the link first; the one towards the Initiator
@@ -233,11 +235,11 @@ class Setup(Layer):
         self._pass_on(record, response)
         self._share(record, record.before)
 
-    def _share(self, record: Record, hop: Hop | None) -> None:
+    def _share(self, record: ConnectionState, hop: Hop | None) -> None:
         if hop is not None and hop.interface is not None and record.phase is Phase.INSTALLED:
             self.engine.share(record, hop.interface)
 
-    def _pass_on(self, record: Record, response: Response) -> None:
+    def _pass_on(self, record: ConnectionState, response: Response) -> None:
         """Send a Response on towards the Initiator, into or out of a nested network if need be."""
         before = record.before
         if before is not None and before.interface is not None:
@@ -255,8 +257,8 @@ class Setup(Layer):
 
     # Rejection
 
-    @on(Reject)
-    def take_reject(self, message: Reject) -> None:
+    @on(SetupReject)
+    def take_reject(self, message: SetupReject) -> None:
         """Handle CONNECTION SETUP REJECT: release the hold and pass it back."""
         record = self.records.get(message.key)
         if record is None or record.phase is Phase.OVER:
@@ -264,11 +266,11 @@ class Setup(Layer):
         else:
             self._refuse(record, message)
 
-    def _refuse(self, record: Record, reject: Reject) -> None:
+    def _refuse(self, record: ConnectionState, reject: SetupReject) -> None:
         self.records.drop(record)
         self._pass_back(record, reject)
 
-    def _pass_back(self, record: Record, reject: Reject) -> None:
+    def _pass_back(self, record: ConnectionState, reject: SetupReject) -> None:
         """Tell whoever is before this node on the way from the Initiator, across the border of a network if need be."""
         before, outer = record.before, record.outer
         if before is not None and before.interface is not None:

@@ -1,4 +1,4 @@
-"""Records: what a node knows of a connection, from the hold to the end."""
+"""The state of a connection at a node: what the node knows of a connection, from the hold to the end."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from enum import StrEnum
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.messages import PurifyResult, SwapResult, Terms, key_of
 from qkdrmp.entanglement.quantum.pairs import Qubit, discard
-from qkdrmp.entanglement.rulesets.planner import Plan
-from qkdrmp.entanglement.runtime.session import Session
+from qkdrmp.entanglement.rulesets.planner import ConnectionPlan
+from qkdrmp.entanglement.runtime.session import RuleSetSession
 from qkdrmp.kernel.timer import Timer
 
 
@@ -42,7 +42,7 @@ class Hop:
 
 
 @dataclass(slots=True, eq=False)
-class Record:
+class ConnectionState:
     """A connection at a node.
 
     Attributes
@@ -51,14 +51,14 @@ class Record:
     terms : Terms
     before, after : Hop or None
         Towards the Initiator and the Responder; None there.
-    outer : Record or None
+    outer : ConnectionState or None
         At the borders of a nested network, the connection around this one.
     phase : Phase
     path : tuple of str
         Nodes of the network this connection is in; known once the Response has come.
-    plan : Plan or None
+    plan : ConnectionPlan or None
         At the exit border of a nested network, until the outer Response comes.
-    session : Session or None
+    session : RuleSetSession or None
     """
 
     connection: str
@@ -66,12 +66,12 @@ class Record:
     terms: Terms
     before: Hop | None
     after: Hop | None
-    outer: Record | None = None
+    outer: ConnectionState | None = None
     key: str = ""
     phase: Phase = Phase.HELD
     path: tuple[str, ...] = ()
-    plan: Plan | None = None
-    session: Session | None = None
+    plan: ConnectionPlan | None = None
+    session: RuleSetSession | None = None
     expiry: Timer | None = None
     queue: list[SwapResult | PurifyResult] = field(default_factory=list)
     early: list[tuple[str, Qubit]] = field(default_factory=list)

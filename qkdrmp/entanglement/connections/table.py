@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from qkdrmp.entanglement.connections.state import Phase, Record
-from qkdrmp.entanglement.ledger import Ledger
+from qkdrmp.entanglement.connections.state import ConnectionState, Phase
+from qkdrmp.entanglement.ledger import ConnectionLedger
 from qkdrmp.entanglement.links.allocation_protocol import Sharing
 
 
-class Records:
+class ConnectionTable:
     """The connections at a node.
 
     Parameters
     ----------
     node : str
-    ledger : Ledger
+    ledger : ConnectionLedger
     sharing : Sharing
 
     Attributes
@@ -25,30 +25,30 @@ class Records:
         How often something out of the ordinary has happened: ``late_responses``, ``expired_holds``, ``late_messages``.
     """
 
-    def __init__(self, node: str, ledger: Ledger, sharing: Sharing) -> None:
+    def __init__(self, node: str, ledger: ConnectionLedger, sharing: Sharing) -> None:
         self.node = node
         self.ledger = ledger
         self.sharing = sharing
         self.seen: Counter[str] = Counter()
-        self._by_key: dict[str, Record] = {}
+        self._by_key: dict[str, ConnectionState] = {}
         self._dead: dict[str, int] = {}
 
-    def __getitem__(self, key: str) -> Record:
+    def __getitem__(self, key: str) -> ConnectionState:
         return self._by_key[key]
 
-    def get(self, key: str | None) -> Record | None:
+    def get(self, key: str | None) -> ConnectionState | None:
         """Return the record of an attempt; None if this node has never had one."""
         return None if key is None else self._by_key.get(key)
 
-    def values(self) -> Iterable[Record]:
+    def values(self) -> Iterable[ConnectionState]:
         """Return all records."""
         return self._by_key.values()
 
-    def add(self, record: Record) -> None:
+    def add(self, record: ConnectionState) -> None:
         """Know a connection from now on."""
         self._by_key[record.key] = record
 
-    def alive(self, *keys: str | None) -> list[Record]:
+    def alive(self, *keys: str | None) -> list[ConnectionState]:
         """Return the records of these attempts that are there and not over."""
         found = [self.get(key) for key in keys]
         return [record for record in found if record is not None and record.phase is not Phase.OVER]
@@ -62,11 +62,11 @@ class Records:
         connection, _, attempt = key.rpartition("#")
         self._dead[connection] = max(int(attempt), self._dead.get(connection, 0))
 
-    def note(self, record: Record, event: str) -> None:
+    def note(self, record: ConnectionState, event: str) -> None:
         """Keep a milestone of a connection."""
         self.ledger.note(record.key, self.node, event)
 
-    def drop(self, record: Record, event: str = "hold released") -> None:
+    def drop(self, record: ConnectionState, event: str = "hold released") -> None:
         """End a connection at this node, if it has not ended yet; `event` is what to note if it was not installed."""
         if record.phase is Phase.OVER:
             return

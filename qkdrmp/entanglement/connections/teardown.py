@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qkdrmp.entanglement.connections.state import Phase, Record
-from qkdrmp.entanglement.connections.table import Records
+from qkdrmp.entanglement.connections.state import ConnectionState, Phase
+from qkdrmp.entanglement.connections.table import ConnectionTable
 from qkdrmp.entanglement.links.interface import Interface
-from qkdrmp.entanglement.messages import Reason, Teardown, Termination
+from qkdrmp.entanglement.messages import EndReason, Teardown, Termination
 from qkdrmp.network.layer import Layer, on
 from qkdrmp.network.transport import Transport
 
 
-class Teardowns(Layer):
+class TeardownProtocol(Layer):
     """The end of connections at a node.
 
     Parameters
     ----------
     node : str
     transport : Transport
-    records : Records
+    records : ConnectionTable
 
     Attributes
     ----------
@@ -27,11 +27,11 @@ class Teardowns(Layer):
         Called at a user's node with the record of a connection that has been aborted, and the reason.
     """
 
-    def __init__(self, node: str, transport: Transport, records: Records) -> None:
+    def __init__(self, node: str, transport: Transport, records: ConnectionTable) -> None:
         self.node = node
         self.transport = transport
         self.records = records
-        self.aborted: Callable[[Record, Reason], None] = lambda record, reason: None
+        self.aborted: Callable[[ConnectionState, EndReason], None] = lambda record, reason: None
 
     # During setup: hop by hop along the holds
 
@@ -44,7 +44,7 @@ class Teardowns(Layer):
         elif record.phase is not Phase.OVER:
             self.tear_down(record)
 
-    def tear_down(self, record: Record) -> None:
+    def tear_down(self, record: ConnectionState) -> None:
         """End a connection here and at all nodes from here to the Responder."""
         self.records.drop(record)
         after, outer = record.after, record.outer
@@ -55,7 +55,7 @@ class Teardowns(Layer):
         elif outer is not None and outer.phase is not Phase.OVER:
             self._tear_down_all([outer])
 
-    def _tear_down_all(self, records: list[Record]) -> None:
+    def _tear_down_all(self, records: list[ConnectionState]) -> None:
         for record in records:
             self.tear_down(record)
 
@@ -70,19 +70,19 @@ class Teardowns(Layer):
         elif record.phase is not Phase.OVER and not (message.completed and self._is_needed(record)):
             self._stop(record, message.completed, message.reason)
 
-    def _is_needed(self, record: Record) -> bool:
+    def _is_needed(self, record: ConnectionState) -> bool:
         if record.outer is not None:
             return record.outer.phase is not Phase.OVER
         return record.phase is Phase.INSTALLED and record.is_end and not record.is_full
 
-    def terminate(self, record: Record, completed: bool, reason: Reason = Reason.TORN_DOWN) -> None:
+    def terminate(self, record: ConnectionState, completed: bool, reason: EndReason = EndReason.TORN_DOWN) -> None:
         """End a connection here and at every node of its path; `reason` says why if it is not complete."""
         for name in record.path:
             if name != self.node:
                 self.transport.send(name, Termination(record.key, completed, reason))
         self._stop(record, completed, reason)
 
-    def _stop(self, record: Record, completed: bool, reason: Reason) -> None:
+    def _stop(self, record: ConnectionState, completed: bool, reason: EndReason) -> None:
         """End a connection here, with those it consists of, and, if it is aborted, the one that consists of it."""
         self.records.drop(record)
         if record.is_end and not completed:
@@ -103,4 +103,4 @@ class Teardowns(Layer):
         """Abort every connection over a link whose other end no longer answers."""
         for record in self.records.alive(*interface.shares):
             if record.phase is Phase.INSTALLED:
-                self.terminate(record, completed=False, reason=Reason.SILENT)
+                self.terminate(record, completed=False, reason=EndReason.SILENT)

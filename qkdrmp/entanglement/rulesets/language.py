@@ -93,10 +93,15 @@ class Count(Term):
     value: int
 
 
-class Timer(Term):
-    """A timer that `settimer` started has run out."""
+class TimerExpired(Term):
+    """A timer that `settimer` started has run out; ``timer`` in JSON."""
 
     name: str
+
+    @classmethod
+    def key(cls) -> str:
+        """Return the key that stands for the class in JSON."""
+        return "timer"
 
 
 class Recv(Term):
@@ -106,7 +111,7 @@ class Recv(Term):
 
 
 class Fidelity(Term):
-    """The fidelity a pair is believed to have compares so with a value."""
+    """The estimated fidelity of a pair compares so with a value."""
 
     pair_fields = ("pair",)
 
@@ -196,7 +201,7 @@ def _one_of(keys: str) -> Discriminator:
 Condition = Annotated[
     Annotated[Res, Tag("res")]
     | Annotated[Count, Tag("count")]
-    | Annotated[Timer, Tag("timer")]
+    | Annotated[TimerExpired, Tag("timer")]
     | Annotated[Recv, Tag("recv")]
     | Annotated[Fidelity, Tag("fidelity")],
     _one_of("res, count, timer, recv, fidelity"),

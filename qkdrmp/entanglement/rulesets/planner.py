@@ -119,7 +119,7 @@ def null_stack(connection: str, attempt: int, path: Sequence[str]) -> RuleSetSta
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ConnectionPlan:
     """The RuleSets of a connection and what they promise.
 
     Parameters
@@ -157,7 +157,7 @@ def plan(
     physics: Physics | None = None,
     outer: str | None = None,
     basis: Basis | None = None,
-) -> Plan:
+) -> ConnectionPlan:
     """Return the RuleSets that meet both bounds with the fewest raw pairs, and what they promise.
 
     Parameters
@@ -191,4 +191,4 @@ def plan(
         raise ValueError(f"swap_order must return a tree over the links of the path {path}, not over {tree.links}")
     links = choose(qcaps, minimum_fidelity, minimum_rate, physics)
     stack = compose(connection, attempt, tree, [link.rounds for link in links], need, outer, basis)
-    return Plan(stack, links, end_to_end(links, quality(qcaps, physics, min(link.rate for link in links))))
+    return ConnectionPlan(stack, links, end_to_end(links, quality(qcaps, physics, min(link.rate for link in links))))

@@ -25,25 +25,25 @@ from qkdrmp.entanglement.rulesets.language import (
     SetTimer,
     Swap,
     Terminate,
-    Timer,
+    TimerExpired,
 )
 from qkdrmp.entanglement.rulesets.ruleset import RuleSet
-from qkdrmp.entanglement.runtime.pair_buffer import Bin
-from qkdrmp.entanglement.runtime.session import Owner, Session, Workbench
+from qkdrmp.entanglement.runtime.pair_buffer import PairBuffer
+from qkdrmp.entanglement.runtime.session import Owner, RuleSetSession, Workbench
 from qkdrmp.kernel.units import to_ticks
 
 Taken = Sequence[Qubit]
-Places = Mapping[str, tuple[int, Bin]]
+Places = Mapping[str, tuple[int, PairBuffer]]
 """For each name of a pair, its position among the pairs taken, and where it is taken from."""
 
 
 @dataclass(frozen=True, slots=True)
-class WorkingRule:
+class CompiledRule:
     """A rule made ready for one node.
 
     Parameters
     ----------
-    needs : list of (Bin, int)
+    needs : list of (PairBuffer, int)
         How many pairs it takes from where.
     conditions : list of callable
         What else must hold.
@@ -51,7 +51,7 @@ class WorkingRule:
         Each is called with the pairs taken.
     """
 
-    needs: list[tuple[Bin, int]]
+    needs: list[tuple[PairBuffer, int]]
     conditions: list[Callable[[], bool]]
     actions: list[Callable[[Taken], None]]
 
@@ -70,7 +70,7 @@ class WorkingRule:
             action(taken)
 
 
-def at_work(owner: Owner, bench: Workbench, ruleset: RuleSet) -> Session:
+def at_work(owner: Owner, bench: Workbench, ruleset: RuleSet) -> RuleSetSession:
     """Return a session with a RuleSet at work.
 
     Parameters
@@ -81,14 +81,14 @@ def at_work(owner: Owner, bench: Workbench, ruleset: RuleSet) -> Session:
         What its node has.
     ruleset : RuleSet
     """
-    session = Session(owner, bench)
+    session = RuleSetSession(owner, bench)
     session.rules += [_prepared(session, rule, stage.number) for stage in ruleset for rule in stage.rules]
     return session
 
 
-def _prepared(session: Session, rule: Rule, stage: int) -> WorkingRule:
-    needs: list[tuple[Bin, int]] = []
-    places: dict[str, tuple[int, Bin]] = {}
+def _prepared(session: RuleSetSession, rule: Rule, stage: int) -> CompiledRule:
+    needs: list[tuple[PairBuffer, int]] = []
+    places: dict[str, tuple[int, PairBuffer]] = {}
     for condition in rule.conditions:
         if isinstance(condition, Res):
             bin_ = session.bin(condition.partner, stage)
@@ -97,20 +97,20 @@ def _prepared(session: Session, rule: Rule, stage: int) -> WorkingRule:
             places |= {name: (len(places) + i, bin_) for i, name in enumerate(condition.names)}
     others = [condition for condition in rule.conditions if not isinstance(condition, Res)]
     conditions = [_condition(session, condition, places) for condition in others]
-    return WorkingRule(needs, conditions, [ACTIONS[type(action)](session, action, places) for action in rule.actions])
+    return CompiledRule(needs, conditions, [ACTIONS[type(action)](session, action, places) for action in rule.actions])
 
 
-def _condition(session: Session, condition: Condition, places: Places) -> Callable[[], bool]:
+def _condition(session: RuleSetSession, condition: Condition, places: Places) -> Callable[[], bool]:
     if isinstance(condition, Count):
         compare, name, value = OPERATORS[condition.op], condition.name, condition.value
         return lambda: compare(session.counters[name], value)
-    if isinstance(condition, Timer):
+    if isinstance(condition, TimerExpired):
         return lambda: condition.name in session.rung
     if isinstance(condition, Recv):
         return lambda: condition.kind in session.heard
     assert isinstance(condition, Fidelity)
     compare, least, bin_ = OPERATORS[condition.op], condition.value, places[condition.pair][1]
-    return lambda: compare(session.believed(bin_.pairs[bin_.next]), least)
+    return lambda: compare(session.estimated(bin_.pairs[bin_.next]), least)
 
 
 # Actions: each function returns what is to be called with the pairs taken.
@@ -121,7 +121,7 @@ class _Swap:
 
     __slots__ = ("_a", "_b", "_env", "_i", "_j", "_key", "_name", "_send", "_session", "_stage", "_swaps", "_to")
 
-    def __init__(self, session: Session, action: Swap, places: Places) -> None:
+    def __init__(self, session: RuleSetSession, action: Swap, places: Places) -> None:
         (self._i, left), (self._j, right) = places[action.left], places[action.right]
         self._a, self._b = left.partner, right.partner
         self._stage, self._to = left.stage, action.to
@@ -143,12 +143,12 @@ class _Swap:
         second.share.release()
 
 
-def _purify(session: Session, action: Purify, places: Places) -> Callable[[Taken], None]:
+def _purify(session: RuleSetSession, action: Purify, places: Places) -> Callable[[Taken], None]:
     (i, bin_), (j, _) = places[action.keep], places[action.sacrifice]
     return lambda taken: session.purify(bin_, taken[i], taken[j], action.protocol, action.to)
 
 
-def _deliver(session: Session, action: Deliver, places: Places) -> Callable[[Taken], None]:
+def _deliver(session: RuleSetSession, action: Deliver, places: Places) -> Callable[[Taken], None]:
     i = places[action.pair][0]
 
     def run(taken: Taken) -> None:
@@ -160,7 +160,7 @@ def _deliver(session: Session, action: Deliver, places: Places) -> Callable[[Tak
     return run
 
 
-def _handover(session: Session, action: Handover, places: Places) -> Callable[[Taken], None]:
+def _handover(session: RuleSetSession, action: Handover, places: Places) -> Callable[[Taken], None]:
     i, bin_ = places[action.pair]
 
     def run(taken: Taken) -> None:
@@ -170,27 +170,27 @@ def _handover(session: Session, action: Handover, places: Places) -> Callable[[T
     return run
 
 
-def _promote(session: Session, action: Promote, places: Places) -> Callable[[Taken], None]:
+def _promote(session: RuleSetSession, action: Promote, places: Places) -> Callable[[Taken], None]:
     i, bin_ = places[action.pair]
     after = session.bin(bin_.partner, action.to)
     return lambda taken: session.put(after, taken[i].number, taken[i])
 
 
-def _free(session: Session, action: Free, places: Places) -> Callable[[Taken], None]:
+def _free(session: RuleSetSession, action: Free, places: Places) -> Callable[[Taken], None]:
     i = places[action.pair][0]
     return lambda taken: discard(taken[i])
 
 
-def _settimer(session: Session, action: SetTimer, places: Places) -> Callable[[Taken], None]:
+def _settimer(session: RuleSetSession, action: SetTimer, places: Places) -> Callable[[Taken], None]:
     ticks = to_ticks(action.seconds)
     return lambda taken: session.start_timer(action.name, ticks)
 
 
-def _terminate(session: Session, action: Terminate, places: Places) -> Callable[[Taken], None]:
+def _terminate(session: RuleSetSession, action: Terminate, places: Places) -> Callable[[Taken], None]:
     return lambda taken: session.owner.complete()
 
 
-ACTIONS: dict[type[Action], Callable[[Session, Any, Places], Callable[[Taken], None]]] = {
+ACTIONS: dict[type[Action], Callable[[RuleSetSession, Any, Places], Callable[[Taken], None]]] = {
     Swap: _Swap,
     Purify: _purify,
     Deliver: _deliver,

@@ -6,7 +6,7 @@ from qkdrmp.entanglement.messages import SwapResult
 from qkdrmp.entanglement.quantum.pairs import Qubit
 
 
-class Bin:
+class PairBuffer:
     """Pairs that both ends know by the same numbers: 0, 1, 2, ... in the order in which they were made.
 
     Rules use them in that order without leaving one out, as pairs may come in another order at each end.

@@ -13,7 +13,7 @@ import numpy as np
 from qkdrmp.entanglement.messages import PurifyResult, SwapResult
 from qkdrmp.entanglement.quantum.bell_diagonal import Basis
 from qkdrmp.entanglement.quantum.pairs import Device, Qubit, believed_after, discard, purify
-from qkdrmp.entanglement.runtime.pair_buffer import Bin
+from qkdrmp.entanglement.runtime.pair_buffer import PairBuffer
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.timer import Timer
 from qkdrmp.network.transport import Transport
@@ -67,7 +67,7 @@ class Round:
     theirs: int | None = None
 
 
-class Session:
+class RuleSetSession:
     """A RuleSet at work (see `working_rule.at_work`).
 
     After every change the rules are looked through from the first one on, so an earlier rule comes before a later one.
@@ -111,7 +111,7 @@ class Session:
         self.counters: Counter[str] = Counter()
         self.rung: set[str] = set()
         self.heard: set[str] = set()
-        self._bins: dict[tuple[str, int], Bin] = {}
+        self._bins: dict[tuple[str, int], PairBuffer] = {}
         self._rounds: dict[tuple[str, int, int], Round] = {}
         self._begun: Counter[tuple[str, int]] = Counter()
         self._timers: dict[str, Timer] = {}
@@ -124,7 +124,7 @@ class Session:
         """Return where the pairs of the link to `partner` arrive, with their numbers."""
         return partial(self.arrive, self.bin(partner, 0))
 
-    def arrive(self, bin_: Bin, number: int, qubit: Qubit) -> None:
+    def arrive(self, bin_: PairBuffer, number: int, qubit: Qubit) -> None:
         """Take in a pair."""
         self.put(bin_, number, qubit)
         if bin_.used:
@@ -190,26 +190,28 @@ class Session:
 
     # Pairs
 
-    def bin(self, partner: str, stage: int) -> Bin:
+    def bin(self, partner: str, stage: int) -> PairBuffer:
         """Return the bin of the pairs with `partner` in `stage`."""
         found = self._bins.get((partner, stage))
         if found is None:
-            found = self._bins[partner, stage] = Bin(partner, stage)
+            found = self._bins[partner, stage] = PairBuffer(partner, stage)
         return found
 
-    def put(self, bin_: Bin, number: int, qubit: Qubit) -> None:
+    def put(self, bin_: PairBuffer, number: int, qubit: Qubit) -> None:
         """Put a pair into a bin under its number there; what the partner has said of it already happens now."""
         qubit.number = number
         bin_.pairs[number] = qubit
         if bin_.results and number in bin_.results:
             self.take_swap(bin_.results.pop(number))
 
-    def believed(self, qubit: Qubit) -> float:
-        """Return the fidelity a pair is believed to have now."""
+    def estimated(self, qubit: Qubit) -> float:
+        """Return the estimated fidelity of a pair now."""
         qubit.settle(self.bench.env.now)
         return (1 + 3 * qubit.werner) / 4
 
-    def purify(self, bin_: Bin, keep: Qubit, sacrifice: Qubit, protocol: Literal["bbpssw", "dejmps"], to: int) -> None:
+    def purify(
+        self, bin_: PairBuffer, keep: Qubit, sacrifice: Qubit, protocol: Literal["bbpssw", "dejmps"], to: int
+    ) -> None:
         """Do this end's part of a round: the pair to be kept waits until both bits are known."""
         bench = self.bench
         bit = purify(keep, sacrifice, bench.env.now, protocol, bench.random)

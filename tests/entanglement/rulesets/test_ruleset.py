@@ -236,7 +236,7 @@ def test_a_stack_made_in_python_is_checked_too() -> None:
 
 names = st.text(min_size=1, max_size=4)
 counts = st.builds(rule.Count, name=names, op=st.sampled_from(list(OPERATORS)), value=st.integers())
-timers = st.builds(rule.Timer, name=names)
+timers = st.builds(rule.TimerExpired, name=names)
 messages = st.builds(rule.Recv, kind=names)
 
 

@@ -14,7 +14,7 @@ from qkdrmp.entanglement.messages import PurifyResult, Response, SwapResult
 from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal, Memory
 from qkdrmp.entanglement.quantum.pairs import Device, Qubit, correlations, fidelity, new_pair
 from qkdrmp.entanglement.rulesets.link_budget import LinkPlan
-from qkdrmp.entanglement.rulesets.planner import Plan
+from qkdrmp.entanglement.rulesets.planner import ConnectionPlan
 from qkdrmp.entanglement.rulesets.ruleset import RuleSetStack
 from qkdrmp.entanglement.runtime.compiled_rule import at_work
 from qkdrmp.entanglement.runtime.session import Workbench
@@ -443,7 +443,7 @@ def expected_fidelity() -> float:
 def test_the_example_runs_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     stack = RuleSetStack.from_json(json.dumps(EXAMPLE))
     network = network_for_example(0.25)  # so that a plan of the Responder's own would not purify
-    made = Plan(stack, (LinkPlan(1, 2.3, 1.0, 0.9),) * 2, 0.8)
+    made = ConnectionPlan(stack, (LinkPlan(1, 2.3, 1.0, 0.9),) * 2, 0.8)
     monkeypatch.setattr("qkdrmp.entanglement.connections.setup.plan", lambda *_, **__: made)
     run(network, 1)
 
