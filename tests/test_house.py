@@ -21,7 +21,7 @@ MODULES = {
 FLOORS = (
     ("errors",),
     ("kernel", "topology"),
-    ("config", "stats", "extensions"),
+    ("config", "stats"),
     ("network", "key_rates"),
     ("scenario",),
     ("family",),
