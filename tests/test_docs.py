@@ -75,20 +75,22 @@ def rows(html):
 @needs_sphinx
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_column_of_every_table_is_in_the_reference_with_its_meaning(rows, family):
-    for name, columns in vars(FAMILIES[family].tables).items():
-        if name.endswith("_COLUMNS"):
-            for column, meaning in columns.items():
-                head, *_, told = rows[f"{family}-{name.removesuffix('_COLUMNS').lower()}-{column}"]
-                assert head == column
-                assert letters(told)
-                assert letters(meaning).startswith(letters(told))
+    declared = qkdrmp.FAMILIES[family]
+    tables = {"summary": declared.metrics, **{name: table.columns for name, table in declared.tables.items()}}
+    for name, columns in tables.items():
+        for column in columns:
+            head, unit, meaning = rows[f"{family}-{name}-{column.name}"]
+            assert head == column.name
+            assert unit == column.unit
+            assert letters(meaning)
+            assert letters(meaning) == letters(column.meaning)
 
 
 @needs_sphinx
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_message_and_field_is_in_the_reference_with_its_meaning(rows, family):
     for message in FAMILIES[family].messages.VOCABULARY:
-        ident = f"{family}-message-{message.__name__.lower()}"
+        ident = f"{family}-message-{message.wire_name.lower()}"
         assert ident in rows
         for field in dataclasses.fields(message):
             assert rows[f"{ident}-{field.name}"][0] == field.name

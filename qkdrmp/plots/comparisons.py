@@ -14,7 +14,7 @@ from qkdrmp.errors import QKDRMPError, did_you_mean
 from qkdrmp.plots.canvas import COLOURS, canvas
 from qkdrmp.plots.curves import LEGEND_LETTERS, MARKERS
 from qkdrmp.plots.labels import in_unit, label, value_text
-from qkdrmp.stats.comparison import COMPARISON_COLUMNS
+from qkdrmp.stats.comparison import COMPARISON_NAMES
 
 WIDTH, ROW_HEIGHT, MARGIN = 8.0, 0.24, 1.2
 ZERO = "0.4"
@@ -44,7 +44,7 @@ def differences(compared: pd.DataFrame, figure_of: str | None = None, ax: Axes |
     QKDRMPError
         If nothing was compared, or not this figure.
     """
-    *cell, field = compared.columns[: compared.columns.get_loc(next(iter(COMPARISON_COLUMNS)))]
+    *cell, field = compared.columns[: compared.columns.get_loc(COMPARISON_NAMES[0])]
     chosen, along = _in_percent(compared) if figure_of is None else _in_its_unit(compared, figure_of)
     if chosen.empty:
         raise QKDRMPError("there is nothing to draw: no figure differs from a baseline that is not 0")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from qkdrmp.plots.curves import is_scale, swept
-from qkdrmp.stats.estimators import half_width
+from qkdrmp.stats.comparison import paired_difference
 
 DURATION = "duration_s"
 WORTHWHILE = 0.02
@@ -62,14 +62,14 @@ class Saturation:
 
 def improvement(base: pd.Series[Any], other: pd.Series[Any]) -> tuple[Improvement, int]:
     """Return how much better `other` is than `base`, both by replication, and the number of pairs."""
-    paired = pd.concat([base, other], axis=1, join="inner").dropna()
-    if paired.empty:
+    aligned = pd.concat([base, other], axis=1, join="inner")
+    paired = paired_difference(aligned.iloc[:, 1], aligned.iloc[:, 0])
+    if not paired.pairs:
         return Improvement(float("nan"), float("nan")), 0
-    before, after = (paired.iloc[:, column].to_numpy(dtype=float) for column in (0, 1))
-    difference, mean = after - before, abs(before.mean())
+    half = (paired.high - paired.low) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
-        shares = np.array([difference.mean(), half_width(difference)]) / mean
-    return Improvement(float(shares[0]), float(shares[1])), len(paired)
+        shares = np.array([paired.difference, half]) / abs(np.float64(paired.baseline_mean))
+    return Improvement(float(shares[0]), float(shares[1])), paired.pairs
 
 
 def saturation(runs: pd.DataFrame, field: str, figure: str) -> Saturation:

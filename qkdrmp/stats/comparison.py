@@ -3,30 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from math import inf, nan
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from qkdrmp.errors import QKDRMPError, did_you_mean
+from qkdrmp.stats.columns import Column
 from qkdrmp.stats.estimators import CONFIDENCE, figures_of, half_width, has_succeeded
 
 PAIRED_BY = ["replication", "seed"]
 OF_BASELINE = " of the baseline"
 
-COMPARISON_COLUMNS: dict[str, str] = {
-    "baseline": "value of the compared field that the others are compared with",
-    "figure": "name of the figure; all that follows is in its unit unless it says otherwise",
-    "pairs": "replications in which both have the figure, with the same seed",
-    "baseline_mean": "mean of the figure at the baseline, over these",
-    "mean": "mean of the figure at the value of this row, over these",
-    "difference": "mean difference, this value's minus the baseline's",
-    "low": "lower end of the difference's confidence interval; empty for fewer than two pairs",
-    "high": "upper end",
-    "relative": "difference as a share of the size of the baseline's mean; empty if that is 0",
-    "variance_ratio": "variance that the difference of independent runs would have over the variance of the paired "
-    "one: above 1, common random numbers have helped",
-}
+
+class PairedDifference(NamedTuple):
+    """How the values of a metric in one cell differ from those in another, replication by replication.
+
+    The meaning of each field is that of its column in `COMPARISON`; it is nan where it is not known.
+    """
+
+    pairs: int
+    baseline_mean: float = nan
+    mean: float = nan
+    difference: float = nan
+    low: float = nan
+    high: float = nan
+    relative: float = nan
+    variance_ratio: float = nan
+
+
+class Compared(NamedTuple):
+    """What a row of a comparison is about: a metric, the value of the baseline, and the paired difference from it."""
+
+    baseline: Any
+    figure: str
+    paired: PairedDifference
+
+
+def _of_difference(name: str, meaning: str) -> Column[Compared]:
+    return Column(name, meaning, lambda row: getattr(row.paired, name))
+
+
+COMPARISON: tuple[Column[Compared], ...] = (
+    Column("baseline", "value of the compared field that the others are compared with", lambda row: row.baseline),
+    Column(
+        "figure",
+        "name of the metric; all that follows is in its unit unless it says otherwise",
+        lambda row: row.figure,
+    ),
+    _of_difference("pairs", "replications in which both have the metric, with the same seed"),
+    _of_difference("baseline_mean", "mean of the metric at the baseline, over these"),
+    _of_difference("mean", "mean of the metric at the value of this row, over these"),
+    _of_difference("difference", "mean difference, this value's minus the baseline's"),
+    _of_difference("low", "lower end of the difference's confidence interval; empty for fewer than two pairs"),
+    _of_difference("high", "upper end"),
+    _of_difference("relative", "difference as a share of the size of the baseline's mean; empty if that is 0"),
+    _of_difference(
+        "variance_ratio",
+        "variance that the difference of independent runs would have over the variance of the paired "
+        "one: above 1, common random numbers have helped",
+    ),
+)
+"""The columns of a comparison, after the swept fields."""
+COMPARISON_NAMES = [column.name for column in COMPARISON]
 
 
 def compare(
@@ -62,7 +102,7 @@ def compare(
     -------
     pandas.DataFrame
         One row for each cell of the other swept fields, each value but the baseline, and each figure: the other
-        fields, `field`, and `COMPARISON_COLUMNS`.
+        fields, `field`, and `COMPARISON`.
 
     Raises
     ------
@@ -82,35 +122,39 @@ def compare(
         known.loc[is_baseline, [*paired_by, *names]], "left", paired_by, suffixes=("", OF_BASELINE)
     )
     value = runs.loc[is_baseline, field].iloc[0]
-    rows = [
-        (*where, value, name, *_compared(group[name], group[name + OF_BASELINE], confidence))
+    compared = [
+        (where, Compared(value, name, paired_difference(group[name], group[name + OF_BASELINE], confidence)))
         for where, group in pairs.groupby([*cell, field], sort=False, dropna=False)
         for name in names
     ]
-    if not any(row[-len(COMPARISON_COLUMNS) + 2] for row in rows):
+    if not any(row.paired.pairs for _, row in compared):
         raise QKDRMPError(f"no replication has {field} = {value} and another value, with all other fields the same")
-    table = pd.DataFrame(rows, columns=[*cell, field, *COMPARISON_COLUMNS])
+    rows = [(*where, *(column.get(row) for column in COMPARISON)) for where, row in compared]
+    table = pd.DataFrame(rows, columns=[*cell, field, *COMPARISON_NAMES])
     if figures is not None:
         return table
     differs = (table["difference"].fillna(0) != 0) | (table["low"] < table["high"])
     return table[table["figure"].isin(table["figure"][differs])].reset_index(drop=True)
 
 
-def _compared(values: pd.Series[float], baseline: pd.Series[float], confidence: float) -> tuple[float, ...]:
-    """Return what `COMPARISON_COLUMNS` says of one figure in two cells, from `pairs` on."""
+def paired_difference(
+    values: pd.Series[float], baseline: pd.Series[float], confidence: float = CONFIDENCE
+) -> PairedDifference:
+    """Return how some values differ from those of a baseline, place by place; pairs with a nan are left out."""
     both = np.column_stack([values, baseline]).astype(float)
     both = both[~np.isnan(both).any(axis=1)]
-    nothing = float("nan")
     if not len(both):
-        return (0, *[nothing] * 7)
+        return PairedDifference(0)
     mean, reference = both.mean(axis=0)
     differences = both[:, 0] - both[:, 1]
     difference, half = differences.mean(), half_width(differences, confidence)
-    relative, ratio = difference / abs(reference) if reference else nothing, nothing
+    relative, ratio = difference / abs(reference) if reference else nan, nan
     if len(both) > 1 and both.var(axis=0).any():
         independent, paired = both.var(axis=0, ddof=1).sum(), differences.var(ddof=1)
-        ratio = independent / paired if paired else float("inf")
-    return len(both), reference, mean, difference, difference - half, difference + half, relative, ratio
+        ratio = independent / paired if paired else inf
+    return PairedDifference(
+        len(both), reference, mean, difference, difference - half, difference + half, relative, ratio
+    )
 
 
 def _swept(runs: pd.DataFrame, field: str) -> list[str]:

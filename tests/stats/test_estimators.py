@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from qkdrmp import QKDRMPError, load_scenario, summarise, sweep
-from qkdrmp.stats.comparison import COMPARISON_COLUMNS, compare
+from qkdrmp.stats.comparison import COMPARISON_NAMES, compare
 from qkdrmp.stats.estimators import half_width, jain, mser5, quantiles
 
 
@@ -135,7 +135,7 @@ def runs_of(cells: dict[Any, list[float]], field: str = "pools.capacity", **more
 def test_a_paired_difference_by_hand() -> None:
     # Differences 1, 2, 3: mean 2, variance 1, t(0.975, 2) = 4.30265; unpaired variances 100 and 121.
     table = compare(runs_of({2: [10, 20, 30], 4: [11, 22, 33]}), "pools.capacity")
-    assert list(table.columns) == ["duration_s", "pools.capacity", *COMPARISON_COLUMNS]
+    assert list(table.columns) == ["duration_s", "pools.capacity", *COMPARISON_NAMES]
     row = table.iloc[0]
     assert (row["pools.capacity"], row["baseline"], row["figure"], row["pairs"]) == (4, 2, "wait_mean_s", 3)
     assert (row["baseline_mean"], row["mean"], row["difference"]) == (20, 22, 2)
