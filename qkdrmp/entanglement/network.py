@@ -18,7 +18,7 @@ from qkdrmp.entanglement.demand import ConnectionWorkload, Wish
 from qkdrmp.entanglement.ledger import Attempt, ConnectionEntry, ConnectionLedger
 from qkdrmp.entanglement.links.allocation_protocol import Sharing
 from qkdrmp.entanglement.links.interface import Interface
-from qkdrmp.entanglement.links.link import Link
+from qkdrmp.entanglement.links.link import ElementaryLink
 from qkdrmp.entanglement.links.negotiation import LinkEnd
 from qkdrmp.entanglement.messages import VOCABULARY
 from qkdrmp.entanglement.nesting import Nesting
@@ -68,7 +68,7 @@ class EntanglementNetwork:
     ledger : ConnectionLedger
     layers : Nesting
     stacks : dict of str to EntanglementStack
-    links : dict of (str, str) to Link
+    links : dict of (str, str) to ElementaryLink
     interfaces : dict of str to dict of str to Interface
         By node and neighbour.
     hops : list of Transmission or None
@@ -82,7 +82,7 @@ class EntanglementNetwork:
         self.ledger = ConnectionLedger(self.env, self.random.stream("measurements"), pairs, trace)
         self.layers = Nesting(self.topology, settings.layers.nested)
         self.hops: list[Transmission] | None = [] if trace else None
-        self.links: dict[tuple[str, str], Link[Qubit]] = {}
+        self.links: dict[tuple[str, str], ElementaryLink[Qubit]] = {}
         self._impairment = settings.faults.build()
         self._channels: dict[tuple[str, str], Channel] = {}
         takes_part = [name for name, node in self.topology.nodes.items() if node.kind in TAKES_PART]
@@ -204,7 +204,9 @@ class EntanglementNetwork:
         devices = settings.device(fibre.ends[0], fibre), settings.device(fibre.ends[1], fibre)
         state = correlations(BellDiagonal.werner(section.fidelity))
         make = partial(new_pair, state, devices)
-        link = Link(self.env, model, lanes, policy, self.random.stream(f"link {name}"), (sides[0], sides[1]), make)
+        link = ElementaryLink(
+            self.env, model, lanes, policy, self.random.stream(f"link {name}"), (sides[0], sides[1]), make
+        )
         for interface in sides:
             interface.link = link
             self.stacks[interface.node].sharing.connect(interface, round_trip, self._patience)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from qkdrmp.entanglement.links.link import Link
+from qkdrmp.entanglement.links.link import ElementaryLink
 from qkdrmp.entanglement.links.negotiation import LinkEnd
 from qkdrmp.entanglement.links.policies import Agreement
 from qkdrmp.entanglement.quantum.pairs import Qubit, give_up
@@ -65,7 +65,7 @@ class Interface:
 
     Attributes
     ----------
-    link : Link
+    link : ElementaryLink
         The physics of the link; set once both ends exist.
     shares : dict of str to Share
         The connections that hold memories here, by key.
@@ -75,7 +75,7 @@ class Interface:
         Ticks for which trials were void between this end's Barrier and its peer's.
     """
 
-    link: Link[Qubit]
+    link: ElementaryLink[Qubit]
 
     def __init__(
         self, node: str, peer: str, end: int, memories: int, pairs_per_s: float, fidelity: float, allocation: LinkEnd
@@ -137,7 +137,7 @@ class Interface:
         self.shares[key].arrived = arrived
         self.link.reallocated()
 
-    # What the physics of the link sees (see `link.Side`)
+    # What the physics of the link sees (see `link.LinkSide`)
 
     def review(self) -> None:
         """Tell the physics if trials to come belong to others than before."""
@@ -150,7 +150,7 @@ class Interface:
         """Return who governs the trials that this end has not started: from which trial on, which agreement."""
         return self.allocation.regions(self.link.next_trial(self.end))
 
-    def room(self, connection: str) -> int:
+    def free_memories(self, connection: str) -> int:
         """Return how many memories a connection may still fill."""
         share = self.shares.get(connection)
         return 0 if share is None or share.arrived is None else share.quota - share.held

@@ -12,8 +12,6 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from qkdrmp.kernel.units import delay_ticks, to_seconds
 
 End = Literal["sender", "receiver"]
@@ -203,21 +201,3 @@ def start_of_trial(trial: int, lanes: int, slot_ticks: int, origin_ticks: int = 
 def lane_of_trial(trial: int, lanes: int) -> int:
     """Return the number of the memory that makes `trial` (>= 0) on a link with `lanes` memories at each end."""
     return trial % lanes
-
-
-def next_success(random: np.random.Generator, probability: float) -> int:
-    """Return how many trials it takes up to and including the next success (>= 1).
-
-    Independent trials of one probability fail geometrically often before one succeeds, so one draw skips them all:
-    the mean is 1/P, the variance (1 - P)/P^2.
-
-    Parameters
-    ----------
-    random : numpy.random.Generator
-        Where the draw comes from.
-    probability : float
-        Probability P that a trial succeeds (above 0, at most 1).
-    """
-    if not 0 < probability <= 1:
-        raise ValueError(f"probability is {probability!r}; it must be above 0 and at most 1.")
-    return int(random.geometric(probability))

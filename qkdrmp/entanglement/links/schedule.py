@@ -1,6 +1,6 @@
-"""The timetable of a link: who owns which trials from now on, so that whole stretches can be skipped at once.
+"""The trial schedule of a link: who owns which trials from now on. Whole stretches are skipped at once.
 
-What two agreements give is in a table of `turns`; a slot in which an agreement changes has a table of its own.
+What two agreements give is in a table of `trials`; a slot in which an agreement changes has a table of its own.
 """
 
 from __future__ import annotations
@@ -11,7 +11,16 @@ from itertools import pairwise
 from math import gcd, lcm
 
 from qkdrmp.entanglement.links.policies import Agreement, Policy
-from qkdrmp.entanglement.links.trial_table import KEPT, Blocks, Key, Owners, Rooms, Table, Turns, owner_of
+from qkdrmp.entanglement.links.trial_table import (
+    KEPT,
+    BlockTrialTable,
+    FreeMemories,
+    OwnerRow,
+    Owners,
+    PeriodicTrialTable,
+    SlotTrials,
+    owner_of,
+)
 
 Regions = Sequence[tuple[int, Agreement | None]]
 """First trials in ascending order, each with the agreement that governs from there on (None: void)."""
@@ -20,7 +29,7 @@ NEVER = 1 << 62
 """A slot or trial later than all others."""
 
 
-class Tables:
+class TrialTableCache:
     """The tables of a link, kept while they are likely to be asked for again.
 
     Parameters
@@ -31,9 +40,9 @@ class Tables:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self._kept: dict[tuple[Agreement | None, Agreement | None], Table | Blocks] = {}
+        self._kept: dict[tuple[Agreement | None, Agreement | None], PeriodicTrialTable | BlockTrialTable] = {}
 
-    def of(self, left: Agreement | None, right: Agreement | None) -> Table | Blocks:
+    def table_of(self, left: Agreement | None, right: Agreement | None) -> PeriodicTrialTable | BlockTrialTable:
         """Return what happens while the sender holds to `left` and the receiver to `right`."""
         if (left, right) not in self._kept:
             if len(self._kept) >= KEPT:
@@ -41,17 +50,17 @@ class Tables:
             self._kept[left, right] = self._build(left, right)
         return self._kept[left, right]
 
-    def _build(self, left: Agreement | None, right: Agreement | None) -> Table | Blocks:
+    def _build(self, left: Agreement | None, right: Agreement | None) -> PeriodicTrialTable | BlockTrialTable:
         if left is None or right is None:
-            return Table([[None]], [[None]])  # no turns, whatever the other end does
+            return PeriodicTrialTable([[None]], [[None]])  # no trials, whatever the other end does
         ours = self._cycle(left)
         theirs = ours if left == right else self._cycle(right)
         if ours is None or theirs is None:
-            return Blocks(self.policy, left, right)
+            return BlockTrialTable(self.policy, left, right)
         lanes = self.policy.lanes
         period = lcm(len(ours) // gcd(len(ours), lanes), len(theirs) // gcd(len(theirs), lanes))
         slots = _cut(ours, lanes, period)
-        return Table(slots, slots if theirs is ours else _cut(theirs, lanes, period))
+        return PeriodicTrialTable(slots, slots if theirs is ours else _cut(theirs, lanes, period))
 
     def _cycle(self, agreement: Agreement) -> list[str | None] | None:
         """Return the owners of the trials from trial 0 until they repeat, or None if they never do."""
@@ -59,18 +68,18 @@ class Tables:
         return None if period is None else [self.policy.owner(trial, agreement) for trial in range(period)]
 
 
-class Timetable:
-    """Who owns which trials of a link, from now on for ever, as both ends see it now.
+class TrialSchedule:
+    """Who owns which trials of a link, from now on without end, as both ends see it now.
 
     Parameters
     ----------
-    tables : Tables
+    tables : TrialTableCache
         Where the tables come from.
     left, right : sequence of (int, Agreement or None)
         The regions at the sender and at the receiver, beginning at the same trial.
     """
 
-    def __init__(self, tables: Tables, left: Regions, right: Regions) -> None:
+    def __init__(self, tables: TrialTableCache, left: Regions, right: Regions) -> None:
         self._tables = tables
         starts = sorted({start for start, _ in (*left, *right)})
         self._segments = [(start, governing(left, start), governing(right, start)) for start in starts]
@@ -78,8 +87,8 @@ class Timetable:
         self._firsts = [first for first, _, _ in self._spans]
 
     @property
-    def joint(self) -> int:
-        """The first slot from which on both ends hold to the same for ever, or `NEVER`."""
+    def joint_from(self) -> int:
+        """The first slot from which on both ends hold to the same agreements, or `NEVER`."""
         joint = NEVER
         for start, left, right in reversed(self._segments):
             if left != right:
@@ -87,42 +96,42 @@ class Timetable:
             joint = start
         return joint if joint == NEVER else -(-joint // self._tables.policy.lanes)
 
-    def keys(self, slot: int) -> set[Key]:
-        """Return the pairs of owners that have turns in `slot` or later."""
-        return set().union(*(table.keys() for _, end, table in self._spans if end > slot))
+    def owners_from(self, slot: int) -> set[Owners]:
+        """Return the pairs of owners that have trials in `slot` or later."""
+        return set().union(*(table.owners() for _, end, table in self._spans if end > slot))
 
-    def turns(self, key: Key, slot: int) -> Turns | None:
-        """Return the turns of `key` in `slot`, or None if it has none."""
-        return self._spans[bisect_right(self._firsts, slot) - 1][2].turns(key, slot)
+    def trials_of(self, owners: Owners, slot: int) -> SlotTrials | None:
+        """Return the trials of `owners` in `slot`, or None if it has none."""
+        return self._spans[bisect_right(self._firsts, slot) - 1][2].trials_of(owners, slot)
 
     def find(
-        self, key: Key, slot: int, count: int, rooms: Rooms, low: int = 0, until: int = NEVER
+        self, owners: Owners, slot: int, count: int, free: FreeMemories, skip: int = 0, until: int = NEVER
     ) -> tuple[int, int] | None:
-        """Return the slot of a turn and its place in it, or None if there are not so many turns.
+        """Return the slot of a trial and its place in it, or None if there are not so many trials.
 
         Parameters
         ----------
-        key : tuple of str
-            Whose turns to count.
+        owners : tuple of str
+            Whose trials to count.
         slot, until : int
             Where to begin, and before which slot to stop.
         count : int
-            Which of the turns to find, from 1.
-        rooms : tuple of int
-            Only turns that find a memory at both ends count.
-        low : int
-            The first so many turns of each slot do not count.
+            Which of the trials to find, from 1.
+        free : tuple of int
+            Only trials that find a memory at both ends count.
+        skip : int
+            The first so many trials of each slot do not count.
         """
         for first, end, table in self._spans[bisect_right(self._firsts, slot) - 1 :]:
             if first >= until:
                 break
-            found = table.find(key, max(first, slot), min(end, until), count, rooms, low)
+            found = table.find(owners, max(first, slot), min(end, until), count, free, skip)
             if isinstance(found, tuple):
                 return found
             count = found
         return None
 
-    def difference(self, other: Timetable, slot: int) -> int:
+    def difference(self, other: TrialSchedule, slot: int) -> int:
         """Return the first slot from `slot` on in which `other` differs from this, or `NEVER`."""
         lanes = self._tables.policy.lanes
         begin = slot * lanes
@@ -134,7 +143,7 @@ class Timetable:
         _, left, right = self._segments[bisect_right(self._segments, trial, key=lambda s: s[0]) - 1]
         return left, right
 
-    def _plan(self) -> Iterator[tuple[int, int, Table | Blocks]]:
+    def _plan(self) -> Iterator[tuple[int, int, PeriodicTrialTable | BlockTrialTable]]:
         """Yield first slot, end and table of each stretch; a slot in which something changes stands alone."""
         lanes = self._tables.policy.lanes
         bounds = [*self._segments, (NEVER * lanes, None, None)]
@@ -142,17 +151,17 @@ class Timetable:
         for (_, left, right), (stop, _, _) in pairwise(bounds):
             whole, rest = divmod(stop, lanes)
             if whole > reached:
-                yield reached, whole, self._tables.of(left, right)
+                yield reached, whole, self._tables.table_of(left, right)
                 reached = whole
             if rest and whole == reached:
                 yield whole, whole + 1, self._single(whole)
                 reached += 1
 
-    def _single(self, slot: int) -> Table:
+    def _single(self, slot: int) -> PeriodicTrialTable:
         policy = self._tables.policy
         trials = range(slot * policy.lanes, (slot + 1) * policy.lanes)
         left, right = ([owner_of(policy, trial, self._at(trial)[end]) for trial in trials] for end in (0, 1))
-        return Table([left], [right])
+        return PeriodicTrialTable([left], [right])
 
 
 def governing(regions: Regions, trial: int) -> Agreement | None:
@@ -169,7 +178,7 @@ def clip(regions: Regions, first: int, end: int) -> list[tuple[int, Agreement | 
     ]
 
 
-def _cut(cycle: list[str | None], lanes: int, slots: int) -> list[Owners]:
+def _cut(cycle: list[str | None], lanes: int, slots: int) -> list[OwnerRow]:
     """Return the owners of the first `slots` slots if those of the trials repeat like `cycle`."""
     longer = cycle * (lanes // len(cycle) + 2)
     begins = (slot * lanes % len(cycle) for slot in range(slots))

@@ -1,65 +1,31 @@
-"""What is drawn of the future of a link: a stream of successes for each pair of owners of its trials."""
+"""Successes drawn ahead: for each pair of owners of a link's trials, a stream of the next ones."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
 
-from simpy.events import EventPriority
-
-from qkdrmp.entanglement.links.policies import Agreement
 from qkdrmp.entanglement.links.schedule import NEVER
-from qkdrmp.entanglement.links.trial_table import Key, Rooms
-from qkdrmp.kernel.environment import Environment
-from qkdrmp.kernel.simpy_marks import ScheduledEvent
-
-H = TypeVar("H")
-_H_contra = TypeVar("_H_contra", contravariant=True)
-
-_LAST = EventPriority(2)
-"""SimPy's own priorities are 0 and 1; what has this one comes after everything else of its tick."""
+from qkdrmp.entanglement.links.trial_table import FreeMemories, Owners
 
 
-class Side(Protocol[_H_contra]):
-    """One end of the link, as its node shows it."""
+class FreeMemoryCount:
+    """Free memories of a connection at an end, and how far they changed too late for the slot that started last."""
 
-    def regions(self) -> Sequence[tuple[int, Agreement | None]]:
-        """Return first trials in ascending order, each with what governs from it on (None: void), the last endlessly.
+    __slots__ = ("free", "late", "slot")
 
-        The first entry covers everything not yet started here.
-        """
-
-    def room(self, connection: str) -> int:
-        """Return how many memories the connection may still fill here; 0 if it is unknown or dead."""
-
-    def occupy(self, connection: str) -> None:
-        """Reduce the room by one: the link has made a pair. Called at the first herald, wherever that is."""
-
-    def take(self, connection: str, half: _H_contra, trial: int) -> None:
-        """Take this end's half of a pair; called at this end's herald."""
-
-
-class Account:
-    """The room of a connection at an end, and how much of it came too late for the slot that has started last."""
-
-    __slots__ = ("_connection", "_side", "late", "room", "slot")
-
-    def __init__(self, side: Side[H], connection: str) -> None:
-        self._side = side
-        self._connection = connection
-        self.room = 0
+    def __init__(self) -> None:
+        self.free = 0
         self.slot = -1
         self.late = 0
 
     def at(self, slot: int) -> int:
-        """Return the room that the trials of `slot` found, or will find."""
-        return self.room - self.late if slot == self.slot else self.room
+        """Return how many memories the trials of `slot` found free, or will find free."""
+        return self.free - self.late if slot == self.slot else self.free
 
-    def update(self, slot: int) -> bool:
-        """Look at the room, and say whether it has changed; the change counts after `slot` only."""
-        room = self._side.room(self._connection)
-        change = room - self.room
-        self.room = room
+    def update(self, slot: int, free: int) -> bool:
+        """Set the number of free memories, which counts after `slot` only; return whether it has changed."""
+        change = free - self.free
+        self.free = free
         if slot > self.slot:
             self.slot, self.late = slot, change
         elif slot == self.slot:
@@ -67,47 +33,69 @@ class Account:
         return change != 0
 
 
-class Stream:
-    """The trials that belong to one pair of owners.
+class SuccessStream:
+    """The successes of the trials that belong to one pair of owners.
 
-    The top of the stack is the next success. Each candidate vouches for the slots between the one above it (the top:
-    between now) and its own: their turns below `rooms` fail. The bottom stands for what lies behind all candidates.
+    The top of the stack is the next success. Each candidate covers the slots between the one above it (the top:
+    between now) and its own: their trials at places below `free` fail. The bottom covers what follows all candidates.
+
+    Attributes
+    ----------
+    owners : tuple of str
+        The owners at the sender and at the receiver.
+    counts : tuple of FreeMemoryCount
+        Their free memories.
+    stack : list of SuccessCandidate or EndOfStream
+    done : int
+        The first slot that has not been heralded.
+    gap : int
+        How many trials after the slot heralded last the next one succeeds.
     """
 
-    __slots__ = ("accounts", "done", "key", "stack")
+    __slots__ = ("counts", "done", "gap", "owners", "stack")
 
-    def __init__(self, key: Key, accounts: tuple[Account, Account]) -> None:
-        self.key = key
-        self.accounts = accounts
-        self.stack: list[Candidate | Bottom] = [Bottom()]
+    def __init__(self, owners: Owners, counts: tuple[FreeMemoryCount, FreeMemoryCount]) -> None:
+        self.owners = owners
+        self.counts = counts
         self.done = 0
+        self.gap = 0
+        self.stack: list[SuccessCandidate | EndOfStream] = [EndOfStream()]
 
-    def rooms(self, slot: int) -> Rooms:
-        """Return the rooms that the trials of `slot` found, or will find, at both ends."""
-        left, right = self.accounts
+    def forget(self, slot: int = 0) -> None:
+        """Forget the candidates from `slot` on."""
+        self.stack = [EndOfStream(), *(candidate for candidate in self.stack if candidate.slot < slot)]
+
+    def free(self, slot: int) -> FreeMemories:
+        """Return how many memories the trials of `slot` found free, or will find free, at both ends."""
+        left, right = self.counts
         return (
-            left.room - left.late if slot == left.slot else left.room,
-            right.room - right.late if slot == right.slot else right.room,
+            left.free - left.late if slot == left.slot else left.free,
+            right.free - right.late if slot == right.slot else right.free,
         )
 
 
-class Bottom:
-    """What lies behind all candidates."""
+@dataclass(slots=True, eq=False)
+class SuccessCandidate:
+    """A trial that succeeds unless something changes before it.
+
+    Attributes
+    ----------
+    stream : SuccessStream
+    slot, place : int
+        The slot of the trial, and its place among the trials that the slot has for the owners.
+    free : int
+        Trials at places below this, in the slots that the candidate covers, are known to fail.
+    """
+
+    stream: SuccessStream
+    slot: int
+    place: int
+    free: int
+
+
+class EndOfStream:
+    """The bottom of the stack: what follows all candidates."""
 
     slot = NEVER
     place = -1
-    rooms = 0
-
-
-class Candidate(ScheduledEvent):
-    """The first herald of a trial that succeeds if nothing changes; the last thing to happen at its tick.
-
-    A trial of an MM link starts at the receiver at that very tick, so what else happens then comes before it.
-    """
-
-    def __init__(self, env: Environment, delay: int, stream: Stream, slot: int, place: int, rooms: int) -> None:
-        super().__init__(env, delay, _LAST)
-        self.stream = stream
-        self.slot = slot
-        self.place = place
-        self.rooms = rooms
+    free = 0

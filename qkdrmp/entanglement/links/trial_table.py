@@ -1,8 +1,8 @@
-"""Turns: which trials of a slot belong to whom, and how they repeat from slot to slot.
+"""Which trials of a slot belong to whom, and how they repeat from slot to slot.
 
-Both ends of a link give each trial to a connection, normally to the same one. The trials given to one pair of owners
-are the turns of that pair. What two agreements give repeats after some slots (a `Table`) or, if it is drawn by lot,
-is worked out block by block (`Blocks`).
+Both ends of a link give each trial to a connection, normally to the same one: its two *owners*. What two agreements
+give repeats after some slots (`PeriodicTrialTable`) or, if it is drawn by lot, is worked out block by block
+(`BlockTrialTable`).
 """
 
 from __future__ import annotations
@@ -14,39 +14,39 @@ from typing import NamedTuple
 
 from qkdrmp.entanglement.links.policies import Agreement, Policy
 
-Key = tuple[str, str]
+Owners = tuple[str, str]
 """The owners of a trial at the sender and at the receiver."""
 
-Rooms = tuple[int, int]
+FreeMemories = tuple[int, int]
 """How many memories the owners may still fill at the sender and at the receiver."""
 
-Owners = Sequence[str | None]
+OwnerRow = Sequence[str | None]
 """The owners of some trials in a row."""
 
 KEPT = 8
-"""So many tables are kept, in case they are asked for again."""
+"""How many tables are kept, in case they are needed again."""
 
 _BLOCK_SLOTS = 64
 
 
-class Turns(NamedTuple):
+class SlotTrials(NamedTuple):
     """The trials that one slot has for one pair of owners, in order."""
 
     lanes: Sequence[int]
     left: Sequence[int]
-    """The how manieth of all trials of its owner in this slot each one is at the sender, from 1."""
+    """The rank of each one among all trials of its owner in this slot at the sender, from 1."""
     right: Sequence[int]
     """The same at the receiver."""
 
-    def eligible(self, rooms: Rooms) -> int:
+    def eligible(self, free: FreeMemories) -> int:
         """Return how many of them find a memory at both ends; they are the first ones, for both counts ascend."""
         if self.left is self.right:  # both ends count alike: 1, 2, 3...
-            return min(rooms[0], rooms[1], len(self.lanes))
-        return min(bisect_right(self.left, rooms[0]), bisect_right(self.right, rooms[1]))
+            return min(free[0], free[1], len(self.lanes))
+        return min(bisect_right(self.left, free[0]), bisect_right(self.right, free[1]))
 
 
-class Table:
-    """What happens in slots that repeat.
+class PeriodicTrialTable:
+    """The trials of slots that repeat.
 
     Parameters
     ----------
@@ -55,25 +55,29 @@ class Table:
         modulo the period.
     """
 
-    def __init__(self, left: Sequence[Owners], right: Sequence[Owners]) -> None:
+    def __init__(self, left: Sequence[OwnerRow], right: Sequence[OwnerRow]) -> None:
         self.period = len(left)
-        self._slots = [_alike(a) if a == b else _apart(a, b) for a, b in zip(left, right, strict=True)]
-        self._bands: dict[tuple[Key, Rooms, int], tuple[list[int], list[int]]] = {}
+        self._slots = [
+            _agreed_trials(a) if a == b else _disputed_trials(a, b) for a, b in zip(left, right, strict=True)
+        ]
+        self._bands: dict[tuple[Owners, FreeMemories, int], tuple[list[int], list[int]]] = {}
 
-    def keys(self) -> set[Key]:
-        """Return the pairs of owners that have turns."""
+    def owners(self) -> set[Owners]:
+        """Return the pairs of owners that have trials."""
         return set().union(*self._slots)
 
-    def turns(self, key: Key, slot: int) -> Turns | None:
-        """Return the turns of `key` in `slot`, or None if it has none."""
-        return self._slots[slot % self.period].get(key)
+    def trials_of(self, owners: Owners, slot: int) -> SlotTrials | None:
+        """Return the trials of `owners` in `slot`, or None if they have none."""
+        return self._slots[slot % self.period].get(owners)
 
-    def find(self, key: Key, first: int, end: int, count: int, rooms: Rooms, low: int) -> tuple[int, int] | int:
-        """Return slot and place of a turn as `Timetable.find` does, or by how many the slots before `end` fall short.
+    def find(
+        self, owners: Owners, first: int, end: int, count: int, free: FreeMemories, skip: int
+    ) -> tuple[int, int] | int:
+        """Return slot and place of a trial as `TrialSchedule.find` does, or how many of `count` the slots lack.
 
-        Turns are counted from the start of time, so many per period; a division finds the one that is meant.
+        Trials are counted from slot 0, so many per period; a division finds the one that is meant.
         """
-        offsets, places = self._band(key, rooms, low)
+        offsets, places = self._band(owners, free, skip)
         size = len(offsets)
         if not size:
             return count
@@ -86,102 +90,104 @@ class Table:
         cycles, offset = divmod(end, self.period)
         return index + 1 - cycles * size - bisect_left(offsets, offset)
 
-    def _band(self, key: Key, rooms: Rooms, low: int) -> tuple[list[int], list[int]]:
-        """Return the turns of one period from place `low` of each slot on that fit into `rooms`: slots and places."""
-        name = key, rooms, low
+    def _band(self, owners: Owners, free: FreeMemories, skip: int) -> tuple[list[int], list[int]]:
+        """Return the trials of one period from place `skip` of each slot on that fit into `free`: slots and places."""
+        name = owners, free, skip
         if name not in self._bands:
             band = [
                 (offset, place)
                 for offset, slot in enumerate(self._slots)
-                if key in slot
-                for place in range(low, slot[key].eligible(rooms))
+                if owners in slot
+                for place in range(skip, slot[owners].eligible(free))
             ]
             self._bands[name] = [offset for offset, _ in band], [place for _, place in band]
         return self._bands[name]
 
 
-class Blocks:
-    """What happens in slots that never repeat, worked out a block of slots at a time, and kept for a while.
+class BlockTrialTable:
+    """The trials of slots that never repeat, worked out a block of slots at a time, and kept for a while.
 
     Parameters
     ----------
     policy : Policy
         Says who owns a trial.
     left, right : Agreement or None
-        What the two ends hold to.
+        The agreements of the sender and of the receiver.
     """
 
     def __init__(self, policy: Policy, left: Agreement | None, right: Agreement | None) -> None:
         self._policy = policy
         self._agreements = left, right
-        self._tables: dict[int, Table] = {}
+        self._tables: dict[int, PeriodicTrialTable] = {}
         ids = [[entry.id for entry in agreement.entries] if agreement else [] for agreement in (left, right)]
-        self._keys = set(zip(*ids, strict=True)) if left == right else set(product(*ids))
+        self._all_owners = set(zip(*ids, strict=True)) if left == right else set(product(*ids))
 
-    def keys(self) -> set[Key]:
-        """Return the pairs of owners that may have turns."""
-        return self._keys  # type: ignore[return-value]  # there are two lists of ids
+    def owners(self) -> set[Owners]:
+        """Return the pairs of owners that may have trials."""
+        return self._all_owners  # type: ignore[return-value]  # there are two lists of ids
 
-    def turns(self, key: Key, slot: int) -> Turns | None:
-        """Return the turns of `key` in `slot`, or None if it has none."""
-        return self._table(slot // _BLOCK_SLOTS).turns(key, slot)
+    def trials_of(self, owners: Owners, slot: int) -> SlotTrials | None:
+        """Return the trials of `owners` in `slot`, or None if they have none."""
+        return self._table(slot // _BLOCK_SLOTS).trials_of(owners, slot)
 
-    def find(self, key: Key, first: int, end: int, count: int, rooms: Rooms, low: int) -> tuple[int, int] | int:
-        """Return slot and place of a turn as `Timetable.find` does, or by how many the slots before `end` fall short.
+    def find(
+        self, owners: Owners, first: int, end: int, count: int, free: FreeMemories, skip: int
+    ) -> tuple[int, int] | int:
+        """Return slot and place of a trial as `TrialSchedule.find` does, or how many of `count` the slots lack.
 
-        A band above place 0 may be empty for ever, so the search ends with the first slot that nobody can reach.
+        A band above place 0 may be empty indefinitely, so a band that no trial can be in is not searched.
         """
-        if key not in self._keys or min(rooms) <= low or low >= self._policy.lanes:
+        if owners not in self._all_owners or min(free) <= skip or skip >= self._policy.lanes:
             return count
         while first < end:
             block = first // _BLOCK_SLOTS
             stop = min(end, (block + 1) * _BLOCK_SLOTS)
-            found = self._table(block).find(key, first, stop, count, rooms, low)
+            found = self._table(block).find(owners, first, stop, count, free, skip)
             if isinstance(found, tuple):
                 return found
             first, count = stop, found
         return count
 
-    def _table(self, block: int) -> Table:
+    def _table(self, block: int) -> PeriodicTrialTable:
         if block not in self._tables:
             if len(self._tables) >= KEPT:
                 del self._tables[next(iter(self._tables))]
             left, right = self._agreements
             ours = self._owners(block, left)
-            self._tables[block] = Table(ours, ours if left == right else self._owners(block, right))
+            self._tables[block] = PeriodicTrialTable(ours, ours if left == right else self._owners(block, right))
         return self._tables[block]
 
-    def _owners(self, block: int, agreement: Agreement | None) -> list[Owners]:
+    def _owners(self, block: int, agreement: Agreement | None) -> list[OwnerRow]:
         lanes = self._policy.lanes
         slots = range(block * _BLOCK_SLOTS, (block + 1) * _BLOCK_SLOTS)
         return [[owner_of(self._policy, s * lanes + lane, agreement) for lane in range(lanes)] for s in slots]
 
 
 def owner_of(policy: Policy, trial: int, agreement: Agreement | None) -> str | None:
-    """Return whom a trial belongs to; nobody in a void stretch."""
+    """Return whom a trial belongs to; None in a void stretch."""
     return policy.owner(trial, agreement) if agreement else None
 
 
-def _alike(owners: Owners) -> dict[Key, Turns]:
-    """Return the turns of a slot that both ends see alike."""
+def _agreed_trials(owners: OwnerRow) -> dict[Owners, SlotTrials]:
+    """Return the trials of a slot that both ends see alike."""
     lanes: dict[str, list[int]] = {}
     for lane, owner in enumerate(owners):
         if owner is not None:
             lanes.setdefault(owner, []).append(lane)
     orders = {count: range(1, count + 1) for count in map(len, lanes.values())}
-    return {(own, own): Turns(has, orders[len(has)], orders[len(has)]) for own, has in lanes.items()}
+    return {(own, own): SlotTrials(has, orders[len(has)], orders[len(has)]) for own, has in lanes.items()}
 
 
-def _apart(left: Owners, right: Owners) -> dict[Key, Turns]:
-    """Return the turns of a slot that the ends see differently: each end counts the trials of its own owners."""
-    turns: dict[Key, Turns] = {}
+def _disputed_trials(left: OwnerRow, right: OwnerRow) -> dict[Owners, SlotTrials]:
+    """Return the trials of a slot that the ends see differently: each end counts the trials of its own owners."""
+    trials: dict[Owners, SlotTrials] = {}
     counts: tuple[dict[str, int], dict[str, int]] = {}, {}
     for lane, (ours, theirs) in enumerate(zip(left, right, strict=True)):
         for count, owner in zip(counts, (ours, theirs), strict=True):
             if owner is not None:
                 count[owner] = count.get(owner, 0) + 1
         if ours is not None and theirs is not None:
-            columns = turns.setdefault((ours, theirs), Turns([], [], []))
+            columns = trials.setdefault((ours, theirs), SlotTrials([], [], []))
             for column, value in zip(columns, (lane, counts[0][ours], counts[1][theirs]), strict=True):
                 column.append(value)  # type: ignore[attr-defined]  # made as a list above
-    return turns
+    return trials

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from simpy.events import Timeout
 
-from qkdrmp.entanglement.links.link import Link
+from qkdrmp.entanglement.links.link import ElementaryLink
 from qkdrmp.entanglement.links.models import MIM, MM, MSM, LinkModel
 from qkdrmp.entanglement.links.policies import (
     POLICIES,
@@ -45,17 +45,17 @@ class Node:
         self.held: Counter[str] = Counter()
         self.dead: set[str] = set()
         self.taken: list[tuple[int, str, object, int]] = []
-        self.link: Link[tuple[int, int]]
+        self.link: ElementaryLink[tuple[int, int]]
 
     def regions(self) -> Regions:
         return self.listed
 
-    def room(self, connection: str) -> int:
+    def free_memories(self, connection: str) -> int:
         return 0 if connection in self.dead else self.quotas.get(connection, 0) - self.held[connection]
 
     def occupy(self, connection: str) -> None:
         self.held[connection] += 1
-        assert connection in self.dead or self.room(connection) >= 0
+        assert connection in self.dead or self.free_memories(connection) >= 0
 
     def take(self, connection: str, half: tuple[int, int], trial: int) -> None:
         assert half[0] == self.end
@@ -96,7 +96,7 @@ class Bench:
         self.env = Environment()
         self.nodes = tuple(Node(self.env, end, dict(quotas), regions[end], hold) for end in (0, 1))
         random = np.random.default_rng(seed)
-        self.link: Link[tuple[int, int]] = Link(
+        self.link: ElementaryLink[tuple[int, int]] = ElementaryLink(
             self.env, model, policy.lanes, policy, random, self.nodes, lambda t: ((0, t[0]), (1, t[1])), origin
         )
         for node in self.nodes:

@@ -1,6 +1,5 @@
 import math
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +10,6 @@ from qkdrmp.entanglement.links.models import (
     MSM,
     LinkModel,
     lane_of_trial,
-    next_success,
     start_of_trial,
     trial_at,
 )
@@ -115,27 +113,3 @@ def test_the_trial_clock_reads_back(trial: int, lanes: int, slot: int, origin: i
     start = start_of_trial(trial, lanes, slot, origin)
     assert trial_at(start + offset % slot, lane_of_trial(trial, lanes), lanes, slot, origin) == trial
     assert trial_at(start + slot, lane_of_trial(trial, lanes), lanes, slot, origin) == trial + lanes
-
-
-@pytest.mark.parametrize("probability", [0.9, 0.5, 0.1, 0.002, 1e-6])
-def test_skips_are_geometric(probability: float) -> None:
-    count = 40_000
-    random = np.random.default_rng(20240607)
-    draws = np.array([next_success(random, probability) for _ in range(count)], dtype=float)
-    mean, variance = 1 / probability, (1 - probability) / probability**2
-    # The excess kurtosis is 6 + p^2/(1 - p), hence the error of a sample variance.
-    error_of_variance = variance * math.sqrt((8 + probability**2 / (1 - probability)) / count)
-    assert draws.min() >= 1
-    assert abs(draws.mean() - mean) < 4 * math.sqrt(variance / count)
-    assert abs(draws.var(ddof=1) - variance) < 4 * error_of_variance
-
-
-def test_a_certain_success_comes_at_once() -> None:
-    random = np.random.default_rng(1)
-    assert {next_success(random, 1.0) for _ in range(100)} == {1}
-
-
-@pytest.mark.parametrize("probability", [0.0, -0.1, 1.1, math.nan])
-def test_a_bad_probability_is_a_clear_error(probability: float) -> None:
-    with pytest.raises(ValueError, match=rf"^probability is {probability!r}; it must be above 0 and at most 1\.$"):
-        next_success(np.random.default_rng(1), probability)

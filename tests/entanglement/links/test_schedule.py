@@ -1,4 +1,4 @@
-"""Timetables: the turns that arithmetic finds are those one finds by asking the policy trial by trial."""
+"""Trial schedules: the turns that arithmetic finds are those one finds by asking the policy trial by trial."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from time import perf_counter
 import pytest
 
 from qkdrmp.entanglement.links.policies import POLICIES, Agreement, Entry, Policy, RoundRobin
-from qkdrmp.entanglement.links.schedule import NEVER, Regions, Tables, Timetable, clip, governing
-from qkdrmp.entanglement.links.trial_table import Key, Rooms
+from qkdrmp.entanglement.links.schedule import NEVER, Regions, TrialSchedule, TrialTableCache, clip, governing
+from qkdrmp.entanglement.links.trial_table import FreeMemories, Owners
 
 
 def agree(weights: str, since: int = 0, epoch: int = 1) -> Agreement:
@@ -20,7 +20,7 @@ def agree(weights: str, since: int = 0, epoch: int = 1) -> Agreement:
 
 
 def asked(
-    policy: Policy, left: Regions, right: Regions, key: Key, rooms: Rooms, low: int, slots: range
+    policy: Policy, left: Regions, right: Regions, key: Owners, free: FreeMemories, low: int, slots: range
 ) -> list[tuple[int, int]]:
     """Slots and places of all turns, the slow way."""
     found = []
@@ -33,7 +33,7 @@ def asked(
             for end in (0, 1):
                 had[end][owners[end]] += 1
             if owners == key:
-                if had[0][key[0]] <= rooms[0] and had[1][key[1]] <= rooms[1] and place >= low:
+                if had[0][key[0]] <= free[0] and had[1][key[1]] <= free[1] and place >= low:
                     found.append((slot, place))
                 place += 1
     return found
@@ -56,42 +56,42 @@ def test_the_turns_found_are_those_of_the_policy(
     policy: type[Policy], lanes: int, regions: tuple[Regions, ...]
 ) -> None:
     left, right = regions
-    table = Timetable(Tables(policy(lanes)), left, right)
+    table = TrialSchedule(TrialTableCache(policy(lanes)), left, right)
     last = 150
     for key in sorted({(a, b) for a in "ABC" for b in "ABC"}):
-        for rooms, low in (((1, 1), 0), ((4, 2), 0), ((3, 3), 1)):
+        for free, low in (((1, 1), 0), ((4, 2), 0), ((3, 3), 1)):
             for begin, until in ((0, last), (7, 20), (10, last)):
-                expected = asked(policy(lanes), left, right, key, rooms, low, range(begin, until))
+                expected = asked(policy(lanes), left, right, key, free, low, range(begin, until))
                 if expected:
-                    assert key in table.keys(begin)
-                found = (table.find(key, begin, n, rooms, low, until) for n in count(1))
+                    assert key in table.owners_from(begin)
+                found = (table.find(key, begin, n, free, low, until) for n in count(1))
                 assert list(islice(found, len(expected) + 1)) == [*expected, None]
 
 
 def test_turns_name_the_lanes_in_order() -> None:
-    table = Timetable(Tables(RoundRobin(4)), [(0, agree("A1 B1"))], [(0, agree("A1 B1"))])
-    turns = table.turns(("B", "B"), 5)
+    table = TrialSchedule(TrialTableCache(RoundRobin(4)), [(0, agree("A1 B1"))], [(0, agree("A1 B1"))])
+    turns = table.trials_of(("B", "B"), 5)
     assert turns is not None
     assert list(turns.lanes) == [1, 3]
-    assert [turns.eligible((room, 9)) for room in range(4)] == [0, 1, 2, 2]
-    assert table.turns(("A", "B"), 5) is None
+    assert [turns.eligible((free, 9)) for free in range(4)] == [0, 1, 2, 2]
+    assert table.trials_of(("A", "B"), 5) is None
 
 
 def test_far_slots_are_as_near_as_close_ones() -> None:
-    table = Timetable(Tables(RoundRobin(1)), [(0, agree("A1 B2"))], [(0, agree("A1 B2"))])
+    table = TrialSchedule(TrialTableCache(RoundRobin(1)), [(0, agree("A1 B2"))], [(0, agree("A1 B2"))])
     assert table.find(("A", "A"), 0, 10**15, (1, 1)) == ((10**15 - 1) * 3 + 1, 0)
 
 
 def test_it_is_known_where_timetables_differ_and_where_their_ends_agree() -> None:
-    tables = Tables(RoundRobin(4))
-    old = Timetable(tables, *REGIONS["one"])
-    new = Timetable(tables, *REGIONS["switches"])
-    assert old.joint == new.joint == 0
+    tables = TrialTableCache(RoundRobin(4))
+    old = TrialSchedule(tables, *REGIONS["one"])
+    new = TrialSchedule(tables, *REGIONS["switches"])
+    assert old.joint_from == new.joint_from == 0
     assert old.difference(new, 0) == 5
     assert old.difference(new, 7) == 7
     assert old.difference(old, 0) == NEVER
-    assert Timetable(tables, *REGIONS["apart"]).joint == NEVER
-    assert Timetable(tables, *REGIONS["ends"]).joint == 11
+    assert TrialSchedule(tables, *REGIONS["apart"]).joint_from == NEVER
+    assert TrialSchedule(tables, *REGIONS["ends"]).joint_from == 11
 
 
 def test_a_clip_keeps_what_governs_inside() -> None:
@@ -107,8 +107,8 @@ def test_many_connections_and_lanes_are_cheap() -> None:
     for epoch in range(1, 6):
         agreement = Agreement(epoch, epoch, 0, tuple(names))
         begin = perf_counter()
-        table = Timetable(Tables(RoundRobin(64)), [(0, agreement)], [(0, agreement)])
-        for key in table.keys(0):
+        table = TrialSchedule(TrialTableCache(RoundRobin(64)), [(0, agreement)], [(0, agreement)])
+        for key in table.owners_from(0):
             assert table.find(key, 3, 100, (2, 2)) is not None
         seconds.append(perf_counter() - begin)
     assert min(seconds) < 0.01
