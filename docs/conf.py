@@ -66,7 +66,7 @@ import pandas as pd
 import qkdrmp
 
 pd.set_option("display.width", 100)
-warnings.simplefilter("ignore", qkdrmp.simulation.RunWarning)
+warnings.simplefilter("ignore", qkdrmp.RunWarning)
 """
 
 html_theme = "furo"

@@ -172,9 +172,9 @@ class Listed:
 
     def __post_init__(self) -> None:
         names = self._names
-        if doubled := sorted({name for name in names if names.count(name) > 1}):
+        if duplicated := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(
-                f"connections: two have the id '{doubled[0]}' (without one, the second is 'c2', and so on)"
+                f"connections: two have the id '{duplicated[0]}' (without one, the second is 'c2', and so on)"
             )
 
     @property

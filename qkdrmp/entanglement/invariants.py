@@ -74,4 +74,4 @@ def check_over(network: EntanglementNetwork) -> None:
             if record.phase is Phase.OVER:
                 kept = [interface.peer for interface in record.interfaces if record.key in interface.shares]
                 require(not kept, f"{name}: {record.key} is over and still has memories towards {', '.join(kept)}")
-                require(record.session is None, f"{name}: {record.key} is over and still at work")
+                require(record.session is None, f"{name}: {record.key} is over and its RuleSet still runs")

@@ -1,4 +1,4 @@
-"""The messages of connection setup, of RuleSets at work, and of teardown; LAU and Barrier are in `allocation`."""
+"""The messages of connection setup, of running RuleSets, and of teardown; LAU and Barrier are in `allocation`."""
 
 from __future__ import annotations
 

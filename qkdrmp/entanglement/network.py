@@ -16,7 +16,7 @@ from qkdrmp.entanglement.connections.table import ConnectionTable
 from qkdrmp.entanglement.connections.teardown import TeardownProtocol
 from qkdrmp.entanglement.demand import ConnectionWorkload, Wish
 from qkdrmp.entanglement.ledger import Attempt, ConnectionEntry, ConnectionLedger
-from qkdrmp.entanglement.links.allocation_protocol import Sharing
+from qkdrmp.entanglement.links.allocation_protocol import AllocationProtocol
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.link import ElementaryLink
 from qkdrmp.entanglement.links.negotiation import LinkEnd
@@ -45,7 +45,7 @@ class EntanglementStack:
 
     node: NetworkNode
     transport: Transport
-    sharing: Sharing
+    sharing: AllocationProtocol
     records: ConnectionTable
     teardowns: TeardownProtocol
     setup: SetupProtocol
@@ -104,7 +104,7 @@ class EntanglementNetwork:
         transport = Transport(node, partial(self.channel, name), self._patience, reliable)
         allocation = settings.allocation
         skew = 0 if allocation.barrier else allocation.skew_trials
-        sharing = Sharing(node, transport, skew, to_ticks(allocation.skew_from_s))
+        sharing = AllocationProtocol(node, transport, skew, to_ticks(allocation.skew_from_s))
         memories, gates = settings.memories.here(node=name), settings.gates.here(node=name)
         device = Device(Memory(memories.t1_s, memories.t2_s), gates.error, gates.readout_error)
         bench = Workbench(self.env, name, device, transport, self.random.stream(f"purification {name}"))
@@ -143,7 +143,7 @@ class EntanglementNetwork:
         return sum(self.channel(*hop).delay for hop in (*pairwise(route), *pairwise(route[::-1])))
 
     def _watch(self, node: str, attempt: Attempt, entry: ConnectionEntry) -> None:
-        """Note when there would have been room for a connection that a node has just rejected."""
+        """Note when enough memories were free for a connection that a node has just rejected."""
         lacking = [
             interface
             for peer, interface in self.interfaces[node].items()
@@ -230,16 +230,16 @@ class EntanglementNetwork:
         if wish.teardown is not None:
             tick, users = wish.teardown
             for user in users:
-                Timer(self.env, partial(self.hang_up, entry, user)).start(max(0, tick - self.env.now))
+                Timer(self.env, partial(self.release, entry, user)).start(max(0, tick - self.env.now))
         return entry
 
-    def hang_up(self, entry: ConnectionEntry, user: str) -> None:
+    def release(self, entry: ConnectionEntry, user: str) -> None:
         """Let one of its users tear a connection down."""
         stack = self.stacks[user]
         if user == entry.wish.src and stack.initiator is not None:
-            stack.initiator.hang_up(entry)
+            stack.initiator.release(entry)
         else:
-            stack.teardowns.hang_up(entry.id)
+            stack.teardowns.release_connection(entry.id)
 
     # Observation
 

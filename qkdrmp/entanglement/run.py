@@ -38,7 +38,7 @@ class EntanglementRun:
         self.network.env.advance(until)
 
     def summary(self) -> dict[str, float]:
-        """Return the figures up to now (see `tables.SUMMARY_COLUMNS`)."""
+        """Return the metrics up to now (see `tables.METRICS`)."""
         return tables.summary(self.network, self.warmup)
 
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -71,7 +71,7 @@ class EntanglementRun:
 
 
 def predict(settings: EntanglementSettings) -> list[str]:
-    """Return, in sentences, what is wrong with a scenario before it runs."""
+    """Return, in sentences, what will go wrong in a scenario, before it runs."""
     found = []
     if not settings.allocation.barrier:
         found.append(

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from qkdrmp.config.sections import ModelSection, Section, name_or_own
 from qkdrmp.entanglement.demand import DEMANDS
 from qkdrmp.entanglement.links.models import MIM, MM, MSM, LinkModel
-from qkdrmp.entanglement.links.policies import POLICIES, Policy
+from qkdrmp.entanglement.links.policies import POLICIES, LinkPolicy
 from qkdrmp.entanglement.quantum.bell_diagonal import Memory
 from qkdrmp.entanglement.quantum.pairs import Device
 from qkdrmp.entanglement.rulesets.swap_tree import SwapOrder, midpoint, sequential
@@ -162,7 +162,7 @@ class AllocationSettings(Section):
 
     Attributes
     ----------
-    policy : str or Policy class
+    policy : str or LinkPolicy class
         One of `policies.POLICIES`, or a class of one's own.
     lead : {"auto"} or int
         How many trials ahead a Barrier looks; "auto" is just enough for the link not to stall.
@@ -188,8 +188,8 @@ class AllocationSettings(Section):
     @field_validator("policy")
     @classmethod
     def _check_policy(cls, value: Any) -> Any:
-        is_own = isinstance(value, type) and issubclass(value, Policy)
-        return name_or_own(value, POLICIES, is_own, "a subclass of Policy")
+        is_own = isinstance(value, type) and issubclass(value, LinkPolicy)
+        return name_or_own(value, POLICIES, is_own, "a subclass of LinkPolicy")
 
     @field_validator("lead", mode="before")
     @classmethod
@@ -204,9 +204,9 @@ class AllocationSettings(Section):
             raise ValueError("skew_trials needs barrier = false, because a Barrier leaves no skew")
         return self
 
-    def build(self, lanes: int) -> Policy:
+    def build(self, lanes: int) -> LinkPolicy:
         """Return the policy of a link with so many lanes."""
-        chosen: type[Policy] | str = self.policy
+        chosen: type[LinkPolicy] | str = self.policy
         return (POLICIES[chosen] if isinstance(chosen, str) else chosen)(lanes)
 
     def lead_trials(self, round_trip: int, slot: int, lanes: int) -> int:

@@ -20,7 +20,7 @@ import pandas as pd
 from qkdrmp.entanglement.ledger import Attempt, ConnectionEntry, ConnectionStatus, Delivery, Milestone
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.negotiation import LAU, Barrier
-from qkdrmp.entanglement.links.policies import Agreement, Policy
+from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy
 from qkdrmp.entanglement.messages import CSR, REJECTIONS, EndReason, Termination, connection_of
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.family import Results
@@ -490,7 +490,7 @@ def _given(network: EntanglementNetwork, ends: tuple[str, str]) -> Counter[str]:
     return given
 
 
-def _owned(policy: Policy, agreement: Agreement, first: int, end: int) -> Counter[str]:
+def _owned(policy: LinkPolicy, agreement: Agreement, first: int, end: int) -> Counter[str]:
     """Return how many of the trials from `first` up to `end` each connection owns."""
     if not agreement.entries or end <= first:
         return Counter()

@@ -19,14 +19,14 @@ from qkdrmp.report.words import percent
 from qkdrmp.scenario import Scenario
 
 STEPS = 3
-"""Parts of each bin of time, whose shares tell the range within the bin."""
+"""Parts of each bin of time, whose shares give the range within the bin."""
 MOST_TRIALS = 200  # that are looked at in each part
 SEED = 1
 ALIKE = 0.05  # shares that differ by less are as good as the same
 
 
 def tell(scenario: Scenario, seed: int) -> Story:
-    """Run a scenario once and tell its story."""
+    """Run a scenario once and describe its course."""
     run = EntanglementRun(cast(EntanglementScenario, scenario), seed, ["messages", "pairs"])
     run.advance(to_ticks(scenario.duration_s))
     summary = pd.Series(run.summary(), name=scenario.name, dtype=object)
@@ -54,7 +54,7 @@ def tell(scenario: Scenario, seed: int) -> Story:
 
 
 def _link(network: EntanglementNetwork, ends: tuple[str, str]) -> LinkStory:
-    """Tell of a link, from the owners of its trials; of many trials, some drawn by lot stand for all."""
+    """Describe a link, from the owners of its trials; of many trials, some drawn by lot stand for all."""
     link, owner = network.links[ends], network.interfaces[ends[0]][ends[1]].allocation.owner
     random = np.random.default_rng(SEED)
     bounds = np.linspace(0, link.next_trial(0), BINS * STEPS + 1).astype(int)
@@ -73,7 +73,7 @@ def _share(owner: Callable[[int], str | None], first: int, end: int, random: np.
 def _bottleneck(links: pd.DataFrame) -> tuple[str, str]:
     """Return the busy link whose trials are good for the fewest pairs of each connection, and the sentence about it.
 
-    The pairs that were made do not tell: where memories wait for the bottleneck, other links do not try.
+    The pairs that were made do not show it: where memories wait for the bottleneck, other links do not try.
     """
     used = links[(links["trials"] > 0) & (links["connections"] > 0)]
     if used.empty:

@@ -8,7 +8,7 @@ from typing import Any
 
 from qkdrmp.sweeps.plan import Plan, Task
 from qkdrmp.sweeps.store import Failure
-from qkdrmp.sweeps.workers import Done
+from qkdrmp.sweeps.workers import TaskResult
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # without ipywidgets the bar of a notebook is one of text, which will do
@@ -41,7 +41,7 @@ class Progress:
         self._bar.n = self._bar.initial = max(self._bar.n, of - runs)
         self._bar.refresh()
 
-    def saw(self, task: Task, done: Done[Any]) -> None:
+    def saw(self, task: Task, done: TaskResult[Any]) -> None:
         """Count what came of a task."""
         if isinstance(done.result, Failure):
             self._failed += len(task.durations_s)

@@ -42,7 +42,7 @@ class WorkersGone(QKDRMPError):
 
 
 @dataclass(frozen=True)
-class Done(Generic[R]):
+class TaskResult(Generic[R]):
     """What came of a task.
 
     Parameters
@@ -56,18 +56,18 @@ class Done(Generic[R]):
     wall_s: float
 
 
-def attempt(function: Callable[[T], R], tasks: Sequence[T]) -> list[Done[R]]:
+def attempt(function: Callable[[T], R], tasks: Sequence[T]) -> list[TaskResult[R]]:
     """Carry out a batch of tasks, here and now; an error of one is its result."""
     return [_attempt(function, task) for task in tasks]
 
 
-def _attempt(function: Callable[[T], R], task: T) -> Done[R]:
+def _attempt(function: Callable[[T], R], task: T) -> TaskResult[R]:
     begun = time.perf_counter()
     try:
         result: R | Failure = function(task)
     except Exception as error:
         result = failure_of(error)
-    return Done(result, time.perf_counter() - begun)
+    return TaskResult(result, time.perf_counter() - begun)
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -100,7 +100,7 @@ class Workers(Generic[T, R]):
         self._suspects: deque[int] = deque()
         self._alone: int | None = None  # the suspect that is being tried
         self._deaths = 0  # how often its worker died then
-        self._under_way: dict[Future[list[Done[R]]], list[int]] = {}
+        self._under_way: dict[Future[list[TaskResult[R]]], list[int]] = {}
 
     def __enter__(self) -> Workers[T, R]:
         return self
@@ -112,7 +112,7 @@ class Workers(Generic[T, R]):
         if self._make is not None:
             _shut_down(self._executor, kill=kind is not None)
 
-    def outcomes(self, tasks: Sequence[T]) -> Iterator[tuple[int, Done[R]]]:
+    def outcomes(self, tasks: Sequence[T]) -> Iterator[tuple[int, TaskResult[R]]]:
         """Yield the number of each task and what came of it, in the order in which they end.
 
         Raises
@@ -128,7 +128,7 @@ class Workers(Generic[T, R]):
             for future in [future for future in self._under_way if future in ended]:
                 yield from self._told(future, self._under_way.pop(future))
 
-    def _told(self, future: Future[list[Done[R]]], numbers: list[int]) -> Iterator[tuple[int, Done[R]]]:
+    def _told(self, future: Future[list[TaskResult[R]]], numbers: list[int]) -> Iterator[tuple[int, TaskResult[R]]]:
         """Yield what a batch came to; if it was lost, its tasks are suspects, or one of them has failed."""
         try:
             batch = future.result()
@@ -138,7 +138,7 @@ class Workers(Generic[T, R]):
             if self._deaths < DEATHS_ALONE:
                 self._suspects.extendleft(reversed(numbers))
                 return
-            batch = [Done(failure_of(error), self._pace_s)]
+            batch = [TaskResult(failure_of(error), self._pace_s)]
         if numbers == [self._alone]:
             self._alone, self._deaths = None, 0
         self._pace_s = sum(done.wall_s for done in batch) / len(batch)

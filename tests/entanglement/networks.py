@@ -291,7 +291,7 @@ def run_case(settings: EntanglementSettings, seed: int, **recorded: bool) -> Ent
     for entry in unfinished(network):
         if entry.wish.terms.need is None:
             torn.add(entry.id)
-            network.hang_up(entry, entry.wish.src)
+            network.release(entry, entry.wish.src)
     # Without endless ones in the way the others get what they want, if only they are given time.
     for factor in (2, 4, 10, 100, 1000, 10000):
         if not unfinished(network):

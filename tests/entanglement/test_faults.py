@@ -148,7 +148,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @precondition(lambda self: unfinished(self.network))
     @rule(which=st.integers(0, 100), by_src=st.booleans())
-    def hang_up(self, which: int, by_src: bool) -> None:
+    def release(self, which: int, by_src: bool) -> None:
         there = unfinished(self.network)
         self.end(there[which % len(there)], by_src)
 
@@ -169,7 +169,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     def end(self, entry: ConnectionEntry, by_src: bool) -> None:
         self.torn.add(entry.id)
-        self.network.hang_up(entry, entry.wish.src if by_src else entry.wish.dst)
+        self.network.release(entry, entry.wish.src if by_src else entry.wish.dst)
 
     def teardown(self) -> None:
         for entry in unfinished(self.network):
@@ -244,7 +244,7 @@ def test_a_border_admits_again_what_its_network_has_let_go_if_there_is_room(take
     assert entry.state is (ConnectionStatus.REJECTED if taken else ConnectionStatus.DELIVERED)
     if rival is not None:
         assert (entry.reason, entry.attempts[0].by) == (EndReason.BUSY, "R3")
-        network.hang_up(rival, "U3")
+        network.release(rival, "U3")
     drain(network)
     check_ended(network, () if rival is None else (rival.id,))
 

@@ -248,7 +248,7 @@ def test_a_nested_setup_takes_as_long_as_a_flat_one() -> None:
 # --- Handover ---------------------------------------------------------------------------------------------------------
 
 
-class Share:
+class MemoryShare:
     released = 0
 
     def release(self) -> None:
@@ -271,7 +271,7 @@ def work(record: ConnectionState) -> Work:
 
 def test_a_handover_before_the_outer_install_waits_and_is_freed_if_it_never_comes() -> None:
     inner, outer = records()
-    share = Share()
+    share = MemoryShare()
     device = Device(Memory(1e12, 1e12))
     halves = [new_pair(correlations(BellDiagonal.werner(1.0)), (device, device), (0, 0))[0] for _ in range(2)]
     for number, half in enumerate(halves):
@@ -286,7 +286,7 @@ def test_a_handover_before_the_outer_install_waits_and_is_freed_if_it_never_come
 
 def test_a_handover_to_a_connection_that_is_over_frees_the_half() -> None:
     inner, outer = records()
-    share = Share()
+    share = MemoryShare()
     device = Device(Memory(1e12, 1e12))
     half, other = new_pair(correlations(BellDiagonal.werner(1.0)), (device, device), (0, 0))
     half.share = share  # type: ignore[assignment]

@@ -16,7 +16,7 @@ from qkdrmp import load_scenario, simulate, sweep
 from qkdrmp.config.bundled import bundled_names
 from qkdrmp.entanglement.family import ENTANGLEMENT, EntanglementScenario
 from qkdrmp.entanglement.links.models import MIM
-from qkdrmp.entanglement.links.policies import POLICIES, Agreement, Policy
+from qkdrmp.entanglement.links.policies import POLICIES, Agreement, LinkPolicy
 from qkdrmp.entanglement.messages import VOCABULARY
 from qkdrmp.errors import ScenarioError
 from qkdrmp.family import Results
@@ -287,7 +287,7 @@ def test_several_wrong_things_are_said_each_in_its_line() -> None:
 # --- What users bring along -------------------------------------------------------------------------------------------
 
 
-class FirstComeTakesMost(Policy):
+class FirstComeTakesMost(LinkPolicy):
     """The connection that has been there longest gets three trials of four; a policy of one method."""
 
     __slots__ = ()

@@ -44,7 +44,7 @@ class Admission:
         return Offer(attempts * interface.pairs_per_s, interface.fidelity, terms.memories)
 
     def qcap(self, terms: Terms, offer: Offer | None) -> QCap:
-        """Return what this node tells the Responder; it has no offer if it is the Initiator."""
+        """Return what this node reports to the Responder; it has no offer if it is the Initiator."""
         device = self.bench.device
         offer = offer or Offer(float("inf"), 1.0, terms.memories)
         return QCap(

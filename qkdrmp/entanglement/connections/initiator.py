@@ -1,4 +1,4 @@
-"""Initiators: users who ask for connections, try again when they are rejected, and hang up."""
+"""Initiators: users who ask for connections, try again when they are rejected, and release them."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Initiator:
         )
         self._attempt(entry)
 
-    def hang_up(self, entry: ConnectionEntry) -> None:
+    def release(self, entry: ConnectionEntry) -> None:
         """Tear a connection down, wherever it has got to."""
         if entry.state is not ConnectionStatus.UNFINISHED:
             return
@@ -126,7 +126,7 @@ class Initiator:
         self._failed(record, SetupReject(record.key, EndReason.TIMEOUT, entry.wish.src))
 
     def _failed(self, record: ConnectionState, reject: SetupReject) -> None:
-        """Try again later, or give up and tell the user."""
+        """Try again later, or give up."""
         entry = self.ledger.entries[record.connection]
         if entry.state is not ConnectionStatus.UNFINISHED:
             return
@@ -152,7 +152,7 @@ class Initiator:
         jittered = to_ticks(backoff * (0.5 + self.random.random()))
         return max(jittered, (reject.available or 0) - self.env.now, 1)
 
-    # What comes of them
+    # Outcomes of attempts
 
     def _established(self, record: ConnectionState, response: Response) -> None:
         entry = self.ledger.entries[record.connection]
@@ -187,7 +187,7 @@ class Initiator:
         """The time for which the connection was wanted is over."""
         record = self._record(entry)
         if entry.wish.terms.need is not None:
-            self.hang_up(entry)
+            self.release(entry)
         elif record is not None and record.phase is Phase.INSTALLED:
             self._finish(entry, ConnectionStatus.DELIVERED)
             self.teardowns.terminate(record, completed=True)

@@ -8,21 +8,21 @@ from qkdrmp.entanglement.connections.state import ConnectionState, Phase
 from qkdrmp.entanglement.connections.table import ConnectionTable
 from qkdrmp.entanglement.connections.teardown import TeardownProtocol
 from qkdrmp.entanglement.ledger import ConnectionLedger
-from qkdrmp.entanglement.links.allocation_protocol import Sharing
+from qkdrmp.entanglement.links.allocation_protocol import AllocationProtocol
 from qkdrmp.entanglement.links.interface import Interface
-from qkdrmp.entanglement.links.policies import Entry
+from qkdrmp.entanglement.links.policies import AllocationEntry
 from qkdrmp.entanglement.messages import PurifyResult, SwapResult
 from qkdrmp.entanglement.quantum.bell_diagonal import Basis
 from qkdrmp.entanglement.quantum.pairs import Qubit, discard
 from qkdrmp.entanglement.rulesets.ruleset import RuleSet
-from qkdrmp.entanglement.runtime.compiled_rule import at_work
+from qkdrmp.entanglement.runtime.compiled_rule import compiled
 from qkdrmp.entanglement.runtime.session import Workbench
 from qkdrmp.network.layer import Layer, on
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a RuleSet at work for a connection asks of its node.
+    """What the RuleSet of a connection, while it runs, asks of its node.
 
     Parameters
     ----------
@@ -64,13 +64,13 @@ class Work:
 
 
 class RuleEngine(Layer):
-    """The RuleSets at work at a node.
+    """The RuleSets that run at a node.
 
     Parameters
     ----------
     bench : Workbench
     records : ConnectionTable
-    sharing : Sharing
+    sharing : AllocationProtocol
     teardowns : TeardownProtocol
     ledger : ConnectionLedger
     """
@@ -79,7 +79,7 @@ class RuleEngine(Layer):
         self,
         bench: Workbench,
         records: ConnectionTable,
-        sharing: Sharing,
+        sharing: AllocationProtocol,
         teardowns: TeardownProtocol,
         ledger: ConnectionLedger,
     ) -> None:
@@ -93,7 +93,7 @@ class RuleEngine(Layer):
     def install(self, record: ConnectionState, ruleset: RuleSet) -> None:
         """Start a RuleSet, and let the links make pairs for it as soon as their other ends agree."""
         record.phase = Phase.INSTALLED
-        session = record.session = at_work(
+        session = record.session = compiled(
             Work(record, self.ledger, self.teardowns, self.bench.name), self.bench, ruleset
         )
         self.ledger.note(record.key, self.bench.name, "RuleSet installed")
@@ -112,7 +112,7 @@ class RuleEngine(Layer):
 
     def share(self, record: ConnectionState, interface: Interface) -> None:
         """Ask for a connection's share of a link."""
-        self.sharing.want(interface, Entry(record.key, record.terms.weight, record.terms.priority))
+        self.sharing.want(interface, AllocationEntry(record.key, record.terms.weight, record.terms.priority))
 
     def _armed(self, key: str, interface: Interface, tick: int) -> None:
         record = self.records.get(key)

@@ -82,7 +82,7 @@ class SetupProtocol(Layer):
     @on(CSR)
     def take_request(self, message: CSR) -> None:
         """Handle CONNECTION SETUP REQUEST: admit, add what this node can do, and send it on."""
-        if self.records.is_dead(message.connection, message.attempt):
+        if self.records.has_ended(message.connection, message.attempt):
             self.records.seen["late_messages"] += 1
             return
         peer = message.path[-1]
@@ -206,7 +206,7 @@ class SetupProtocol(Layer):
             self.transport.send(further[0], Teardown(message.key))
 
     def _revive(self, record: ConnectionState, message: Response) -> None:
-        """Admit a connection again whose Response came after its hold had expired, if there is still room."""
+        """Admit a connection again whose Response came after its hold had expired, if enough memories are free."""
         self.records.seen["late_responses"] += 1
         reject = self.admission.shortage(record)
         if reject is None:
@@ -219,8 +219,8 @@ class SetupProtocol(Layer):
     def _return(self, record: ConnectionState, response: Response) -> None:
         """Install what is for this node, and let the rest go back towards the Initiator.
 
-        The neighbour towards the Responder has its RuleSet and hears of the link first; the one towards the Initiator
-        gets the Response before it hears of the link, so that it is ready to answer.
+        The neighbour towards the Responder has its RuleSet and gets the link update first; the one towards the
+        Initiator gets the Response before it gets the link update, so that it is ready to answer.
         """
         ruleset, rest = response.stack.popped(self.node.name)
         response = replace(response, stack=rest)
@@ -271,7 +271,7 @@ class SetupProtocol(Layer):
         self._pass_back(record, reject)
 
     def _pass_back(self, record: ConnectionState, reject: SetupReject) -> None:
-        """Tell whoever is before this node on the way from the Initiator, across the border of a network if need be."""
+        """Pass a REJECT to the previous hop towards the Initiator, across the border of a network if need be."""
         before, outer = record.before, record.outer
         if before is not None and before.interface is not None:
             self.transport.send(before.peer, replace(reject, key=record.key))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from qkdrmp.entanglement.connections.state import ConnectionState, Phase
 from qkdrmp.entanglement.ledger import ConnectionLedger
-from qkdrmp.entanglement.links.allocation_protocol import Sharing
+from qkdrmp.entanglement.links.allocation_protocol import AllocationProtocol
 
 
 class ConnectionTable:
@@ -17,7 +17,7 @@ class ConnectionTable:
     ----------
     node : str
     ledger : ConnectionLedger
-    sharing : Sharing
+    sharing : AllocationProtocol
 
     Attributes
     ----------
@@ -25,13 +25,13 @@ class ConnectionTable:
         How often something out of the ordinary has happened: ``late_responses``, ``expired_holds``, ``late_messages``.
     """
 
-    def __init__(self, node: str, ledger: ConnectionLedger, sharing: Sharing) -> None:
+    def __init__(self, node: str, ledger: ConnectionLedger, sharing: AllocationProtocol) -> None:
         self.node = node
         self.ledger = ledger
         self.sharing = sharing
         self.seen: Counter[str] = Counter()
         self._by_key: dict[str, ConnectionState] = {}
-        self._dead: dict[str, int] = {}
+        self._ended: dict[str, int] = {}
 
     def __getitem__(self, key: str) -> ConnectionState:
         return self._by_key[key]
@@ -45,7 +45,7 @@ class ConnectionTable:
         return self._by_key.values()
 
     def add(self, record: ConnectionState) -> None:
-        """Know a connection from now on."""
+        """Enter a connection."""
         self._by_key[record.key] = record
 
     def alive(self, *keys: str | None) -> list[ConnectionState]:
@@ -53,14 +53,14 @@ class ConnectionTable:
         found = [self.get(key) for key in keys]
         return [record for record in found if record is not None and record.phase is not Phase.OVER]
 
-    def is_dead(self, connection: str, attempt: int) -> bool:
+    def has_ended(self, connection: str, attempt: int) -> bool:
         """Return whether an attempt, or a later one at the same connection, is over."""
-        return attempt <= self._dead.get(connection, 0)
+        return attempt <= self._ended.get(connection, 0)
 
-    def bury(self, key: str) -> None:
-        """Remember that an attempt is over, so that what still comes for it does no harm."""
+    def mark_ended(self, key: str) -> None:
+        """Remember that an attempt is over, so that late messages for it are ignored."""
         connection, _, attempt = key.rpartition("#")
-        self._dead[connection] = max(int(attempt), self._dead.get(connection, 0))
+        self._ended[connection] = max(int(attempt), self._ended.get(connection, 0))
 
     def note(self, record: ConnectionState, event: str) -> None:
         """Keep a milestone of a connection."""
@@ -72,7 +72,7 @@ class ConnectionTable:
             return
         was_installed = record.phase is Phase.INSTALLED
         record.end()
-        self.bury(record.key)
+        self.mark_ended(record.key)
         self.note(record, "RuleSet terminated" if was_installed else event)
         if was_installed:
             for interface in record.interfaces:

@@ -40,7 +40,7 @@ class TeardownProtocol(Layer):
         """Handle CONNECTION TEARDOWN: end the connection here and pass it on towards the Responder."""
         record = self.records.get(message.key)
         if record is None:
-            self.records.bury(message.key)
+            self.records.mark_ended(message.key)
         elif record.phase is not Phase.OVER:
             self.tear_down(record)
 
@@ -66,7 +66,7 @@ class TeardownProtocol(Layer):
         """Handle RULESET TERMINATION: stop, unless it comes from an end that is done and something here is not."""
         record = self.records.get(message.key)
         if record is None:
-            self.records.bury(message.key)
+            self.records.mark_ended(message.key)
         elif record.phase is not Phase.OVER and not (message.completed and self._is_needed(record)):
             self._stop(record, message.completed, message.reason)
 
@@ -93,7 +93,7 @@ class TeardownProtocol(Layer):
         for other in others:
             self.terminate(other, completed, reason)
 
-    def hang_up(self, connection: str) -> None:
+    def release_connection(self, connection: str) -> None:
         """Tear a connection down as its Responder."""
         for record in [record for record in self.records.values() if record.connection == connection]:
             if record.phase is Phase.INSTALLED:

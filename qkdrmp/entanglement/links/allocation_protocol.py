@@ -1,4 +1,4 @@
-"""Sharing of links: the protocol by which the two ends of every link keep agreeing on who uses which trial."""
+"""The allocation protocol: how the two ends of every link keep agreeing on who uses which trial."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.negotiation import LAU, Barrier
-from qkdrmp.entanglement.links.policies import Entry
+from qkdrmp.entanglement.links.policies import AllocationEntry
 from qkdrmp.kernel.timer import Timer
 from qkdrmp.network.layer import Layer, Message, on
 from qkdrmp.network.node import NetworkNode
 from qkdrmp.network.transport import Transport
 
 
-class Sharing(Layer):
+class AllocationProtocol(Layer):
     """The agreements of one node with its neighbours.
 
     LAU and Barrier mend their own losses, so they are sent without transport's.
@@ -62,7 +62,7 @@ class Sharing(Layer):
         self._margin = margin
         self._timers[link] = Timer(self.node.env, lambda: self._ask_again(interface))
 
-    def want(self, interface: Interface, entry: Entry) -> None:
+    def want(self, interface: Interface, entry: AllocationEntry) -> None:
         """Let a connection take part in the sharing of a link, as soon as the peer wants that too."""
         self._send(interface, interface.allocation.add(entry))
 

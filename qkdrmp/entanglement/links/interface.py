@@ -11,7 +11,7 @@ from qkdrmp.entanglement.links.policies import Agreement
 from qkdrmp.entanglement.quantum.pairs import Qubit, give_up
 
 
-class Share:
+class MemoryShare:
     """What a connection has at an interface: a quota of memories, and the halves it keeps in them.
 
     Attributes
@@ -87,7 +87,7 @@ class Interface:
         self.pairs_per_s = pairs_per_s
         self.fidelity = fidelity
         self.allocation = allocation
-        self.shares: dict[str, Share] = {}
+        self.shares: dict[str, MemoryShare] = {}
         self.pairs_of: Counter[str] = Counter()
         self._watched: list[tuple[int, Callable[[], None]]] = []
         self.occupied = 0
@@ -103,7 +103,7 @@ class Interface:
 
     def hold(self, key: str, quota: int) -> None:
         """Set memories aside for a connection."""
-        self.shares[key] = Share(self, key, quota)
+        self.shares[key] = MemoryShare(self, key, quota)
 
     def dismiss(self, key: str) -> None:
         """Let a connection go, with its quota; halves still to be heralded are given up as they come."""

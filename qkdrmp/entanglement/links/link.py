@@ -16,7 +16,7 @@ import numpy as np
 from simpy.events import Event, EventPriority, Timeout
 
 from qkdrmp.entanglement.links.models import LinkModel
-from qkdrmp.entanglement.links.policies import Policy
+from qkdrmp.entanglement.links.policies import LinkPolicy
 from qkdrmp.entanglement.links.schedule import Regions
 from qkdrmp.entanglement.links.success_sampler import SuccessSampler
 from qkdrmp.entanglement.links.success_stream import SuccessCandidate
@@ -70,7 +70,7 @@ class ElementaryLink(Generic[H]):
         The physics.
     lanes : int
         How many trials run side by side (>= 1).
-    policy : Policy
+    policy : LinkPolicy
         Says who owns a trial.
     random : numpy.random.Generator
         Decides which trials succeed.
@@ -95,7 +95,7 @@ class ElementaryLink(Generic[H]):
         env: Environment,
         model: LinkModel,
         lanes: int,
-        policy: Policy,
+        policy: LinkPolicy,
         random: np.random.Generator,
         sides: tuple[LinkSide[H], LinkSide[H]],
         make: Callable[[tuple[int, int]], tuple[H, H]],

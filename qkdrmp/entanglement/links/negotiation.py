@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import count, islice
 
-from qkdrmp.entanglement.links.policies import Agreement, AllocationError, Entry, Policy
+from qkdrmp.entanglement.links.policies import Agreement, AllocationEntry, AllocationError, LinkPolicy
 from qkdrmp.network.layer import Message
 
 SILENT_AFTER = 20
@@ -26,9 +26,9 @@ class LAU(Message):
 
     link: str
     epoch: int
-    active: tuple[Entry, ...]
+    active: tuple[AllocationEntry, ...]
     """What the ends hold to now."""
-    next: tuple[Entry, ...]
+    next: tuple[AllocationEntry, ...]
     """What this end wants, in the order in which it learned of them."""
     random: int
     """The higher one decides the order of new entries, and feeds the policies that draw lots."""
@@ -48,7 +48,7 @@ class Barrier(Message):
     """Sent again because the other end asked; never answered."""
 
 
-class State(StrEnum):
+class NegotiationState(StrEnum):
     """How far an end is with its next epoch. That both lists agree shows only inside a call: the Barrier goes at once.
 
     STABLE and ARMED ends have closed their epoch and may open the next.
@@ -60,7 +60,9 @@ class State(StrEnum):
     ARMED = "armed"
 
 
-def merge(active: tuple[Entry, ...], leading: tuple[Entry, ...], other: tuple[Entry, ...]) -> tuple[Entry, ...]:
+def merge(
+    active: tuple[AllocationEntry, ...], leading: tuple[AllocationEntry, ...], other: tuple[AllocationEntry, ...]
+) -> tuple[AllocationEntry, ...]:
     """Return the next active list: what both ends want, first what is active, then the rest as the leading end has it.
 
     An entry that one end has not (yet) or not any longer is left out; one whose weight or priority changed is new.
@@ -69,7 +71,7 @@ def merge(active: tuple[Entry, ...], leading: tuple[Entry, ...], other: tuple[En
     return tuple([e for e in active if e in wanted] + [e for e in leading if e in wanted and e not in known])
 
 
-def places(before: Agreement, entries: tuple[Entry, ...]) -> tuple[int, ...]:
+def places(before: Agreement, entries: tuple[AllocationEntry, ...]) -> tuple[int, ...]:
     """Return the place of each entry: the one it had in the agreement `before`, or the lowest that is free."""
     staying = set(entries)
     old = {entry: place for entry, place in zip(before.entries, before.places, strict=True) if entry in staying}
@@ -90,7 +92,7 @@ class LinkEnd:
     ----------
     link, name, peer : str
         The link, the node at this end, and the one at the other.
-    policy : Policy
+    policy : LinkPolicy
         The same at both ends.
     draw : callable
         Draws a random number for each LAU, below 2 to the power of 64.
@@ -108,7 +110,7 @@ class LinkEnd:
     """
 
     def __init__(
-        self, link: str, name: str, peer: str, policy: Policy, draw: Callable[[], int], lead: int = 0, skew: int = 0
+        self, link: str, name: str, peer: str, policy: LinkPolicy, draw: Callable[[], int], lead: int = 0, skew: int = 0
     ) -> None:
         self.link = link
         self.name = name
@@ -119,7 +121,7 @@ class LinkEnd:
         self.epoch = 0
         self.agreements = [Agreement()]
         self._draw = draw
-        self._wanted: dict[str, Entry] = {}
+        self._wanted: dict[str, AllocationEntry] = {}
         self._lau: LAU | None = None
         self._barrier: Barrier | None = None
         self._peer_lau: LAU | None = None
@@ -130,7 +132,7 @@ class LinkEnd:
     # What holds now
 
     @property
-    def active(self) -> tuple[Entry, ...]:
+    def active(self) -> tuple[AllocationEntry, ...]:
         """The list last agreed, even if its first trial is still to come."""
         return self.agreements[-1].entries
 
@@ -159,11 +161,11 @@ class LinkEnd:
         """Whether the peer has let so many tries pass that its connections are to be aborted."""
         return self._tries >= SILENT_AFTER
 
-    def state(self, highest_started: int) -> State:
+    def state(self, highest_started: int) -> NegotiationState:
         """Return how far this end is, given the highest trial it has started (-1: none)."""
         if self.waiting:
-            return State.BARRIER_SENT if self._barrier else State.LAU_SENT
-        return State.ARMED if self.agreements[-1].since > highest_started + 1 else State.STABLE
+            return NegotiationState.BARRIER_SENT if self._barrier else NegotiationState.LAU_SENT
+        return NegotiationState.ARMED if self.agreements[-1].since > highest_started + 1 else NegotiationState.STABLE
 
     def may_attempt(self, trial: int) -> bool:
         """Return whether it is known which allocation governs `trial`; between the two Barriers it is not."""
@@ -187,7 +189,7 @@ class LinkEnd:
 
     # What happens
 
-    def add(self, entry: Entry) -> tuple[Message, ...]:
+    def add(self, entry: AllocationEntry) -> tuple[Message, ...]:
         """Want `entry` from now on."""
         self._wanted[entry.id] = entry
         return self._review()
@@ -248,7 +250,7 @@ class LinkEnd:
         self.agreements.append(Agreement(self.epoch + 1, since, random, entries, places(before, entries)))
         return sent + self._close()
 
-    def _merged(self, mine: LAU, peers: LAU) -> tuple[tuple[Entry, ...], int]:
+    def _merged(self, mine: LAU, peers: LAU) -> tuple[tuple[AllocationEntry, ...], int]:
         """Return the next active list and the higher of the random numbers; of equal ones the lower name leads."""
         if mine.active != peers.active:
             raise AllocationError(f"{self.name} and {self.peer} disagree on who shares link {self.link} now.")

@@ -22,7 +22,7 @@ class AllocationError(QKDRMPError, ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AllocationEntry:
     """A connection's claim on a link.
 
     Parameters
@@ -56,7 +56,7 @@ class Agreement:
         The switch trial K: the first trial it governs.
     random : int
         The higher of the two random numbers.
-    entries : tuple of Entry
+    entries : tuple of AllocationEntry
         The active list, in the agreed order.
     places : tuple of int
         For each entry, the lowest place that was free when it joined; it keeps the place while it lives.
@@ -65,7 +65,7 @@ class Agreement:
     epoch: int = 0
     since: int = 0
     random: int = 0
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[AllocationEntry, ...] = ()
     places: tuple[int, ...] = ()
 
 
@@ -106,13 +106,13 @@ def scramble(*numbers: int) -> int:
     return bits
 
 
-def weights_of(entries: Sequence[Entry]) -> tuple[int, ...]:
+def weights_of(entries: Sequence[AllocationEntry]) -> tuple[int, ...]:
     """Return the weights of `entries`, in order."""
     return tuple(entry.weight for entry in entries)
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class LinkPolicy:
     """Base of the policies.
 
     Parameters
@@ -136,7 +136,7 @@ class Policy:
         return None
 
 
-class RoundRobin(Policy):
+class RoundRobin(LinkPolicy):
     """The entries take turns, each as often as its weight, starting with the first one at the switch trial."""
 
     __slots__ = ()
@@ -150,7 +150,7 @@ class RoundRobin(Policy):
         return max(1, sum(weights_of(agreement.entries)))
 
 
-class Statistical(Policy):
+class Statistical(LinkPolicy):
     """Each trial is drawn by lot, in proportion to the weights, with a lot that depends on the trial's number."""
 
     __slots__ = ()
@@ -168,7 +168,7 @@ class Statistical(Policy):
         return None if len(agreement.entries) > 1 else 1
 
 
-class Priority(Policy):
+class Priority(LinkPolicy):
     """The highest class present takes every trial; inside it the entries take turns."""
 
     __slots__ = ()
@@ -182,7 +182,7 @@ class Priority(Policy):
         return max(1, sum(weights_of(top_class(agreement.entries))))
 
 
-class Circuit(Policy):
+class Circuit(LinkPolicy):
     """Each entry owns one lane while it lives; other entries come and go without moving it."""
 
     __slots__ = ()
@@ -197,7 +197,7 @@ class Circuit(Policy):
         return self.lanes
 
 
-class BufferSpace(Policy):
+class BufferSpace(LinkPolicy):
     """The lanes are shared out by weight, and each entry gets one as long as there are enough."""
 
     __slots__ = ()
@@ -213,19 +213,19 @@ class BufferSpace(Policy):
         return self.lanes
 
 
-def take_turns(position: int, entries: Sequence[Entry]) -> str | None:
+def take_turns(position: int, entries: Sequence[AllocationEntry]) -> str | None:
     """Return the entry at `position` of the endless interleaving of `entries`, or None if there are none."""
     cycle = interleave(weights_of(entries))
     return entries[cycle[position % len(cycle)]].id if cycle else None
 
 
-def top_class(entries: Sequence[Entry]) -> list[Entry]:
+def top_class(entries: Sequence[AllocationEntry]) -> list[AllocationEntry]:
     """Return the entries of the highest priority present, in order."""
     top = max((entry.priority for entry in entries), default=0)
     return [entry for entry in entries if entry.priority == top]
 
 
-POLICIES: dict[str, type[Policy]] = {
+POLICIES: dict[str, type[LinkPolicy]] = {
     "round-robin": RoundRobin,
     "statistical": Statistical,
     "priority": Priority,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import gcd, lcm
 
-from qkdrmp.entanglement.links.policies import Agreement, Policy
+from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy
 from qkdrmp.entanglement.links.trial_table import (
     KEPT,
     BlockTrialTable,
@@ -34,11 +34,11 @@ class TrialTableCache:
 
     Parameters
     ----------
-    policy : Policy
+    policy : LinkPolicy
         Says who owns a trial, and after how many trials this repeats.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: LinkPolicy) -> None:
         self.policy = policy
         self._kept: dict[tuple[Agreement | None, Agreement | None], PeriodicTrialTable | BlockTrialTable] = {}
 

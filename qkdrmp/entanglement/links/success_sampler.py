@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from qkdrmp.entanglement.links.policies import Agreement, Policy
+from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy
 from qkdrmp.entanglement.links.schedule import NEVER, Regions, TrialSchedule, TrialTableCache, clip
 from qkdrmp.entanglement.links.success_stream import FreeMemoryCount, SuccessCandidate, SuccessStream
 from qkdrmp.entanglement.links.trial_clock import TrialClock
@@ -79,7 +79,7 @@ class SuccessSampler:
     Parameters
     ----------
     clock : TrialClock
-    policy : Policy
+    policy : LinkPolicy
         Says who owns a trial.
     probability : float
         Probability P that a trial attempted by both ends succeeds (above 0, at most 1).
@@ -87,7 +87,7 @@ class SuccessSampler:
         Decides which trials succeed.
     """
 
-    def __init__(self, clock: TrialClock, policy: Policy, probability: float, random: np.random.Generator) -> None:
+    def __init__(self, clock: TrialClock, policy: LinkPolicy, probability: float, random: np.random.Generator) -> None:
         self._clock = clock
         self._draw = SuccessGaps(random, probability).draw
         self._tables = TrialTableCache(policy)

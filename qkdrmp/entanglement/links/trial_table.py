@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import product
 from typing import NamedTuple
 
-from qkdrmp.entanglement.links.policies import Agreement, Policy
+from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy
 
 Owners = tuple[str, str]
 """The owners of a trial at the sender and at the receiver."""
@@ -109,13 +109,13 @@ class BlockTrialTable:
 
     Parameters
     ----------
-    policy : Policy
+    policy : LinkPolicy
         Says who owns a trial.
     left, right : Agreement or None
         The agreements of the sender and of the receiver.
     """
 
-    def __init__(self, policy: Policy, left: Agreement | None, right: Agreement | None) -> None:
+    def __init__(self, policy: LinkPolicy, left: Agreement | None, right: Agreement | None) -> None:
         self._policy = policy
         self._agreements = left, right
         self._tables: dict[int, PeriodicTrialTable] = {}
@@ -163,7 +163,7 @@ class BlockTrialTable:
         return [[owner_of(self._policy, s * lanes + lane, agreement) for lane in range(lanes)] for s in slots]
 
 
-def owner_of(policy: Policy, trial: int, agreement: Agreement | None) -> str | None:
+def owner_of(policy: LinkPolicy, trial: int, agreement: Agreement | None) -> str | None:
     """Return whom a trial belongs to; None in a void stretch."""
     return policy.owner(trial, agreement) if agreement else None
 

@@ -20,7 +20,7 @@ _SLACK = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class QCap:
-    """What a node tells the Responder.
+    """What a node reports to the Responder.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def bbpssw(fidelity: float) -> tuple[float, float]:
 
 
 class Physics:
-    """What swaps and purification do to Werner pairs, here with perfect gates; a subclass may be more sober."""
+    """What swaps and purification do to Werner pairs, here with perfect gates; a subclass may add noise."""
 
     def purified(self, fidelity: float, left: QCap, right: QCap) -> tuple[float, float]:
         """Return success probability and fidelity of a round on two pairs of a fidelity between two nodes."""
@@ -134,7 +134,7 @@ class NoisyPhysics(Physics):
     def wait_quality(self, qcaps: Sequence[QCap], period_s: float) -> float:
         """Return the factor by which waiting lowers the Werner parameter (above 0).
 
-        A rough guess, as nobody knows beforehand how the links will fall into step: every half waits for its herald,
+        A rough guess, as it is not known beforehand how the links will fall into step: every half waits for its herald,
         which takes as long as a message along the link; all links but the slowest wait for one pair of that one; the
         ends wait for the word of the last swap, the nodes between them for what comes before it.
         """
@@ -291,4 +291,4 @@ def choose(
         slower = min(plan.rate for plan in chosen)
         if slower >= slowest:
             return chosen
-        slowest = slower  # purified pairs come more slowly, so the others wait longer than reckoned
+        slowest = slower  # purified pairs come more slowly, so the others wait longer than predicted

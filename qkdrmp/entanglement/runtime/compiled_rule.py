@@ -1,4 +1,4 @@
-"""Rules at work: what a rule of a RuleSet waits for at its node, and what it then does there."""
+"""Compiled rules: what a rule of a RuleSet waits for at its node, and what it then does there."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class CompiledRule:
     def holds(self) -> bool:
         """Return whether all its conditions hold."""
         for bin_, n in self.needs:
-            # Rules are looked through all the time, and mostly for a pair that is not there.
+            # Rules are scanned all the time, and mostly for a pair that is not there.
             if bin_.next not in bin_.pairs or not (n == 1 or bin_.has(n)):
                 return False
         return not self.conditions or all(condition() for condition in self.conditions)
@@ -70,8 +70,8 @@ class CompiledRule:
             action(taken)
 
 
-def at_work(owner: Owner, bench: Workbench, ruleset: RuleSet) -> RuleSetSession:
-    """Return a session with a RuleSet at work.
+def compiled(owner: Owner, bench: Workbench, ruleset: RuleSet) -> RuleSetSession:
+    """Return a session that runs a RuleSet.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Bins: the pairs a node shares with one partner in one stage, by number, and which of them are next."""
+"""Pair buffers: the pairs a node shares with one partner in one stage, by number, and which of them are next."""
 
 from __future__ import annotations
 

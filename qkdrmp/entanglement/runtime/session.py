@@ -1,4 +1,4 @@
-"""Sessions: a RuleSet at work at one node, with the pairs of its connection there."""
+"""Sessions: a RuleSet that runs at one node, with the pairs of its connection there."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Owner(Protocol):
 
 
 class Runnable(Protocol):
-    """A rule at work (see `working_rule`)."""
+    """A compiled rule (see `compiled_rule`)."""
 
     def holds(self) -> bool:
         """Return whether all its conditions hold."""
@@ -68,9 +68,9 @@ class Round:
 
 
 class RuleSetSession:
-    """A RuleSet at work (see `working_rule.at_work`).
+    """A running RuleSet (see `compiled_rule.compiled`).
 
-    After every change the rules are looked through from the first one on, so an earlier rule comes before a later one.
+    After every change the rules are scanned from the first one on, so an earlier rule comes before a later one.
 
     Parameters
     ----------
@@ -191,14 +191,14 @@ class RuleSetSession:
     # Pairs
 
     def bin(self, partner: str, stage: int) -> PairBuffer:
-        """Return the bin of the pairs with `partner` in `stage`."""
+        """Return the buffer of the pairs with `partner` in `stage`."""
         found = self._bins.get((partner, stage))
         if found is None:
             found = self._bins[partner, stage] = PairBuffer(partner, stage)
         return found
 
     def put(self, bin_: PairBuffer, number: int, qubit: Qubit) -> None:
-        """Put a pair into a bin under its number there; what the partner has said of it already happens now."""
+        """Put a pair into a buffer under its number there; what the partner has said of it already happens now."""
         qubit.number = number
         bin_.pairs[number] = qubit
         if bin_.results and number in bin_.results:

@@ -16,9 +16,9 @@ from qkdrmp.entanglement.links.models import MIM, MM, MSM, LinkModel
 from qkdrmp.entanglement.links.policies import (
     POLICIES,
     Agreement,
+    AllocationEntry,
     Circuit,
-    Entry,
-    Policy,
+    LinkPolicy,
     Priority,
     RoundRobin,
     Statistical,
@@ -29,8 +29,8 @@ MODELS = {"MSM": MSM(1.0), "MIM": MIM(1.0), "MM": MM(1.0)}
 Regions = list[tuple[int, Agreement | None]]
 
 
-def agree(*entries: Entry | str, since: int = 0) -> Agreement:
-    listed = tuple(entry if isinstance(entry, Entry) else Entry(entry) for entry in entries)
+def agree(*entries: AllocationEntry | str, since: int = 0) -> Agreement:
+    listed = tuple(entry if isinstance(entry, AllocationEntry) else AllocationEntry(entry) for entry in entries)
     return Agreement(epoch=1, since=since, random=7, entries=listed, places=tuple(range(len(listed))))
 
 
@@ -86,7 +86,7 @@ class Bench:
     def __init__(
         self,
         model: LinkModel,
-        policy: Policy,
+        policy: LinkPolicy,
         quotas: dict[str, int],
         regions: tuple[Regions, Regions],
         hold: Callable[[], int] | None = lambda: 0,
@@ -132,7 +132,7 @@ def test_a_link_makes_pairs_at_the_rate_of_its_model_in_every_lane(model: LinkMo
 
 
 def test_round_robin_shares_by_weight() -> None:
-    entries = agree(Entry("A", 3), Entry("B", 1), Entry("C", 2))
+    entries = agree(AllocationEntry("A", 3), AllocationEntry("B", 1), AllocationEntry("C", 2))
     bench = Bench(MIM(1.0), RoundRobin(4), dict.fromkeys("ABC", 9), both((0, entries))).run(6000)
     for name, share in {"A": 1 / 2, "B": 1 / 6, "C": 1 / 3}.items():
         check_binomial(bench.owners()[name], 24000 * share, MIM(1.0).success_probability)
@@ -147,8 +147,8 @@ def test_a_connection_attempts_no_more_trials_of_a_slot_than_it_has_room_for() -
 
 
 @pytest.mark.parametrize("policy", [Statistical(2), Priority(2), Circuit(2)], ids=lambda p: type(p).__name__)
-def test_other_policies_own_what_succeeds(policy: Policy) -> None:
-    agreement = agree(Entry("A", 1, 1), Entry("B", 3, 1))
+def test_other_policies_own_what_succeeds(policy: LinkPolicy) -> None:
+    agreement = agree(AllocationEntry("A", 1, 1), AllocationEntry("B", 3, 1))
     bench = Bench(MIM(1.0), policy, {"A": 2, "B": 2}, both((0, agreement))).run(3000)
     assert all(name == policy.owner(trial, agreement) for _, name, _, trial in bench.nodes[1].taken)
     owned = Counter(policy.owner(trial, agreement) for trial in range(6000))
@@ -279,7 +279,7 @@ def test_a_connection_that_dies_gets_what_had_started_and_no_more() -> None:
 # Against a reference that goes through the slots one by one
 
 
-Scenario = tuple[Policy, dict[str, int], tuple[Regions, Regions], tuple[str, int] | None]
+Scenario = tuple[LinkPolicy, dict[str, int], tuple[Regions, Regions], tuple[str, int] | None]
 
 
 def reference(
@@ -348,7 +348,12 @@ def features(found: list[tuple[int, str, str]], lanes: int) -> dict[str, float]:
 
 
 SCENARIOS: dict[str, Scenario] = {
-    "shared": (RoundRobin(4), {"A": 1, "B": 3}, both((0, agree(Entry("A", 1), Entry("B", 2)))), None),
+    "shared": (
+        RoundRobin(4),
+        {"A": 1, "B": 3},
+        both((0, agree(AllocationEntry("A", 1), AllocationEntry("B", 2)))),
+        None,
+    ),
     "switched": (
         RoundRobin(3),
         {"A": 2, "B": 2, "C": 1},
@@ -364,7 +369,12 @@ SCENARIOS: dict[str, Scenario] = {
         ),
         None,
     ),
-    "lots": (Statistical(3), {"A": 2, "B": 1}, both((0, agree(Entry("A", 2), Entry("B", 1)))), None),
+    "lots": (
+        Statistical(3),
+        {"A": 2, "B": 1},
+        both((0, agree(AllocationEntry("A", 2), AllocationEntry("B", 1)))),
+        None,
+    ),
     "death": (RoundRobin(3), {"A": 2, "B": 2}, both((0, agree("A", "B"))), ("A", 40 * 5_000_000 + 1_700_000)),
     "full": (RoundRobin(5), {"A": 4}, both((0, agree("A"))), None),
 }
@@ -406,7 +416,7 @@ def test_events_are_as_many_as_successes(model: LinkModel, limit: float, lanes: 
 
 
 @pytest.mark.parametrize("policy", POLICIES.values())
-def test_the_same_seed_gives_the_same_pairs(policy: type[Policy]) -> None:
+def test_the_same_seed_gives_the_same_pairs(policy: type[LinkPolicy]) -> None:
     def taken() -> list[tuple[int, str, object, int]]:
         return Bench(MIM(1.0), policy(3), {"A": 2, "B": 2}, both((0, agree("A", "B")))).run(200).nodes[1].taken
 

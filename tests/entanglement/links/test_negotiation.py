@@ -12,10 +12,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from qkdrmp.entanglement.links.negotiation import LAU, SILENT_AFTER, Barrier, LinkEnd, State, merge, places
-from qkdrmp.entanglement.links.policies import POLICIES, Agreement, AllocationError, Circuit, Entry, RoundRobin
+from qkdrmp.entanglement.links.negotiation import LAU, SILENT_AFTER, Barrier, LinkEnd, NegotiationState, merge, places
+from qkdrmp.entanglement.links.policies import (
+    POLICIES,
+    Agreement,
+    AllocationEntry,
+    AllocationError,
+    Circuit,
+    RoundRobin,
+)
 
-A, B, C, D = (Entry(name) for name in "ABCD")
+A, B, C, D = (AllocationEntry(name) for name in "ABCD")
 
 
 def ends(policy=None, draws=(1, 2), **options) -> tuple[LinkEnd, LinkEnd]:
@@ -38,7 +45,7 @@ def settle(x: LinkEnd, y: LinkEnd, to_y=(), to_x=(), highest: int = -1, most: in
     return delivered
 
 
-def sharing(*entries: Entry, highest: int = -1, **options) -> tuple[LinkEnd, LinkEnd]:
+def sharing(*entries: AllocationEntry, highest: int = -1, **options) -> tuple[LinkEnd, LinkEnd]:
     """Return two ends that have agreed on `entries` one after the other."""
     x, y = ends(**options)
     for entry in entries:
@@ -59,8 +66,8 @@ def test_survivors_keep_their_order_and_additions_follow_the_leading_end():
     assert merge((A, B), (D, B, C, A), (A, B, C, D)) == (A, B, D, C)
     assert merge((A, B), (B, C), (A, B, C)) == (B, C)
     assert merge((A,), (A, B), (A, C)) == (A,)
-    assert merge((A,), (Entry("A", 2),), (Entry("A", 2),)) == (Entry("A", 2),)
-    assert merge((A,), (Entry("A", 2),), (A,)) == ()
+    assert merge((A,), (AllocationEntry("A", 2),), (AllocationEntry("A", 2),)) == (AllocationEntry("A", 2),)
+    assert merge((A,), (AllocationEntry("A", 2),), (A,)) == ()
 
 
 @pytest.mark.parametrize(("draws", "order"), [((2, 1), (A, B)), ((1, 2), (B, A)), ((1, 1), (A, B))])
@@ -95,19 +102,19 @@ def test_a_circuit_never_moves_an_entry():
 
 def test_one_epoch_step_by_step():
     x, y = ends(lead=4)
-    assert x.state(9) is State.STABLE
+    assert x.state(9) is NegotiationState.STABLE
     (lau,) = x.add(A)
     assert lau == LAU("xy", 1, (), (A,), 1)
-    assert x.state(9) is State.LAU_SENT
+    assert x.state(9) is NegotiationState.LAU_SENT
     y.add(A)
     (barrier_y,) = y.receive(lau, 11)
     assert barrier_y == Barrier("xy", 1, 16)
-    assert y.state(11) is State.BARRIER_SENT
+    assert y.state(11) is NegotiationState.BARRIER_SENT
     (barrier_x,) = x.receive(y.timeout()[0], 9)
     assert barrier_x == Barrier("xy", 1, 14)
     assert x.receive(barrier_y, 9) == y.receive(barrier_x, 11) == ()
-    assert x.state(9) is y.state(11) is State.ARMED
-    assert x.state(15) is State.STABLE
+    assert x.state(9) is y.state(11) is NegotiationState.ARMED
+    assert x.state(15) is NegotiationState.STABLE
     assert x.agreements == y.agreements == [Agreement(), Agreement(1, 16, 2, (A,), (0,))]
     assert names(x, 14, 4) == names(y, 14, 4) == "--AA"
 
@@ -237,7 +244,7 @@ def test_a_barrier_that_overtakes_its_update_is_kept():
     to_y, to_x = x.add(A), y.add(A)
     (barrier,) = y.receive(*to_y, 3)
     assert x.receive(barrier, 1) == ()
-    assert x.state(1) is State.LAU_SENT
+    assert x.state(1) is NegotiationState.LAU_SENT
     (own,) = x.receive(*to_x, 1)
     assert own.pptsn == 2
     assert not x.waiting
@@ -267,7 +274,7 @@ def test_messages_of_older_epochs_are_ignored():
 
 def test_a_new_epoch_may_open_before_the_last_switch():
     x, y = sharing(A, highest=9, lead=10)
-    assert x.state(9) is State.ARMED
+    assert x.state(9) is NegotiationState.ARMED
     settle(x, y, x.add(B), y.add(B), highest=9)
     assert [a.since for a in x.agreements] == [0, 20, 20]
     assert names(x, 18, 4) == names(y, 18, 4) == "--AB"
@@ -349,9 +356,9 @@ class Wire:
         self.lanes = lanes
         self.highest = [-1, -1]
         self.owners: tuple[dict[int, str], dict[int, str]] = ({}, {})
-        self.wanted: tuple[dict[str, Entry], dict[str, Entry]] = ({}, {})
+        self.wanted: tuple[dict[str, AllocationEntry], dict[str, AllocationEntry]] = ({}, {})
 
-    def add(self, side: int, entry: Entry) -> tuple:
+    def add(self, side: int, entry: AllocationEntry) -> tuple:
         self.wanted[side][entry.id] = entry
         return self.ends[side].add(entry)
 
@@ -421,7 +428,7 @@ class Case:
         """Add or remove a connection at both ends or at one."""
         known = self.wire.wanted[0] | self.wire.wanted[1]
         name = self.random.choice([*sorted(known), f"c{next(self.ids)}"])
-        entry = known.get(name) or Entry(name, self.random.randint(1, 3), self.random.randint(0, 1))
+        entry = known.get(name) or AllocationEntry(name, self.random.randint(1, 3), self.random.randint(0, 1))
         drop = name in known and self.random.random() < 0.6
         for side in (0, 1) if self.random.random() < 0.7 else (self.random.randint(0, 1),):
             self.send(side, self.wire.remove(side, name) if drop else self.wire.add(side, entry))
@@ -489,12 +496,12 @@ class TwoEnds(RuleBasedStateMachine):
 
     @rule(side=SIDES, name=NAMES, weight=st.integers(1, 2))
     def add(self, side, name, weight):
-        self.send(side, self.wire.add(side, Entry(name, weight)))
+        self.send(side, self.wire.add(side, AllocationEntry(name, weight)))
 
     @rule(name=NAMES)
     def add_both(self, name):
         for side in (0, 1):
-            self.send(side, self.wire.add(side, Entry(name)))
+            self.send(side, self.wire.add(side, AllocationEntry(name)))
 
     @rule(side=SIDES, name=NAMES)
     def remove(self, side, name):

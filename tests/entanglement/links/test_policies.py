@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from qkdrmp.entanglement.links.policies import (
     POLICIES,
     Agreement,
+    AllocationEntry,
     AllocationError,
     BufferSpace,
     Circuit,
-    Entry,
-    Policy,
+    LinkPolicy,
     Priority,
     RoundRobin,
     Statistical,
@@ -28,18 +28,20 @@ from qkdrmp.entanglement.links.policies import (
 fixed = settings(derandomize=True, deadline=None, database=None)
 
 
-def agreed(*entries: Entry, since: int = 0, random: int = 0, epoch: int = 1, places: tuple[int, ...] = ()) -> Agreement:
+def agreed(
+    *entries: AllocationEntry, since: int = 0, random: int = 0, epoch: int = 1, places: tuple[int, ...] = ()
+) -> Agreement:
     return Agreement(epoch, since, random, entries, places or tuple(range(len(entries))))
 
 
-def owners(policy: Policy, agreement: Agreement, trials: int) -> str:
+def owners(policy: LinkPolicy, agreement: Agreement, trials: int) -> str:
     first = agreement.since
     return "".join(policy.owner(trial, agreement) or "-" for trial in range(first, first + trials))
 
 
-def weighted(weights: str) -> tuple[Entry, ...]:
+def weighted(weights: str) -> tuple[AllocationEntry, ...]:
     """Return entries from ``"A2 B1"``."""
-    return tuple(Entry(word[0], int(word[1:])) for word in weights.split())
+    return tuple(AllocationEntry(word[0], int(word[1:])) for word in weights.split())
 
 
 @pytest.mark.parametrize(
@@ -51,8 +53,8 @@ def test_round_robin_interleaves_the_weights(weights, cycle):
 
 
 def test_round_robin_starts_with_the_first_entry_at_the_switch_trial():
-    assert owners(RoundRobin(), agreed(Entry("A"), Entry("B"), since=5), 4) == "ABAB"
-    assert RoundRobin().owner(4, agreed(Entry("A"), Entry("B"), since=5)) == "B"
+    assert owners(RoundRobin(), agreed(AllocationEntry("A"), AllocationEntry("B"), since=5), 4) == "ABAB"
+    assert RoundRobin().owner(4, agreed(AllocationEntry("A"), AllocationEntry("B"), since=5)) == "B"
 
 
 @fixed
@@ -89,15 +91,15 @@ def test_statistical_shares_follow_the_weights():
 
 
 def test_priority_gives_all_to_the_highest_class():
-    entries = (Entry("A", 1, 0), Entry("B", 2, 7), Entry("C", 1, 7))
+    entries = (AllocationEntry("A", 1, 0), AllocationEntry("B", 2, 7), AllocationEntry("C", 1, 7))
     assert owners(Priority(), agreed(*entries), 6) == "BCBBCB"
     assert owners(Priority(), agreed(*entries[:1]), 3) == "AAA"
 
 
 def test_circuit_gives_each_entry_its_lane():
-    assert owners(Circuit(4), agreed(Entry("A"), Entry("C"), places=(0, 2)), 8) == "A-C-A-C-"
-    assert owners(Circuit(2), agreed(Entry("C"), places=(2,)), 4) == "----"
-    assert owners(Circuit(2), agreed(Entry("A"), Entry("B"), Entry("C")), 4) == "ABAB"
+    assert owners(Circuit(4), agreed(AllocationEntry("A"), AllocationEntry("C"), places=(0, 2)), 8) == "A-C-A-C-"
+    assert owners(Circuit(2), agreed(AllocationEntry("C"), places=(2,)), 4) == "----"
+    assert owners(Circuit(2), agreed(AllocationEntry("A"), AllocationEntry("B"), AllocationEntry("C")), 4) == "ABAB"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ def test_whole_shares_of_lanes_are_exact(weights, times):
     st.integers(0, 10**12),
 )
 def test_policies_are_pure_and_name_entries_only(name, claims, lanes, random, trial):
-    entries = tuple(Entry(f"c{i}", *claim) for i, claim in enumerate(claims))
+    entries = tuple(AllocationEntry(f"c{i}", *claim) for i, claim in enumerate(claims))
     agreement = agreed(*entries, random=random)
     owner = POLICIES[name](lanes).owner(trial, agreement)
     assert owner in {entry.id for entry in entries} | {None}
@@ -140,6 +142,6 @@ def test_policies_are_pure_and_name_entries_only(name, claims, lanes, random, tr
 
 def test_bad_numbers_are_refused():
     with pytest.raises(AllocationError, match="weight of connection 'A' is 0, but must be at least 1"):
-        Entry("A", 0)
+        AllocationEntry("A", 0)
     with pytest.raises(AllocationError, match="0 lanes"):
         Circuit(0)

@@ -8,19 +8,19 @@ from time import perf_counter
 
 import pytest
 
-from qkdrmp.entanglement.links.policies import POLICIES, Agreement, Entry, Policy, RoundRobin
+from qkdrmp.entanglement.links.policies import POLICIES, Agreement, AllocationEntry, LinkPolicy, RoundRobin
 from qkdrmp.entanglement.links.schedule import NEVER, Regions, TrialSchedule, TrialTableCache, clip, governing
 from qkdrmp.entanglement.links.trial_table import FreeMemories, Owners
 
 
 def agree(weights: str, since: int = 0, epoch: int = 1) -> Agreement:
     """Return an agreement from e.g. "A3 B1"."""
-    entries = tuple(Entry(word[0], int(word[1:]), priority=int(word[1:]) % 2) for word in weights.split())
+    entries = tuple(AllocationEntry(word[0], int(word[1:]), priority=int(word[1:]) % 2) for word in weights.split())
     return Agreement(epoch, since, 99, entries, tuple(range(len(entries))))
 
 
 def asked(
-    policy: Policy, left: Regions, right: Regions, key: Owners, free: FreeMemories, low: int, slots: range
+    policy: LinkPolicy, left: Regions, right: Regions, key: Owners, free: FreeMemories, low: int, slots: range
 ) -> list[tuple[int, int]]:
     """Slots and places of all turns, the slow way."""
     found = []
@@ -53,7 +53,7 @@ REGIONS: dict[str, tuple[Regions, Regions]] = {
 @pytest.mark.parametrize("lanes", [1, 3, 4])
 @pytest.mark.parametrize("policy", POLICIES.values())
 def test_the_turns_found_are_those_of_the_policy(
-    policy: type[Policy], lanes: int, regions: tuple[Regions, ...]
+    policy: type[LinkPolicy], lanes: int, regions: tuple[Regions, ...]
 ) -> None:
     left, right = regions
     table = TrialSchedule(TrialTableCache(policy(lanes)), left, right)
@@ -102,7 +102,7 @@ def test_a_clip_keeps_what_governs_inside() -> None:
 
 
 def test_many_connections_and_lanes_are_cheap() -> None:
-    names = [Entry(f"c{i}") for i in range(25)]
+    names = [AllocationEntry(f"c{i}") for i in range(25)]
     seconds = []
     for epoch in range(1, 6):
         agreement = Agreement(epoch, epoch, 0, tuple(names))

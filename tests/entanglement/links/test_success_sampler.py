@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from qkdrmp.entanglement.links.policies import Agreement, Entry, Policy, RoundRobin, Statistical
+from qkdrmp.entanglement.links.policies import Agreement, AllocationEntry, LinkPolicy, RoundRobin, Statistical
 from qkdrmp.entanglement.links.schedule import Regions, governing
 from qkdrmp.entanglement.links.success_sampler import SuccessGaps, SuccessSampler
 from qkdrmp.entanglement.links.success_stream import SuccessCandidate
@@ -26,19 +26,19 @@ Success = tuple[int, str, str]
 """A trial, and its owners at both ends."""
 
 
-def agree(since: int, *entries: Entry) -> Agreement:
+def agree(since: int, *entries: AllocationEntry) -> Agreement:
     return Agreement(epoch=since, since=since, random=5, entries=entries, places=tuple(range(len(entries))))
 
 
-BEFORE = agree(0, Entry("A", 2), Entry("B", 1))
-AFTER = agree(92, Entry("C", 1), Entry("A", 3))
-LATE = agree(94, Entry("C", 1), Entry("A", 3))
+BEFORE = agree(0, AllocationEntry("A", 2), AllocationEntry("B", 1))
+AFTER = agree(92, AllocationEntry("C", 1), AllocationEntry("A", 3))
+LATE = agree(94, AllocationEntry("C", 1), AllocationEntry("A", 3))
 
 
 class Case(NamedTuple):
     """What a sampler is given, and at which tick each end learns of its second and later regions."""
 
-    policy: Policy
+    policy: LinkPolicy
     starts: tuple[int, int]
     herald: int
     probability: float

@@ -16,7 +16,7 @@ from qkdrmp.entanglement.quantum.pairs import Device, Qubit, correlations, fidel
 from qkdrmp.entanglement.rulesets.link_budget import LinkPlan
 from qkdrmp.entanglement.rulesets.planner import ConnectionPlan
 from qkdrmp.entanglement.rulesets.ruleset import RuleSetStack
-from qkdrmp.entanglement.runtime.compiled_rule import at_work
+from qkdrmp.entanglement.runtime.compiled_rule import compiled
 from qkdrmp.entanglement.runtime.session import Workbench
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.units import to_ticks
@@ -39,7 +39,7 @@ KEY = "c7#1"
 # --- A session with a pretended owner and transport -------------------------------------------------------------------
 
 
-class Share:
+class MemoryShare:
     """Counts the memories that are freed."""
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class Bench:
     """A node with one session, and halves to put into it."""
 
     def __init__(self, name: str, *rules: tuple[int, dict[str, Any]], path: tuple[str, ...] = ("A", "R", "B")) -> None:
-        self.env, self.wire, self.owner, self.share = Environment(), Wire(), Owner(), Share()
+        self.env, self.wire, self.owner, self.share = Environment(), Wire(), Owner(), MemoryShare()
         stages: dict[int, list[dict[str, Any]]] = {}
         for stage, rule in rules:
             stages.setdefault(stage, []).append(rule)
@@ -93,7 +93,7 @@ class Bench:
         stack = RuleSetStack.from_json(json.dumps(data))
         random = np.random.default_rng(1)
         workbench = Workbench(self.env, name, DEVICE, self.wire, random)  # type: ignore[arg-type]
-        self.session = at_work(self.owner, workbench, stack.popped(name)[0])
+        self.session = compiled(self.owner, workbench, stack.popped(name)[0])
 
     def pair(self, fidelity: float = 1.0) -> tuple[Qubit, Qubit]:
         """Return a new pair, of which the first half is this node's."""
