@@ -167,7 +167,7 @@ def _explain_marks(ax: Axes, connections: pd.DataFrame) -> None:
 
 
 def fidelity_histogram(results: Results, ax: Axes | None = None) -> Axes:
-    """Draw how often pairs of each fidelity were delivered, and the mean that the users believe in.
+    """Draw how often pairs of each fidelity were delivered, and the mean that the users estimate.
 
     Parameters
     ----------
@@ -212,6 +212,6 @@ def _finish_fidelity(ax: Axes, results: Results) -> None:
     ax.set_ylabel("pairs")
     ax.set_title(f"{results.scenario.name}, seed {results.seed}", loc="left", fontsize=9)
     handles, labels = ax.get_legend_handles_labels()
-    believed = Line2D([], [], color="0.3", linestyle=(0, (4, 2)), linewidth=1.3, label="mean the users believe")
-    ax.legend([*handles, believed], [*labels, "mean the users believe"], frameon=False, fontsize=8)
+    estimated = Line2D([], [], color="0.3", linestyle=(0, (4, 2)), linewidth=1.3, label="mean the users estimate")
+    ax.legend([*handles, estimated], [*labels, "mean the users estimate"], frameon=False, fontsize=8)
     sns.despine(ax=ax)

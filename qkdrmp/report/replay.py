@@ -22,7 +22,7 @@ from qkdrmp.sweeps.experiment import Experiment
 
 
 @dataclass(frozen=True)
-class Family:
+class ReportedFamily:
     """How a report tells of a protocol family.
 
     Parameters
@@ -36,9 +36,11 @@ class Family:
     tell: Callable[[Scenario, int], Story]
 
 
-FAMILIES: Mapping[str, Family] = {
-    "qkd": Family(Wording("requests_delivered", "requests_started", "requests"), qkd_story.tell),
-    "entanglement": Family(Wording("pair_rate_hz", "connections_asked", "connections"), entanglement_story.tell),
+FAMILIES: Mapping[str, ReportedFamily] = {
+    "qkd": ReportedFamily(Wording("requests_delivered", "requests_started", "requests"), qkd_story.tell),
+    "entanglement": ReportedFamily(
+        Wording("pair_rate_hz", "connections_asked", "connections"), entanglement_story.tell
+    ),
 }
 
 

@@ -12,7 +12,7 @@ from qkdrmp.errors import ScenarioError
 from qkdrmp.stats.estimators import half_width
 
 LEAST = 5  # fewer replications are alike by chance too often
-GROWTH = 2  # how often the replications so far are believed to know how many are needed
+GROWTH = 2  # largest growth in one round: few replications estimate poorly how many are needed
 
 
 @dataclass(frozen=True)

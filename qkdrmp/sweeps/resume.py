@@ -40,7 +40,7 @@ def agree(plan: Plan, store: Store) -> None:
             raise StoreError(f"{store.path}: the sweep cannot go on, because {plan.no_source}; {ELSEWHERE}")
     elif store.path is not None and plan.no_source is not None:
         warnings.warn(f"this sweep cannot be resumed, because {plan.no_source}", SweepWarning, stacklevel=4)
-    store.forgive()
+    store.clear_failures()
     for name, content in facts.items():
         store.know(name, {**known["values"], **content} if name == "values" else content)
 

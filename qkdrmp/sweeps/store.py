@@ -143,7 +143,7 @@ class Store:
             self._database.execute("begin")
             self._database.executemany("insert or replace into failures values (?, ?, ?, ?)", rows)
 
-    def forgive(self) -> None:
+    def clear_failures(self) -> None:
         """Forget failures, so that what failed is tried again."""
         self.failures.clear()
         self._database.execute("delete from failures")

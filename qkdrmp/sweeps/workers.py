@@ -28,12 +28,12 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 BATCH_S = 0.3  # what a batch of short tasks should take: long beside a message, short beside a person's patience
-BATCHES_PER_WORKER = 2  # one at work and one waiting
+BATCHES_PER_WORKER = 2  # one running and one waiting
 DEATHS_ALONE = 2
 ORPHANED_S = 1.0  # how long a worker outlives a sweep that is killed, at most
 UNKNOWN_WIDTH = 32  # workers of an executor that does not tell
 
-# Marks executors that are killed if they are left early: loky cannot bear tasks that have been cancelled before.
+# Marks executors that are killed if they are left early: loky does not support tasks that were cancelled before.
 KILLED = "killed_if_left"
 
 

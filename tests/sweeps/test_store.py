@@ -55,7 +55,7 @@ def test_failures_are_kept_until_they_are_forgiven(tmp_path: Path) -> None:
         store.fail("a", [0.1, 0.2], failure)
     with Store(tmp_path / "runs.sqlite") as store:
         assert store.failures == {("a", 0.1): failure, ("a", 0.2): failure}
-        store.forgive()
+        store.clear_failures()
         assert store.failures == {}
     with Store(tmp_path / "runs.sqlite") as store:
         assert store.failures == {}

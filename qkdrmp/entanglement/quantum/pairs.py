@@ -130,7 +130,7 @@ class Qubit:
     number : int
         What its node calls it, among the pairs with the same partner in the same stage.
     werner : float
-        The Werner parameter its node believes the pair to have, its own wait since `since` not counted.
+        The Werner parameter its node estimates the pair to have, its own wait since `since` not counted.
     """
 
     __slots__ = ("device", "number", "pair", "share", "since", "werner")
@@ -173,7 +173,7 @@ def new_pair(state: Correlations, devices: tuple[Device, Device], starts: tuple[
 def join(left: Qubit, right: Qubit, now: int) -> float:
     """Swap: measure two halves at one node, so that their partners become a pair.
 
-    Returns the Werner parameter that the node believes the new pair to have. If a partner has been given up already,
+    Returns the Werner parameter that the node estimates the new pair to have. If a partner has been given up already,
     what is left is noise.
     """
     device = left.device
@@ -212,7 +212,7 @@ def purify(
 ) -> int:
     """Do one end's part of a round of purification and return the bit it reads.
 
-    Each half counts its wait up to its own gate, so the round may be reckoned when the second end has done its part.
+    Each half counts its wait up to its own gate, so the round may be computed when the second end has done its part.
     Ends that work on different pairs read random bits and leave noise.
     """
     keep.settle(now)
@@ -221,13 +221,13 @@ def purify(
     if other.purifying is None:
         other.purifying, other.bit = pair, int(random.integers(2))
         return other.bit
-    agree = random.random() < _reckon(keep, other, protocol) if other.purifying is pair else random.random() < 0.5
+    agree = random.random() < _is_kept(keep, other, protocol) if other.purifying is pair else random.random() < 0.5
     if other.purifying is not pair or None in pair.halves:
         pair.x = pair.y = pair.z = 0.0
     return other.bit if agree else 1 - other.bit
 
 
-def _reckon(keep: Qubit, sacrificed: Pair, protocol: Literal["bbpssw", "dejmps"]) -> float:
+def _is_kept(keep: Qubit, sacrificed: Pair, protocol: Literal["bbpssw", "dejmps"]) -> float:
     """Return the chance that the bits agree, and let the pair that is kept be what it is if they do."""
     pair, partner = keep.pair, keep.partner
     errors = _shared_errors(keep.device, keep.device if partner is None else partner.device)
@@ -244,8 +244,8 @@ def _shared_errors(here: Device, there: Device) -> tuple[float, float]:
     )
 
 
-def believed_after(keep: Qubit, sacrifice: Qubit, protocol: Literal["bbpssw", "dejmps"], device: Device) -> float:
-    """Return the Werner parameter a node believes a pair to have after a round, if both ends are like itself."""
+def estimated_after(keep: Qubit, sacrifice: Qubit, protocol: Literal["bbpssw", "dejmps"], device: Device) -> float:
+    """Return the Werner parameter a node estimates a pair to have after a round, if both ends are like itself."""
     kept, measured = (bell_diagonal(qubit.werner, qubit.werner, qubit.werner) for qubit in (keep, sacrifice))
     _, after = PURIFY[protocol](kept, measured, device.gate_error, device.readout_error)
     return (4 * after.fidelity - 1) / 3

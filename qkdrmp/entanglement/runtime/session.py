@@ -12,7 +12,7 @@ import numpy as np
 
 from qkdrmp.entanglement.messages import PurifyResult, SwapResult
 from qkdrmp.entanglement.quantum.bell_diagonal import Basis
-from qkdrmp.entanglement.quantum.pairs import Device, Qubit, believed_after, discard, purify
+from qkdrmp.entanglement.quantum.pairs import Device, Qubit, discard, estimated_after, purify
 from qkdrmp.entanglement.runtime.pair_buffer import PairBuffer
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.timer import Timer
@@ -215,7 +215,7 @@ class RuleSetSession:
         """Do this end's part of a round: the pair to be kept waits until both bits are known."""
         bench = self.bench
         bit = purify(keep, sacrifice, bench.env.now, protocol, bench.random)
-        keep.werner = believed_after(keep, sacrifice, protocol, bench.device)
+        keep.werner = estimated_after(keep, sacrifice, protocol, bench.device)
         number = self._begun[bin_.partner, bin_.stage]
         self._begun[bin_.partner, bin_.stage] += 1
         place = (bin_.partner, bin_.stage, number)

@@ -12,9 +12,9 @@ from qkdrmp.entanglement.quantum.pairs import (
     PURIFY,
     Device,
     Qubit,
-    believed_after,
     bell_diagonal,
     correlations,
+    estimated_after,
     fidelity,
     give_up,
     join,
@@ -277,5 +277,5 @@ def test_a_node_believes_what_the_round_makes_of_two_pairs_as_it_believes_them(p
     b, _ = halves(BellDiagonal.werner(0.8), FADING, OTHER)
     functions = {"bbpssw": bbpssw, "dejmps": dejmps}
     _, kept = functions[protocol](BellDiagonal.werner(0.9), BellDiagonal.werner(0.8), 0.01, 0.02)
-    believed = believed_after(a, b, protocol, FADING)  # type: ignore[arg-type]
+    believed = estimated_after(a, b, protocol, FADING)  # type: ignore[arg-type]
     assert believed == pytest.approx((4 * kept.fidelity - 1) / 3)
