@@ -39,10 +39,10 @@ class ClosedLoopUsers:
         self.experienced: set[str] = set()
 
     def loop(self, user: str, first: Wait, later: Wait, random: np.random.Generator) -> ProcessGenerator:
-        """Ask for ever: wait, ask an idle peer, wait until it has ended.
+        """Ask indefinitely: wait, ask an idle peer, wait until it has ended.
 
         The peer is drawn uniformly among those idle when the attempt is scheduled. If either is busy when it is due
-        (or if nobody was idle), a new attempt is drawn. `first` gives the waits, in ticks, until the user has had
+        (or if no peer was idle), a new attempt is drawn. `first` gives the waits, in ticks, until the user has had
         something end; `later` those from then on.
         """
         while True:
@@ -64,7 +64,7 @@ class ClosedLoopUsers:
 def poisson(
     env: Environment, pair: tuple[str, str], rate_per_s: float, random: np.random.Generator, ask: Ask
 ) -> ProcessGenerator:
-    """Ask for ever for one pair, as a Poisson process of `rate_per_s`."""
+    """Ask indefinitely for one pair, as a Poisson process of `rate_per_s`."""
     mean = TICKS_PER_SECOND / rate_per_s
     while True:
         yield env.timeout(round(random.exponential(mean)))
@@ -72,7 +72,7 @@ def poisson(
 
 
 def periodic(env: Environment, pair: tuple[str, str], interval: int, offset: int, ask: Ask) -> ProcessGenerator:
-    """Ask for ever for one pair, every `interval` ticks from tick `offset` on."""
+    """Ask indefinitely for one pair, every `interval` ticks from tick `offset` on."""
     yield env.timeout(offset)
     while True:
         ask(*pair)

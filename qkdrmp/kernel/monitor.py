@@ -1,4 +1,4 @@
-"""A gauge: a number that changes in time, with its time-weighted mean and its extremes."""
+"""Monitors: a number that changes in time, with its time-weighted mean and its extremes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class Monitor:
     Parameters
     ----------
     value : int
-        What it shows at first.
+        Its first value.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Monitor:
             self.high = value
 
     def integral(self, now: int) -> int:
-        """Return the integral over time up to `now`; for a gauge of 0 and 1, the ticks spent at 1."""
+        """Return the integral over time up to `now`; for a monitor of 0 and 1, the ticks spent at 1."""
         return self._area + self.value * (now - self._since)
 
     def mean(self, now: int) -> float:

@@ -61,7 +61,7 @@ def merge_handlers(protocols: Iterable[Layer], vocabulary: Iterable[type[Message
     Raises
     ------
     StackError
-        If two protocols handle the same message, or nobody handles one of the `vocabulary`.
+        If two protocols handle the same message, or none handles one of the `vocabulary`.
     """
     table: dict[type[Message], Handler] = {}
     for protocol in protocols:

@@ -87,7 +87,7 @@ class Outbox:
     Attributes
     ----------
     resent : int
-        Letters sent again so far.
+        Segments retransmitted so far.
     """
 
     def __init__(self, channel: Channel, patience: int) -> None:
@@ -174,7 +174,7 @@ class Transport(Layer):
 
     @property
     def resent(self) -> int:
-        """Letters sent again so far."""
+        """Segments retransmitted so far."""
         return sum(outbox.resent for outbox in self._outboxes.values())
 
     def send(self, target: str, message: Message) -> None:
@@ -182,7 +182,7 @@ class Transport(Layer):
         self._once[target](message)
 
     def send_unreliably(self, target: str, message: Message) -> None:
-        """Send a message as it is: it may be lost or doubled."""
+        """Send a message as it is: it may be lost or duplicated."""
         self._as_is[target](message)
 
     @on(Segment)

@@ -27,7 +27,7 @@ class StuckPool:
 def predict_stuck(settings: QKDSettings) -> list[StuckPool]:
     """Return the pools in use that can get stuck: too few keys for the next request, too many to be refilled.
 
-    With requests of one size such a pool is stuck for ever, and sooner or later it will be. With several sizes it
+    With requests of one size such a pool gets stuck eventually, and stays so. With several sizes it
     may be set free again by a smaller request. A demand of one's own has to say the `request_sizes` it asks for (a
     set of bits); if it does not, nothing can be predicted.
     """

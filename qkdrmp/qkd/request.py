@@ -26,15 +26,15 @@ class RejectReason(StrEnum):
     REFUSED = "refused"
     """A node on the way could never serve it."""
     PEER_BUSY = "peer_busy"
-    """The receiver has as many requests as he may have."""
+    """The receiver has as many requests as allowed."""
     USER_BUSY = "user_busy"
-    """The sender has as many requests as he may have."""
+    """The sender has as many requests as allowed."""
     QUEUE_FULL = "queue_full"
     """A node had to queue it and had no slot left."""
     EXPIRED = "expired"
     """It still waited when its patience or its deadline ran out."""
     CANCELLED = "cancelled"
-    """What the nodes downstream of a rejecting node are told; never the reason of a request."""
+    """What the nodes downstream of a rejecting node are given; never the reason of a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class KeyRequest:
 
 
 class RequestEntry:
-    """One request in the ledger, with what became of it."""
+    """One request in the ledger, and its outcome."""
 
     __slots__ = ("alice_key", "bob_key", "end", "ended", "reason", "rejected_by", "request", "state")
 
@@ -119,7 +119,7 @@ class RequestLedger:
         self.entries[request.id - 1].bob_key = key
 
     def deliver(self, request: KeyRequest, key: int) -> None:
-        """Note that the sender has his key bits and the request is done."""
+        """Note that the sender has the key bits and the request is done."""
         entry = self.entries[request.id - 1]
         entry.alice_key = key
         self._close(entry, RequestStatus.DELIVERED)

@@ -103,7 +103,7 @@ class AccessSettings(Section):
 
 
 class QueueSettings(Section):
-    """The request queue of a node: `capacity` slots, looked through in the order of `policy` (a name or a function)."""
+    """The request queue of a node: `capacity` slots, scanned in the order of `policy` (a name or a function)."""
 
     exceptions_by: ClassVar[tuple[str, ...]] = ("node",)
 

@@ -31,7 +31,7 @@ REASONS = tuple(reason for reason in RejectReason if reason is not RejectReason.
 
 
 class RequestOutcome:
-    """What the metrics of a run are computed from: its network, and what became of the requests after the warm-up.
+    """What the metrics of a run are computed from: its network, and the outcomes of the requests after the warm-up.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class RequestOutcome:
     def levels(self) -> list[float]:
         """Time-weighted mean level of each pool as a share of its capacity."""
         streams = self.network.streams
-        return [stream.downstream.gauge.mean(self.now) / stream.thresholds.capacity for stream in streams]
+        return [stream.downstream.level_monitor.mean(self.now) / stream.thresholds.capacity for stream in streams]
 
 
 def _rejected(reason: RejectReason, title: str) -> Column[RequestOutcome]:
@@ -350,8 +350,10 @@ class QKDResults(Results):
             Column("capacity", "V_m", lambda row: row.stream.thresholds.capacity, unit="keys"),
             Column("interrupt", "V_i", lambda row: row.stream.thresholds.interrupt, unit="keys"),
             Column("recover", "V_r", lambda row: row.stream.thresholds.recover, unit="keys"),
-            Column("level_mean", "time-weighted mean level", lambda row: row.pool.gauge.mean(row.now), unit="keys"),
-            Column("level_min", "lowest level", lambda row: row.pool.gauge.low, unit="keys"),
+            Column(
+                "level_mean", "time-weighted mean level", lambda row: row.pool.level_monitor.mean(row.now), unit="keys"
+            ),
+            Column("level_min", "lowest level", lambda row: row.pool.level_monitor.low, unit="keys"),
             Column("level_end", "level at the end", lambda row: int(row.pool.level), unit="keys"),
             Column("interrupted_s", "time INTERRUPTED", lambda row: row.spent_s(row.pool.interrupted)),
             Column("interrupts", "times service was interrupted", lambda row: row.pool.interrupts),

@@ -1,4 +1,4 @@
-"""Gauges against numpy."""
+"""Monitors against numpy."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ def samples(first: int, changes: list[Step], end: int) -> np.ndarray:
 
 
 def played(first: int, changes: list[Step]) -> tuple[Monitor, int]:
-    gauge, now = Monitor(first), 0
+    monitor, now = Monitor(first), 0
     for wait, value in changes:
         now += wait
-        gauge.set(value, now)
-    return gauge, now
+        monitor.set(value, now)
+    return monitor, now
 
 
 @fixed
 @given(st.integers(-5, 60), steps, st.integers(0, 50))
 def test_integral_and_mean_are_those_of_the_step_function(first: int, changes: list[Step], rest: int) -> None:
-    gauge, now = played(first, changes)
+    monitor, now = played(first, changes)
     end = now + rest
     values = samples(first, changes, end)
-    assert gauge.integral(end) == values.sum()
+    assert monitor.integral(end) == values.sum()
     last = changes[-1][1] if changes else first
-    assert gauge.value == last
-    assert gauge.mean(end) == (pytest.approx(values.mean()) if end else last)
+    assert monitor.value == last
+    assert monitor.mean(end) == (pytest.approx(values.mean()) if end else last)
 
 
 @fixed
 @given(st.integers(-5, 60), steps)
 def test_extremes_include_values_that_lasted_no_time(first: int, changes: list[Step]) -> None:
-    gauge, _ = played(first, changes)
+    monitor, _ = played(first, changes)
     shown = [first, *(value for _, value in changes)]
-    assert (gauge.low, gauge.high) == (min(shown), max(shown))
+    assert (monitor.low, monitor.high) == (min(shown), max(shown))
 
 
 @fixed
@@ -57,38 +57,38 @@ def test_extremes_include_values_that_lasted_no_time(first: int, changes: list[S
 def test_after_a_reset_only_the_time_since_counts(
     first: int, before: list[Step], wait: int, after: list[Step], rest: int
 ) -> None:
-    gauge, now = played(first, before)
+    monitor, now = played(first, before)
     start = now + wait
-    gauge.reset(start)
-    kept, now = gauge.value, start
+    monitor.reset(start)
+    kept, now = monitor.value, start
     for gap, value in after:
         now += gap
-        gauge.set(value, now)
+        monitor.set(value, now)
     end = now + rest
     values = samples(kept, after, end - start)
-    assert gauge.integral(end) == values.sum()
-    assert gauge.mean(end) == (pytest.approx(values.mean()) if end > start else gauge.value)
+    assert monitor.integral(end) == values.sum()
+    assert monitor.mean(end) == (pytest.approx(values.mean()) if end > start else monitor.value)
     shown = [kept, *(value for _, value in after)]
-    assert (gauge.low, gauge.high) == (min(shown), max(shown))
+    assert (monitor.low, monitor.high) == (min(shown), max(shown))
 
 
 @fixed
 @given(st.lists(st.tuples(st.integers(0, 10**15), st.integers(0, 10**6)), max_size=10), st.integers(1, 10**18))
 def test_integrals_are_exact_at_any_size(changes: list[Step], rest: int) -> None:
-    gauge, now = played(0, changes)
+    monitor, now = played(0, changes)
     exact, value = 0, 0
     for wait, following in changes:
         exact += value * wait
         value = following
-    assert gauge.integral(now + rest) == exact + value * rest
+    assert monitor.integral(now + rest) == exact + value * rest
 
 
 @fixed
 @given(st.integers(0, 9), steps, st.lists(st.integers(0, 50), max_size=5))
 def test_asking_changes_nothing(first: int, changes: list[Step], asked: list[int]) -> None:
-    gauge, now = played(first, changes)
-    before = gauge.integral(now + 50), gauge.mean(now + 50)
+    monitor, now = played(first, changes)
+    before = monitor.integral(now + 50), monitor.mean(now + 50)
     for later in asked:
-        gauge.integral(now + later)
-        gauge.mean(now + later)
-    assert (gauge.integral(now + 50), gauge.mean(now + 50)) == before
+        monitor.integral(now + later)
+        monitor.mean(now + later)
+    assert (monitor.integral(now + 50), monitor.mean(now + 50)) == before

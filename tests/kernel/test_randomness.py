@@ -12,7 +12,7 @@ DRAW = "from qkdrmp.kernel.randomness import Streams; print(Streams(7).stream('d
 
 def test_a_stream_depends_on_the_seed_and_its_name_alone() -> None:
     first, second = Streams(7), Streams(7)
-    second.stream("somebody else").random(1000)
+    second.stream("another stream").random(1000)
     assert list(first.stream("a").random(5)) == list(second.stream("a").random(5))
 
 

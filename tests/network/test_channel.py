@@ -215,12 +215,12 @@ def test_the_share_of_lost_messages(env: Environment, reader: Reader, loss: floa
 
 
 @pytest.mark.parametrize("duplication", [0.0, 0.2, 1.0])
-def test_the_share_of_doubled_messages(env: Environment, reader: Reader, duplication: float) -> None:
+def test_the_share_of_duplicated_messages(env: Environment, reader: Reader, duplication: float) -> None:
     count = 10_000
     got = [number for _, number in sent_and_got(env, reader, count, duplication=duplication)]
-    doubled = len(got) - len(set(got))
+    duplicated = len(got) - len(set(got))
     error = (duplication * (1 - duplication) / count) ** 0.5
-    assert doubled / count == pytest.approx(duplication, abs=4 * error)
+    assert duplicated / count == pytest.approx(duplication, abs=4 * error)
     assert set(got) == set(range(count))
 
 

@@ -73,7 +73,7 @@ def test_two_handlers_of_one_message_are_an_error() -> None:
         merge_handlers([Listens(), AlsoListens()], [Pong])
 
 
-def test_messages_nobody_handles_are_named() -> None:
+def test_messages_without_a_handler_are_named() -> None:
     with pytest.raises(StackError, match=r"^no protocol of the stack handles Ping, Pong$"):
         merge_handlers([Silent()], [Ping, Pong])
 

@@ -105,7 +105,7 @@ def test_of_equal_routes_the_first_in_the_file_wins() -> None:
 
 
 @pytest.mark.parametrize("other", ["P1", "Q1"])
-def test_passive_nodes_and_routers_relay_for_nobody(other: str) -> None:
+def test_passive_nodes_and_routers_do_not_relay(other: str) -> None:
     topology = network(("U1", "T1", 1), ("T1", other, 1), (other, "U2", 1))
     assert repeater_routes(topology)["U1", "U2"] is None
     assert end_node_routes(topology)["U1", "U2"] is None

@@ -317,17 +317,17 @@ def test_a_late_letter_is_sent_again_but_handled_once() -> None:
     assert net.channels["B", "A"].sent == 2
 
 
-def test_messages_sent_as_they_are_may_be_lost_or_doubled() -> None:
+def test_messages_sent_as_they_are_may_be_lost_or_duplicated() -> None:
     net = Net()
     net.faults["A", "B"] = Scripted([], [0, 3], [0])
-    for text in ("lost", "doubled", "fine"):
+    for text in ("lost", "duplicated", "fine"):
         net.transports["A"].send_unreliably("B", Note(text))
     net.run()
-    assert net.readers["B"].got == [(50, "doubled"), (50, "fine"), (53, "doubled")]
+    assert net.readers["B"].got == [(50, "duplicated"), (50, "fine"), (53, "duplicated")]
     assert {type(hop.message) for hop in net.trace} == {Note}
 
 
-def test_a_letter_is_sent_for_as_long_as_nobody_answers() -> None:
+def test_a_segment_is_sent_until_it_is_acknowledged() -> None:
     net = Net()
     net.faults["A", "B"] = Impairment(loss=1.0)
     net.transports["A"].send("B", Note("x"))

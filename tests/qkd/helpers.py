@@ -91,7 +91,7 @@ def inject(network: QKDNetwork, to: str, message: Message) -> None:
 
 
 def entry(network: QKDNetwork, request: int = 1) -> RequestEntry:
-    """Return what became of a request."""
+    """Return the ledger entry of a request."""
     return network.ledger.entries[request - 1]
 
 

@@ -166,7 +166,7 @@ FULL = scenario(
 )
 
 
-def check_queue_full_is_told_both_ways() -> None:
+def check_queue_full_is_reported_both_ways() -> None:
     network = ended(FULL)
     (entry,) = network.ledger.entries
     assert (entry.state, entry.reason, entry.rejected_by) == (RequestStatus.REJECTED, RejectReason.QUEUE_FULL, "R2")
@@ -178,20 +178,20 @@ def check_queue_full_is_told_both_ways() -> None:
     check_quiescent(network)
 
 
-def test_a_full_queue_tells_the_sender_why_and_the_receiver_that_it_is_over() -> None:
-    check_queue_full_is_told_both_ways()
+def test_a_full_queue_is_reported_to_the_sender_and_cancelled_at_the_receiver() -> None:
+    check_queue_full_is_reported_both_ways()
 
 
 def test_a_reversed_cancel_path_is_noticed(monkeypatch: Patch) -> None:
     def reject(layer: QKDRMP, one: Reservation, reason: RejectReason, accepted_downstream: bool = True) -> None:
         layer._drop(one)
-        layer._tell_upstream(one, Reject(one.request.id, RejectReason.CANCELLED, layer.node.name))
+        layer._notify_upstream(one, Reject(one.request.id, RejectReason.CANCELLED, layer.node.name))
         if accepted_downstream and one.down is not None:
             one.down.channel.put(Reject(one.request.id, reason, layer.node.name))
 
     monkeypatch.setattr(QKDRMP, "reject", reject)
     with pytest.raises((AssertionError, RuntimeError)):
-        check_queue_full_is_told_both_ways()
+        check_queue_full_is_reported_both_ways()
 
 
 # A cancel handler that removes from a list while it goes through it, and uncounts every other request
@@ -382,7 +382,7 @@ def test_dropping_requests_silently_is_noticed(monkeypatch: Patch) -> None:
         check_nothing_is_dropped_silently(ASTRAY, True, RejectReason.REFUSED)
 
 
-# A user who stops for ever when no peer is idle
+# A user who stops for good when no peer is idle
 
 
 def check_everybody_goes_on_asking() -> None:
@@ -392,11 +392,11 @@ def check_everybody_goes_on_asking() -> None:
     assert set(late["src"]) == {"U1", "U2", "U3"}
 
 
-def test_users_go_on_asking_after_nobody_was_idle() -> None:
+def test_users_go_on_asking_after_no_peer_was_idle() -> None:
     check_everybody_goes_on_asking()
 
 
-def test_a_user_who_stops_when_nobody_is_idle_is_noticed(monkeypatch: Patch) -> None:
+def test_a_user_who_stops_when_no_peer_is_idle_is_noticed(monkeypatch: Patch) -> None:
     def loop(
         users: ClosedLoopUsers, user: str, first: Wait, later: Wait, random: np.random.Generator
     ) -> ProcessGenerator:
@@ -418,14 +418,14 @@ def test_a_user_who_stops_when_nobody_is_idle_is_noticed(monkeypatch: Patch) -> 
 # Message handling not filtered by request id
 
 
-def check_requests_are_told_apart() -> None:
+def check_requests_are_distinguished() -> None:
     where = topology("U1 R1 R2 U2", "U3 R1", "R2 U4")
     network = ended(scenario(where, ask(), ask("U3", "U4"), ask("U4", "U1"), ask("U1", "U2", 3)))
     check_all_delivered(network)
 
 
 def test_messages_belong_to_their_request() -> None:
-    check_requests_are_told_apart()
+    check_requests_are_distinguished()
 
 
 def test_handling_messages_of_any_request_is_noticed(monkeypatch: Patch) -> None:
@@ -434,7 +434,7 @@ def test_handling_messages_of_any_request_is_noticed(monkeypatch: Patch) -> None
 
     monkeypatch.setattr(QKDRouting, "find", find)
     with pytest.raises((AssertionError, KeyError)):
-        check_requests_are_told_apart()
+        check_requests_are_distinguished()
 
 
 # A random seed that is never set

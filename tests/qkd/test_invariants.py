@@ -416,7 +416,7 @@ def test_a_request_to_oneself_is_an_error_of_the_scenario(demand: dict[str, Any]
 
 
 def test_closed_loop_without_a_first_wait_is_an_error_of_the_scenario() -> None:
-    # Users would try again at the same instant for ever.
+    # Users would try again at the same instant indefinitely.
     demand = {"model": "closed-loop", "first_mean_s": 0.0, "first_sd_s": 0.0}
     with pytest.raises(ScenarioError, match="first_mean_s"):
         run_of({"topology": line("U1", "R1", "U2"), "duration_s": 0.01, "demand": demand})

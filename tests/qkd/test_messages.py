@@ -1,4 +1,4 @@
-"""Duplicates, late messages, and claims that come too early or for nobody."""
+"""Duplicates, late messages, and claims that come too early or for no request."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -271,7 +271,7 @@ def test_a_receiver_may_have_so_many_requests(limit: int | None, delivered: int)
     assert busy == [RejectReason.PEER_BUSY] * (3 - delivered)
 
 
-def test_a_receiver_counts_as_busy_when_he_asks_himself() -> None:
+def test_a_receiver_counts_as_busy_with_its_own_requests() -> None:
     # Bob takes part in Alice's request from 15 on.
     asked = [ask(), ask("Bob", "Carol", at_us=14), ask("Bob", "Carol", at_us=16)]
     network = run(scenario(STAR, asked[::2], demand={"concurrent": 1}))
@@ -475,7 +475,7 @@ def test_sessions_on_an_access_link_queue_first_come_first_served() -> None:
     assert key_times(settings, 3)["R-Bob at Bob"] == 45
 
 
-def test_a_cancelled_session_makes_room_for_the_next_one_at_once() -> None:
+def test_a_cancelled_session_admits_the_next_one_at_once() -> None:
     # Alice-R makes 1000 keys for the first from 30 on; at 200 R gives it up, and Alice's 10 keys begin.
     asked = [ask(keys=1000, patience_us=200), ask(dst="Carol", at_us=50)]
     settings = scenario(STAR, asked)
@@ -512,7 +512,7 @@ def no_demand() -> dict[str, Any]:
 
 
 def test_sessions_of_both_directions_share_the_access_link() -> None:
-    # Alice-Bob directly: Alice joins her own generation at 10, Bob his at 10 too; 10 to 20 and 20 to 30.
+    # Alice-Bob directly: Alice joins generation at 10, Bob at 10 too; 10 to 20 and 20 to 30.
     network = run(scenario(line(1), [ask(), ask("Bob", "Alice")]))
     assert ends(network) == [25, 35]
     rate = {"model": "constant", "rate_bps": 8e6, "per_direction": True}
@@ -533,7 +533,7 @@ def replenished(policy: str, requests: list[dict[str, Any]], **pools: Any) -> QK
 
 
 def test_threshold_leaves_a_pool_stuck_between_interrupt_and_need() -> None:
-    # R2 has 15 > V_i keys at 45, too few for 20: nobody refills, for ever.
+    # R2 has 15 > V_i keys at 45, too few for 20: no refill, permanently.
     network = replenished("threshold", [ask(keys=20)])
     assert outcome(network) == ("unfinished", None, None, None)
     assert [row for row in trace(network) if row[2] in ("CLAIM", "REFILL")] == []
@@ -563,7 +563,7 @@ def test_demand_refills_for_a_waiting_request() -> None:
     assert pools.loc["R1>R2", "stuck_s"] == 0
 
 
-def test_continuous_makes_keys_whenever_there_is_room() -> None:
+def test_continuous_makes_keys_whenever_capacity_is_free() -> None:
     # Key by key in turns from 0: R1>R2 has 15 + k at 20 (2k - 1), so 20 at 180. Serving them leaves 0: INTERRUPTED.
     # R2>R1 is full at 1000; R1>R2 has had 25 keys by then and gets the other 20 by 1400, when it serves again.
     network = replenished("continuous", [ask(keys=20), ask(keys=20, at_us=500)])
@@ -614,7 +614,7 @@ def test_a_pool_that_starts_at_interrupt_or_lower_is_refilled_from_the_start(
     assert arrivals_of(network, "REFILL") == [10] * refills
 
 
-def test_an_interrupted_pool_serves_nobody_though_it_has_keys() -> None:
+def test_an_interrupted_pool_serves_no_request_though_it_has_keys() -> None:
     # 12 of 20 go at 45; 5 of the 8 left could serve the second request, but it waits until 695.
     network = replenished("demand", [ask(keys=12), ask(keys=5, at_us=100)], initial=20)
     assert arrivals_of(network, "CLAIM") == [705]
@@ -778,7 +778,7 @@ def test_a_request_that_has_not_ended_is_not_blocked_and_has_no_share() -> None:
     assert made["pool_level_mean"] == 0
 
 
-def test_what_nobody_asked_for_is_not_known() -> None:
+def test_what_was_not_asked_for_is_not_known() -> None:
     made = tables.summary(run(scenario(line(1, 2), demand=no_demand())), 0)
     unknown = {"blocking", "fairness", "wait_mean_s", "wait_p50_s", "wait_p95_s", "wait_p99_s", "pool_level_mean"}
     assert {name for name, value in made.items() if pd.isna(value)} == unknown

@@ -60,7 +60,7 @@ def test_direct_users_generate_their_keys_after_one_round_trip() -> None:
 
 
 def test_direct_users_with_pools_are_served_at_once() -> None:
-    # Bob claims on his ACCEPT and has the key at 5, Alice at 10.
+    # Bob claims on the ACCEPT and has the key at 5, Alice at 10.
     settings = scenario(line(1), [ask()], pools=FULL, access={"mode": "pool"})
     network = run(settings)
     assert trace(network) == table("""
@@ -403,7 +403,7 @@ def test_expiry_in_the_middle_voids_the_claim_it_held() -> None:
 
 
 def test_full_access_pools_serve_everything_on_the_way_back() -> None:
-    # Bob claims on his own ACCEPT at 30, R2 at 45, R1 at 55; ciphertexts leave at once.
+    # Bob claims on the own ACCEPT at 30, R2 at 45, R1 at 55; ciphertexts leave at once.
     settings = scenario(line(1, 2, 3), [ask()], pools=FULL, access={"mode": "pool"})
     network = run(settings)
     assert trace(network) == table("""

@@ -75,7 +75,7 @@ class _EqualRequests:
 class ClosedLoop(_EqualRequests):
     """Every user asks an idle peer, waits for the end of the request, thinks, and asks again.
 
-    The demand of QNET's published experiment: until one of his requests has ended, a user waits
+    The demand of QNET's published experiment: until one of its requests has ended, a user waits
     ``|N(first_mean_s, first_sd_s)|`` before an attempt; later, a Poisson number of 2 ns with mean `think_s`. Requests
     are alike; see also `key_num`, `key_length_bits`, `priority` and `patience_s` of the other models.
 
@@ -84,7 +84,7 @@ class ClosedLoop(_EqualRequests):
     first_mean_s, first_sd_s, think_s : float
         See above, in seconds.
     peers : {"reachable", "all"}
-        Whom a user may choose: those to whom he has a route, or everybody.
+        Whom a user may choose: those that can be reached by a route, or all.
     """
 
     key_num: PositiveInt = 10
@@ -103,7 +103,7 @@ class ClosedLoop(_EqualRequests):
                 raise ValueError(f"{name} = {wait_s:g} must be at least {to_seconds(QNET_QUANTUM_TICKS):g} s")
 
     def processes(self, workload: RequestWorkload, sources: Sequence[str]) -> Iterable[ProcessGenerator]:
-        """Return one loop for each user that has somebody to ask."""
+        """Return one loop for each user that has a peer to ask."""
         peers = {user: self._peers(workload, user) for user in sources}
         loops = arrivals.ClosedLoopUsers(workload.env, peers, self._ask(workload))
         return [loops.loop(user, self._first, self._later, workload.random(user)) for user in sources if peers[user]]
@@ -136,7 +136,7 @@ class PairRate:
 
 @dataclass(frozen=True, kw_only=True)
 class PoissonRequests(_EqualRequests):
-    """Every ordered pair of users asks by a Poisson process of its own, whatever came of earlier requests.
+    """Every ordered pair of users asks by a Poisson process of its own, whatever the outcome of earlier requests.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ class PoissonRequests(_EqualRequests):
 
     def __post_init__(self) -> None:
         if not self.rate_per_s and not any(pair.rate_per_s for pair in self.matrix):
-            raise ValueError("give rate_per_s, or a matrix, so that somebody asks for keys")
+            raise ValueError("give rate_per_s, or a matrix, so that there are requests")
 
     def rates(self, workload: RequestWorkload, sources: Sequence[str]) -> dict[Pair, float]:
         """Return the rate of every pair that asks, in requests per second."""

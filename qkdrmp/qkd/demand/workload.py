@@ -66,13 +66,13 @@ class RequestWorkload:
         Raises
         ------
         QKDRMPError
-            If there is no such user, or if one would ask himself.
+            If there is no such user, or if source and destination are the same.
         """
         for user in (src, dst):
             if user not in self._apps:
                 raise QKDRMPError(f"there is no user '{user}'{did_you_mean(user, self.users)} to ask or to be asked")
         if src == dst:
-            raise QKDRMPError(f"user '{src}' cannot ask himself for keys")
+            raise QKDRMPError(f"user '{src}' cannot be both source and destination")
         deadline = None if deadline_s is None else to_ticks(deadline_s)
         patience = None if patience_s is None else to_ticks(patience_s)
         return self._apps[src].ask(dst, keys, key_bits, priority, deadline, patience).ended
@@ -83,6 +83,6 @@ class RequestWorkload:
 
 
 def check_pair(src: str, dst: str, where: str = "") -> None:
-    """Raise `ValueError` if somebody would ask himself for keys."""
+    """Raise `ValueError` if source and destination are the same."""
     if src == dst:
-        raise ValueError(f"{where}src and dst are both '{src}', but nobody asks himself for keys")
+        raise ValueError(f"{where}src and dst are both '{src}', but must differ")

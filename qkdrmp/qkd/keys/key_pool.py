@@ -20,7 +20,7 @@ class Replenish(StrEnum):
     DEMAND = "demand"
     """So too, and also when a waiting request needs more than the level can serve."""
     CONTINUOUS = "continuous"
-    """Whenever there is room; V_i and V_r only stop and resume service."""
+    """Whenever there is free capacity; V_i and V_r only stop and resume service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Thresholds:
         """Return the levels at which the rule "threshold" leaves a pool stuck, in rising order.
 
         A pool is stuck above V_i, so that nothing refills it, with too few keys for the next request. `sizes` are
-        the numbers of keys that requests take; with a single size d a pool gets stuck for ever exactly when
+        the numbers of keys that requests take; with a single size d a pool gets stuck permanently exactly when
         ``V_r - d * floor((V_r - reserve) / d) > V_i``. With several sizes a smaller request may set it free again.
         """
         sizes = [size for size in sizes if self.could_ever_serve(size)]
@@ -86,8 +86,8 @@ class KeyRange:
 class KeyPool(simpy.Container):
     """One end's copy of a key stream: a Container of keys that serves, is interrupted, and recovers.
 
-    It changes its level without the put and get events of a plain Container, which nobody would wait for: who has to
-    wait for keys waits in a node's request queue, where a policy chooses, and the pool is asked when it suffices.
+    It changes its level without the put and get events of a plain Container, for which no process would wait: requests
+    wait for keys in a node's request queue, where a policy chooses, and the pool is asked when it suffices.
 
     Parameters
     ----------
@@ -101,10 +101,10 @@ class KeyPool(simpy.Container):
     ----------
     serving : bool
         SERVING (True) or INTERRUPTED.
-    on_interrupt, on_room, on_ready : callable
-        Called when service stops (key generation starts a refill), when keys have left (there is room for more),
-        and when keys have come in while serving (resource management looks through its queue).
-    gauge : Monitor
+    on_interrupt, on_free, on_ready : callable
+        Called when service stops (key generation starts a refill), when keys have left (capacity is free),
+        and when keys have come in while serving (resource management scans its queue).
+    level_monitor : Monitor
         The level over time.
     interrupted, stuck : Monitor
         1 while the pool is INTERRUPTED; 1 while it is SERVING, gets no keys, and has too few for a waiting request.
@@ -125,9 +125,9 @@ class KeyPool(simpy.Container):
         self.replenish = replenish
         self.serving = True
         self.on_interrupt: Callable[[], None] = lambda: None
-        self.on_room: Callable[[], None] = lambda: None
+        self.on_free: Callable[[], None] = lambda: None
         self.on_ready: Callable[[], None] = lambda: None
-        self.gauge = Monitor()
+        self.level_monitor = Monitor()
         self.interrupted = Monitor()
         self.stuck = Monitor()
         self.interrupts = 0
@@ -143,7 +143,7 @@ class KeyPool(simpy.Container):
     # Level and state
 
     @property
-    def room(self) -> int:
+    def free(self) -> int:
         """How many more keys fit in."""
         return self.thresholds.capacity - int(self._level)
 
@@ -164,7 +164,7 @@ class KeyPool(simpy.Container):
         """Interrupt service if that is due, and note whether the pool is stuck.
 
         To be called when a delivery, a recovery or a new waiting request has changed what the rules depend on, and
-        after the other end has been told of the delivery: a refill must not start before.
+        after the other end has been notified of the delivery: a refill must not start before.
         """
         left = self._level - self.thresholds.reserve
         blocks = any(keys > left for keys in self._wants.values())
@@ -180,14 +180,14 @@ class KeyPool(simpy.Container):
 
     def reset_statistics(self, now: int) -> None:
         """Forget what was observed before tick `now`; the counts of keys go on."""
-        for gauge in (self.gauge, self.interrupted, self.stuck):
-            gauge.reset(now)
+        for monitor in (self.level_monitor, self.interrupted, self.stuck):
+            monitor.reset(now)
         self.interrupts = 0
 
     def _set_level(self, level: int) -> None:
         assert 0 <= level <= self.thresholds.capacity, f"level {level} outside 0..{self.thresholds.capacity}"
         self._level = level
-        self.gauge.set(level, self.env.now)
+        self.level_monitor.set(level, self.env.now)
         if self.history is not None:
             self.history.append((self.env.now, level))
 
@@ -229,7 +229,7 @@ class KeyPool(simpy.Container):
         self._aside.add(keys.first)
         self.claimed += keys.count
         self._set_level(int(self._level) - keys.count)
-        self.on_room()
+        self.on_free()
         return True
 
     def use(self, keys: KeyRange) -> int:

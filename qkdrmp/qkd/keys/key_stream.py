@@ -1,7 +1,7 @@
 """Key streams: the keys of one direction of a link, indexed, held in two mirrored copies.
 
 Every key has an index, as both ends name a key by its identifier in ETSI GS QKD 004 and 014. The downstream end
-chooses which indices a request gets and tells the upstream end, so the copies cannot disagree.
+chooses which indices a request gets and announces them to the upstream end, so the copies cannot disagree.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class KeyStream:
     upstream, downstream : KeyPool
         The two copies.
     overflow : int
-        Keys that were generated without room for them, and dropped.
+        Keys that were generated without free capacity for them, and dropped.
     """
 
     def __init__(
@@ -67,10 +67,10 @@ class KeyStream:
         return -(-bits // self.key_bits)
 
     @property
-    def room(self) -> int:
+    def free(self) -> int:
         """How many keys fit in at both ends, with those on their way to the upstream end."""
         coming = self.downstream.stored - self.upstream.stored
-        return min(self.upstream.room - coming, self.downstream.room)
+        return min(self.upstream.free - coming, self.downstream.free)
 
     def draw(self, count: int) -> list[int]:
         """Return the bits of the next `count` keys."""

@@ -1,7 +1,7 @@
 """The quantum side of a link: devices that make keys, block by block, for whoever waits for them.
 
 What happens here is physics: both ends of a link see the same keys, the receiving end first and the sending end one
-classical delay later. What the ends have to tell each other is in the messages.
+classical delay later. What the ends have to exchange is in the messages.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Supply:
         self.block_keys = block_keys
         self.open = False
         for pool in (stream.upstream, stream.downstream):
-            pool.on_room = self._room
+            pool.on_free = self._on_free
 
     def start(self) -> None:
         """Begin a refill, or continuous generation, with a fresh session; do nothing if one is under way."""
@@ -110,16 +110,16 @@ class Supply:
             self._session = self.link.session(self.stream.key_bits)
             self.generator.submit(self)
 
-    def _room(self) -> None:
+    def _on_free(self) -> None:
         if self.open:
             self.generator.submit(self)
 
     def begin(self) -> Block | None:
-        """Return the next block if keys are wanted and there is room for them."""
+        """Return the next block if keys are wanted and there is free capacity for them."""
         if self.stream.downstream.serving and not self.continuous:
-            self.open = False  # asked for late, by a message that was doubled or delayed
+            self.open = False  # asked for late, by a message that was duplicated or delayed
             return None
-        wanted = min(self.stream.room, self.block_keys if self.continuous else self._missing())
+        wanted = min(self.stream.free, self.block_keys if self.continuous else self._missing())
         return self._session.block(wanted) if wanted > 0 else None
 
     def _missing(self) -> int:
@@ -129,15 +129,15 @@ class Supply:
     def finish(self, block: Block) -> None:
         """Store the block at both ends."""
         stream = self.stream
-        count = min(block.keys, stream.room)
+        count = min(block.keys, stream.free)
         stream.overflow += block.keys - count
-        # Where the upstream copy waits as well (mirrors = "head"), nothing else can make room for more.
+        # Where the upstream copy waits as well (mirrors = "head"), nothing else can free capacity.
         filled = not self.continuous and (count >= self._missing() or not stream.upstream.serving)
         self.open = not filled
         keys = stream.draw(count)
         self.link.after_delay(lambda: stream.upstream.store(keys, filled))
         stream.downstream.store(keys, filled)
-        self._room()
+        self._on_free()
 
 
 class KeySession:

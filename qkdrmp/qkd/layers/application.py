@@ -45,7 +45,7 @@ class QKDApp(Layer):
 
     @property
     def is_busy(self) -> bool:
-        """Whether the user has as many requests as he may have."""
+        """Whether the user has as many requests as allowed."""
         return self.concurrent is not None and len(self._active) >= self.concurrent
 
     def ask(
@@ -107,7 +107,7 @@ class QKDApp(Layer):
         self.progress(reservation)
 
     def progress(self, reservation: Reservation) -> None:
-        """End the request if this user has all he needs for the keys."""
+        """End the request if this user has all that the keys are computed from."""
         if reservation.up is None:
             self._progress_as_sender(reservation)
         else:

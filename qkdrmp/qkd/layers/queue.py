@@ -1,4 +1,4 @@
-"""The request queue of a node: a bounded number of slots, looked through in a policy's order."""
+"""The request queue of a node: a bounded number of slots, scanned in a policy's order."""
 
 from __future__ import annotations
 

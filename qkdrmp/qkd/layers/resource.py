@@ -1,7 +1,7 @@
 """QKDRMP, the resource management layer: reserve, queue, serve, reject.
 
 At every node a request needs the key of its upstream link and the key of its downstream link (the two users need one).
-On a link with pools the downstream end chooses the keys, when it serves the request, and the upstream end is told by a
+On a link with pools the downstream end chooses the keys when it serves the request, and notifies the upstream end by a
 claim, on the ACCEPT or in a CLAIM. So a request can be served at a node when the claim for the downstream link has
 come and the pool of the upstream link suffices; it takes a slot of the queue while only the latter is missing.
 """
@@ -62,7 +62,7 @@ class QKDRMP(Layer):
         routing.resource = self
 
     def connect(self, neighbours: Iterable[Neighbour]) -> None:
-        """Look through the queue whenever a pool has become able to serve."""
+        """Scan the queue whenever a pool has become able to serve."""
         for neighbour in neighbours:
             if neighbour.incoming is not None:
                 self._watch(neighbour.incoming.downstream)
@@ -163,7 +163,7 @@ class QKDRMP(Layer):
         return True
 
     def admit(self, reservation: Reservation) -> None:
-        """Serve or queue a request and tell the sender's side and the receiver, or reject it."""
+        """Serve or queue a request and notify the sender's side and the receiver, or reject it."""
         if obstacle := self._obstacle(reservation):
             self.reject(reservation, obstacle)
             return
@@ -213,7 +213,7 @@ class QKDRMP(Layer):
         reservation.use_keys()
 
     def _claimed(self, reservation: Reservation) -> KeyRange | None:
-        """Return the keys that the upstream neighbour has to be told of."""
+        """Return the keys that have to be announced to the upstream neighbour."""
         return reservation.up_keys
 
     def _serve_waiting(self, reservation: Reservation) -> None:
@@ -277,9 +277,9 @@ class QKDRMP(Layer):
     # Giving up
 
     def reject(self, reservation: Reservation, reason: RejectReason, accepted_downstream: bool = True) -> None:
-        """Reject a request here: tell the sender why, and those downstream who have accepted it that it is over."""
+        """Reject a request here: report why to the sender, and cancel it downstream where it was accepted."""
         self._drop(reservation)
-        self._tell_upstream(reservation, Reject(reservation.request.id, reason, self.node.name))
+        self._notify_upstream(reservation, Reject(reservation.request.id, reason, self.node.name))
         if accepted_downstream and reservation.down is not None:
             cancellation = Reject(reservation.request.id, RejectReason.CANCELLED, self.node.name)
             reservation.down.channel.put(cancellation)
@@ -292,11 +292,11 @@ class QKDRMP(Layer):
             return
         self._drop(reservation)
         if message.reason is not RejectReason.CANCELLED:
-            self._tell_upstream(reservation, message)
+            self._notify_upstream(reservation, message)
         elif reservation.down is not None:
             reservation.down.channel.put(message)
 
-    def _tell_upstream(self, reservation: Reservation, message: Reject) -> None:
+    def _notify_upstream(self, reservation: Reservation, message: Reject) -> None:
         if reservation.up is not None:
             reservation.up.channel.put(message)
         elif self.app is not None:

@@ -127,7 +127,7 @@ class QKDRouting(Layer):
 
     @on(Done)
     def done(self, message: Done) -> None:
-        """Pass a DONE on and forget the request, or tell the sender."""
+        """Pass a DONE on and forget the request, or report it to the sender."""
         reservation = self.find(message.request_id)
         if reservation is None:
             return

@@ -1,7 +1,7 @@
 """QNET's rule for the two copies of a key stream, kept to show what goes wrong with it.
 
-Each end takes keys from the head of its own copy whenever it happens to serve, and nobody tells the other end which
-keys a request got. Two requests that are served in different orders at the two ends get each other's keys.
+Each end takes keys from the head of its own copy whenever it happens to serve, and no message informs the other end
+which keys a request got. Two requests that are served in different orders at the two ends get each other's keys.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class HeadOfCopyRMP(QKDRMP):
     """Resource management without claims: both pools of a request are this node's to choose from."""
 
     def connect(self, neighbours: Iterable[Neighbour]) -> None:
-        """Look through the queue whenever any copy here can serve again; refill when both copies want it."""
+        """Scan the queue whenever any copy here can serve again; refill when both copies want it."""
         for neighbour in neighbours:
             if neighbour.incoming is not None:
                 self._watch_copy(neighbour, neighbour.incoming, neighbour.incoming.downstream)

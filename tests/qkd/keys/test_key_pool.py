@@ -51,9 +51,9 @@ class MirroredPools(RuleBasedStateMachine):
         bits = KeyBits(np.random.default_rng(SEED))
         self.stream = KeyStream(self.env, ("a", "b"), sizes, key_bits, replenish, None, bits)
         self.up, self.down = self.stream.upstream, self.stream.downstream
-        self.calls = {"interrupt": 0, "room": 0, "ready": 0}
+        self.calls = {"interrupt": 0, "free": 0, "ready": 0}
         self.down.on_interrupt = lambda: self.count("interrupt")
-        self.down.on_room = lambda: self.count("room")
+        self.down.on_free = lambda: self.count("free")
         self.down.on_ready = lambda: self.count("ready")
         # The model.
         same_bits = KeyBits(np.random.default_rng(SEED))
@@ -79,10 +79,10 @@ class MirroredPools(RuleBasedStateMachine):
 
     # Keys come in
 
-    @precondition(lambda self: self.stream.room > 0)
+    @precondition(lambda self: self.stream.free > 0)
     @rule(data=st.data(), refill_done=st.booleans())
     def make_keys(self, data: st.DataObject, refill_done: bool) -> None:
-        keys = self.stream.draw(data.draw(st.integers(1, self.stream.room)))
+        keys = self.stream.draw(data.draw(st.integers(1, self.stream.free)))
         assert all(0 <= key < 2**self.key_bits for key in keys)
         ready = self.calls["ready"]
         self.down.store(keys, refill_done)
@@ -110,10 +110,10 @@ class MirroredPools(RuleBasedStateMachine):
         assert self.down.can_serve(count) == possible
         if not possible:
             return
-        room = self.calls["room"]
+        free = self.calls["free"]
         keys = self.down.claim(count)
         assert (keys.first, keys.count) == (self.next, count)
-        assert self.calls["room"] == room + 1
+        assert self.calls["free"] == free + 1
         self.next += count
         self.level -= count
         self.in_flight.append(keys)
@@ -211,8 +211,8 @@ class MirroredPools(RuleBasedStateMachine):
         coming = sum(map(len, self.coming))
         claims = sum(keys.count for keys in self.in_flight + self.awaited)
         assert self.up.level - claims + coming == self.level
-        assert 0 <= self.stream.room <= min(self.up.room, self.down.room)
-        assert self.stream.room == self.sizes.capacity - max(self.up.level + coming, self.level)
+        assert 0 <= self.stream.free <= min(self.up.free, self.down.free)
+        assert self.stream.free == self.sizes.capacity - max(self.up.level + coming, self.level)
 
     @invariant()
     def both_ends_get_the_same_keys_and_no_key_is_given_twice(self) -> None:

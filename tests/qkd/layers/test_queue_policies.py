@@ -128,7 +128,7 @@ def test_a_function_may_be_the_policy() -> None:
     assert claimed_order(last_first) == [4, 3, 2, 1]
 
 
-def test_a_policy_is_told_the_tick_and_the_requests_in_the_order_they_queued() -> None:
+def test_a_policy_is_given_the_tick_and_the_requests_in_the_order_they_queued() -> None:
     seen = []
 
     def spy(requests: Sequence[KeyRequest], now: int) -> Sequence[KeyRequest]:
