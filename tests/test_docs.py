@@ -79,7 +79,7 @@ def test_every_column_of_every_table_is_in_the_reference_with_its_meaning(rows, 
     tables = {"summary": declared.metrics, **{name: table.columns for name, table in declared.tables.items()}}
     for name, columns in tables.items():
         for column in columns:
-            head, *unit, meaning = rows[f"{family}-{name}-{column.name}"]
+            head, *unit, meaning = rows[f"{family}-table-{name}-{column.name}"]
             assert head == column.name
             assert "".join(unit) == column.unit
             assert letters(meaning)

@@ -140,8 +140,6 @@ COINAGES = (
     r"how manieth",
     r"sober",
     r"cannot bear",
-    r"\btold\b",
-    r"\btells?\b",
     r"\bh[au]ngs? up\b|hang_up",
     r"\broom\b",
     r"\bat work\b",

@@ -113,7 +113,7 @@ class Picture:
             self._name(flight)
 
     def _across(self) -> float:
-        """Return the width of a figure, inches; set the margins, in columns, with room for what stands beside."""
+        """Return the width of a figure, inches; set the margins, in columns, wide enough for what stands beside."""
         beside = {name for node in self.notes["node"] for name in over(node, self.nodes)}
         beside |= {self.nodes[flight.source] for flight in self.flights if flight.source == flight.target}
         margins = [1.3 if self.nodes[end] in beside else 0.4 for end in (0, -1)]

@@ -36,8 +36,8 @@ class Improvement:
         return self.mean > WORTHWHILE and not self.half >= self.mean
 
     @property
-    def room(self) -> float:
-        """The largest improvement that the interval leaves room for (nan for a single pair)."""
+    def headroom(self) -> float:
+        """The largest improvement that the interval allows for (nan for a single pair)."""
         return self.mean + self.half
 
 
@@ -49,14 +49,14 @@ class Saturation:
     ----------
     value : float or None
         The smallest value from which no larger one is a worthwhile improvement; None if that is only the largest.
-    room : float
-        The largest improvement on it, as a share, for which the intervals leave room; nan without intervals.
+    headroom : float
+        The largest improvement on it, as a share, for which the intervals allow; nan without intervals.
     pairs : int
         The least number of replications in a comparison.
     """
 
     value: float | None
-    room: float
+    headroom: float
     pairs: int
 
 
@@ -88,7 +88,7 @@ def saturation(runs: pd.DataFrame, field: str, figure: str) -> Saturation:
     for place, value in enumerate(values[:-1]):
         compared = [improvement(by_value[value], by_value[larger]) for larger in values[place + 1 :]]
         if not any(one.worthwhile for one, _ in compared):
-            known = [one.room for one, _ in compared if not np.isnan(one.room)]
+            known = [one.headroom for one, _ in compared if not np.isnan(one.headroom)]
             return Saturation(value, max(known, default=float("nan")), min(pairs for _, pairs in compared))
     return Saturation(None, float("nan"), int(min((by_value[value].count() for value in values), default=0)))
 

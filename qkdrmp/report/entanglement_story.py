@@ -12,11 +12,11 @@ import pandas as pd
 from qkdrmp.entanglement.family import EntanglementScenario
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.run import EntanglementRun
-from qkdrmp.family import Results
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.report.story import BINS, LinkStory, Series, Story, served_by
 from qkdrmp.report.words import percent
 from qkdrmp.scenario import Scenario
+from qkdrmp.simulation import results_of
 
 STEPS = 3
 """Parts of each bin of time, whose shares give the range within the bin."""
@@ -29,8 +29,7 @@ def tell(scenario: Scenario, seed: int) -> Story:
     """Run a scenario once and describe its course."""
     run = EntanglementRun(cast(EntanglementScenario, scenario), seed, ["messages", "pairs"])
     run.advance(to_ticks(scenario.duration_s))
-    summary = pd.Series(run.summary(), name=scenario.name, dtype=object)
-    results = Results(scenario, seed, summary, run.tables(), run.findings())
+    results = results_of(run, scenario, seed)
     links = [_link(run.network, ends) for ends in run.network.links]
     paths = results.table("connections").set_index("id")["path"]
     delivered = results.table("pairs").assign(path=results.table("pairs")["connection"].map(paths))

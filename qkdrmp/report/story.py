@@ -114,5 +114,5 @@ def served_by(nodes: list[str], done: pd.DataFrame, duration_s: float) -> dict[s
     upto = edges(duration_s)[1:]
     passed = done.assign(node=done["path"].str.split(">")).explode("node")
     times = {str(name): np.sort(group.to_numpy(dtype=float)) for name, group in passed.groupby("node")["time_s"]}
-    nothing = np.empty(0)
-    return {name: np.searchsorted(times.get(name, nothing), upto, side="right").astype(float) for name in nodes}
+    never = np.empty(0)
+    return {name: np.searchsorted(times.get(name, never), upto, side="right").astype(float) for name in nodes}

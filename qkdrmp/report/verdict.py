@@ -107,16 +107,16 @@ def _saturates(runs: pd.DataFrame, field: str, main: str) -> str:
             f"larger one ({test})."
         )
     here = interval(runs.loc[runs[field] == found.value, main], unit=unit)
-    room = ""
-    if found.room == found.room:
-        most = f"at most {percent(found.room)} more" if found.room > 0 else "none at all"
-        room = f"; the intervals leave room for {most}"
+    headroom = ""
+    if found.headroom == found.headroom:
+        most = f"at most {percent(found.headroom)} more" if found.headroom > 0 else "none at all"
+        headroom = f"; the intervals allow for {most}"
     a_gain = f"{'a significant' if found.pairs > 1 else 'an'} improvement of more than {percent(WORTHWHILE)}"
     if found.value == runs[field].min():
         start = f"{figure} are saturated from the smallest value on, {cell_words({field: found.value})}"
     else:
         start = f"{figure} saturate at {cell_words({field: found.value})}"
-    return f"{start}, with {here}: no larger value brings {a_gain} ({test}{room})."
+    return f"{start}, with {here}: no larger value brings {a_gain} ({test}{headroom})."
 
 
 def extremes(runs: pd.DataFrame, wording: Wording) -> Iterator[str]:

@@ -191,7 +191,7 @@ def test_a_run_without_pairs_says_why_and_has_no_fidelity_to_draw(folder: Path) 
 
 def test_stuck_pools_are_foreseen_and_named() -> None:
     output = succeeded(qkdrmp("run", "stuck.toml"))
-    assert "foreseen: " in output
+    assert "predicted: " in output
     assert "too few for a request and too many to be refilled: " in output
     warning = next(line for line in output.splitlines() if line.startswith("warning: "))
     assert re.search(r"key pools are stuck at the end.*: .*R", warning)
@@ -258,7 +258,7 @@ def test_nothing_delivered_is_no_wait() -> None:
 
 def test_a_sweep_foresees_stuck_pools_by_cell() -> None:
     output = succeeded(qkdrmp("sweep", "stuck.toml", "--jobs", 1, "--replications", 1))
-    assert "foreseen with pools.capacity = 8: " in output
+    assert "predicted with pools.capacity = 8: " in output
     assert "pools stuck" in output
 
 

@@ -44,7 +44,7 @@ def test_saturation_is_at_the_smallest_value_that_no_larger_one_improves_on() ->
     assert found.value == 40
     assert found.pairs == 3
     # The largest upper end: of 80 keys, with the differences 1, 0, 1.
-    assert found.room == pytest.approx((2 / 3 + stats.t.ppf(0.975, 2) / 3) / 110)
+    assert found.headroom == pytest.approx((2 / 3 + stats.t.ppf(0.975, 2) / 3) / 110)
 
 
 def test_no_saturation_if_the_largest_value_still_improves() -> None:

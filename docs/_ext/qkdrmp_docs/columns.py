@@ -37,7 +37,7 @@ class Columns(ReferenceDirective):
         return sections
 
     def _section(self, kind: str, name: str, rows: str, columns: Iterable[Column[Any]]) -> nodes.section:
-        where = f"{kind}-{name}"
+        where = f"{kind}-table-{name}"
         table = self.table(HEADS, [_row(where, column) for column in columns], WIDTHS)
         return self.section(f"{literal(name)} ({kind})", where, *self.paragraphs(rows), table)
 

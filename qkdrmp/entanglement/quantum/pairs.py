@@ -202,7 +202,7 @@ def give_up(qubit: Qubit) -> None:
 
 
 def discard(qubit: Qubit) -> None:
-    """Give up a half, and free its memory."""
+    """Discard a half, and free its memory."""
     give_up(qubit)
     qubit.share.release()
 
