@@ -15,7 +15,7 @@ LABELS = {
     "wait_p99_s": "waiting time, 99th percentile (s)",
     "pool_level_mean": "mean level of key pools (share)",
     "queue_mean": "mean number of queued requests",
-    "requests_under_way": "requests under way",
+    "requests_in_progress": "requests in progress",
     "request_rate_hz": "requests processed (1/s)",
     "requests_unfinished": "requests not ended",
     "keys_delivered": "keys delivered",

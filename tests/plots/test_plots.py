@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 import qkdrmp
 from qkdrmp import Link, Node, Topology, load_scenario, load_topology, plots, simulate, sweep
 from qkdrmp.entanglement.family import ENTANGLEMENT
+from qkdrmp.entanglement.tables import EntanglementResults
 from qkdrmp.family import Results
 from qkdrmp.stats.estimators import half_width
 
@@ -309,7 +310,7 @@ def test_a_histogram_counts_every_pair_and_marks_what_is_believed() -> None:
     believed = [line.get_xdata()[0] for line in ax.lines]
     expected = results.pairs.groupby("connection", sort=False)["estimated_fidelity"].mean()
     assert believed == pytest.approx(list(expected))
-    assert names_of(ax)[-1] == "mean the users believe"
+    assert names_of(ax)[-1] == "mean the users estimate"
     assert ax.get_yscale() == "linear"
 
 
@@ -317,7 +318,7 @@ def test_a_few_pairs_with_wrong_partners_are_seen() -> None:
     results = connected()
     pairs = results.pairs.copy()
     pairs.loc[:1, "fidelity"] = 0.25
-    wrong = Results(results.scenario, 1, results.summary, {**results.tables, "pairs": pairs})
+    wrong = EntanglementResults(results.scenario, 1, results.summary, {**results.tables, "pairs": pairs})
     ax = plots.fidelity_histogram(wrong)
     assert ax.get_yscale() == "log"
     assert ax.get_xlim()[0] < 0.25 < ax.get_xlim()[1]
