@@ -157,8 +157,6 @@ class Family:
         By which the end of the warm-up is recognised.
     settling_record : tuple of str
         What runs have to record for these.
-    presentation : str
-        The module with its `presentation.Presentation`, imported only where something is drawn or written.
     """
 
     kind: str
@@ -174,7 +172,6 @@ class Family:
     warning: type[RunWarning] = RunWarning
     settling: tuple[Quantity, ...]
     settling_record: tuple[str, ...]
-    presentation: str
 
     @property
     def tables(self) -> dict[str, Table[Any]]:

@@ -113,5 +113,4 @@ COINS = Family(
     field_labels={"coins.heads": "probability of heads"},
     settling=(Quantity("toss_rate_hz", "coins tossed (1/s)", _toss_rate),),
     settling_record=("tosses",),
-    presentation="tests.toy_family",
 )

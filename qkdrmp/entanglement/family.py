@@ -98,6 +98,5 @@ ENTANGLEMENT = Family(
         Quantity("pair_rate_hz", "delivered pairs (1/s)", _pair_rate),
     ),
     settling_record=("pairs",),
-    presentation="qkdrmp.entanglement.presentation",
 )
 """The family of kind ``entanglement``."""

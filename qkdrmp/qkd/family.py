@@ -123,6 +123,5 @@ QKD = Family(
         Quantity("wait_mean_s", "mean waiting time (s)", _wait_mean),
     ),
     settling_record=("levels",),
-    presentation="qkdrmp.qkd.presentation",
 )
 """The family of kind ``qkd``."""
