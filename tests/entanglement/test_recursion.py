@@ -14,6 +14,7 @@ import pytest
 from qkdrmp.entanglement.connections.rule_engine import Work
 from qkdrmp.entanglement.connections.state import ConnectionState, Hop, Phase
 from qkdrmp.entanglement.ledger import ConnectionLedger, ConnectionStatus
+from qkdrmp.entanglement.links.models import MSM
 from qkdrmp.entanglement.messages import CSR, EndReason, Response, SwapResult, Terms
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal, Memory, bbpssw
@@ -165,6 +166,14 @@ def test_a_virtual_link_is_purified_like_any_other() -> None:
     assert left_over(network) == []
 
 
+class LosslessMSM(MSM):
+    """A link whose fibre has no loss: with perfect devices every trial succeeds."""
+
+    @property
+    def success_probability(self) -> float:
+        return self.source_efficiency * self.detector_efficiency**2
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_where_every_trial_succeeds_nesting_changes_neither_rate_nor_fidelity_at_all(name: str) -> None:
     # Once all links are armed the same halves are swapped at the same ticks, except for a shift in the beginning.
@@ -174,13 +183,10 @@ def test_where_every_trial_succeeds_nesting_changes_neither_rate_nor_fidelity_at
         network = case.network(
             nested,
             [{"memories": 1, "minimum_fidelity": 0.3}],
-            links=CERTAIN,
+            links={**CERTAIN, "model": LosslessMSM},
             memories={"t1_s": 0.05, "t2_s": 0.05, "per_interface": 1},
             gates=PERFECT,
         )
-        # Fibre without loss, as the helper's chain has loss for the other tests.
-        for link in network.links.values():
-            link._probability = 1.0
         run(network, 0.05)
         pairs = deliveries(network)[10:]
         found.append((np.diff([pair.tick for pair in pairs]), [pair.fidelity for pair in pairs]))
