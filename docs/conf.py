@@ -80,4 +80,5 @@ html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#1f5d96", "color-brand-content": "#1f5d96"},
     "dark_css_variables": {"color-brand-primary": "#7ab4e6", "color-brand-content": "#7ab4e6"},
 }
+doctest_test_doctest_blocks = ""  # the examples in docstrings have a test of their own
 doctest_default_flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

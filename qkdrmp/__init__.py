@@ -71,4 +71,4 @@ def __getattr__(name: str) -> ModuleType:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *LAZY} - {"LAZY", "ModuleType", "importlib", "version"})
+    return sorted([*__all__, "__version__"])

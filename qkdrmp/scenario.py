@@ -97,6 +97,18 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
         ------
         ScenarioError
             If there is no such field, or a value is not allowed.
+
+        Examples
+        --------
+        >>> import qkdrmp
+        >>> scenario = qkdrmp.load_scenario("line")
+        >>> larger = scenario.replace({"pools.capacity": 60, "duration_s": 2})
+        >>> scenario.pools.capacity, larger.pools.capacity
+        (8, 60)
+        >>> scenario.replace({"pools.capacty": 60})
+        Traceback (most recent call last):
+            ...
+        qkdrmp.errors.ScenarioError: line: ... 'pools.capacty' (did you mean 'capacity'?)...
         """
         raw = copy_of(self._raw)
         # The parameters of a model go with the model, so those that are given with another one come after it.
@@ -111,7 +123,15 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
         return copy_of(self._raw)
 
     def value(self, path: str) -> Any:
-        """Return the value of a field by its path, such as ``pools.capacity``; None if nothing is said of it."""
+        """Return the value of a field by its path, such as ``pools.capacity``; None if nothing is said of it.
+
+        Examples
+        --------
+        >>> import qkdrmp
+        >>> scenario = qkdrmp.load_scenario("line")
+        >>> scenario.value("pools.capacity"), scenario.value("key_rate.rate_bps")
+        (8, 20000.0)
+        """
         value: Any = self
         for part in path.split("."):
             inside = isinstance(value, ModelSection) and part not in type(value).model_fields

@@ -121,6 +121,15 @@ class Topology:
     ------
     TopologyError
         If anything is wrong, with one line for each problem.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> nodes = [qkdrmp.Node("North", "end"), qkdrmp.Node("Hub", "repeater"), qkdrmp.Node("South", "end")]
+    >>> links = [qkdrmp.Link(("North", "Hub"), length_km=5), qkdrmp.Link(("Hub", "South"), length_km=8)]
+    >>> city = qkdrmp.Topology("city", nodes, links)
+    >>> city.ends, city.repeaters
+    (['North', 'South'], ['Hub'])
     """
 
     def __init__(
@@ -159,20 +168,55 @@ class Topology:
         return self._named(NodeKind.REPEATER)
 
     def neighbours(self, name: str) -> tuple[str, ...]:
-        """Return the nodes linked to node `name`, in the order of the links; TopologyError if unknown."""
+        """Return the nodes linked to node `name`, in the order of the links.
+
+        Raises
+        ------
+        TopologyError
+            If there is no such node.
+
+        Examples
+        --------
+        >>> import qkdrmp
+        >>> qkdrmp.load_topology("line").neighbours("R")
+        ('Alice', 'Bob')
+        """
         if name not in self.nodes:
             raise TopologyError(f"{self.name}: there is no node '{name}'{did_you_mean(name, self.nodes)}")
         return tuple(self.graph[name])
 
     def link(self, a: str, b: str) -> Link:
-        """Return the link between nodes `a` and `b`, in either order; TopologyError if there is none."""
+        """Return the link between nodes `a` and `b`, in either order.
+
+        Raises
+        ------
+        TopologyError
+            If there is no such node, or no link between them.
+
+        Examples
+        --------
+        >>> import qkdrmp
+        >>> link = qkdrmp.load_topology("line").link("R", "Alice")
+        >>> link.ends, link.length_km, link.loss_db
+        (('Alice', 'R'), 10.0, 2.0)
+        """
         if b not in self.neighbours(a):
             self.neighbours(b)  # says so if there is no such node
             raise TopologyError(f"{self.name}: there is no link between '{a}' and '{b}'")
         return self._link_between[a, b]
 
     def summary(self) -> str:
-        """Return a few lines that describe the network to a person."""
+        """Return a few lines that describe the network to a person.
+
+        Examples
+        --------
+        >>> import qkdrmp
+        >>> print(qkdrmp.load_topology("line").summary())
+        line: 3 nodes (2 end, 1 repeater)
+        links: 2, 20.000 km in all, from 10.000 to 10.000 km each
+        connected pieces: 1
+        source: made up for teaching
+        """
         kinds = ", ".join(f"{len(names)} {kind}" for kind in NodeKind if (names := self._named(kind)))
         lines = [f"{self.name}: {len(self.nodes)} nodes ({kinds})"]
         if lengths := [link.length_km for link in self.links]:

@@ -62,6 +62,17 @@ def latin_hypercube(over: Mapping[str, Sequence[Any]], points: int, seed: int = 
     Notes
     -----
     McKay, Beckman and Conover, Technometrics 21 (1979) 239; by `scipy.stats.qmc.LatinHypercube`.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> ranges = {"pools.capacity": (2, 16), "queue.policy": ["fcfs", "priority"]}
+    >>> for point in qkdrmp.latin_hypercube(ranges, points=4):
+    ...     print(point)
+    {'pools.capacity': 6, 'queue.policy': 'fcfs'}
+    {'pools.capacity': 10, 'queue.policy': 'fcfs'}
+    {'pools.capacity': 16, 'queue.policy': 'priority'}
+    {'pools.capacity': 5, 'queue.policy': 'priority'}
     """
     for name, number, least in (("points", points, 1), ("seed", seed, 0)):
         if not isinstance(number, int) or isinstance(number, bool) or number < least:

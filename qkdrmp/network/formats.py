@@ -52,6 +52,12 @@ def load_topology(name_or_path: str | Path, format: str | Reader | None = None) 
     ------
     TopologyError
         If there is no such file or format, or if anything in the file is wrong; one line for each problem.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> qkdrmp.load_topology("beijing_qman")
+    <Topology beijing_qman: 35 nodes, 37 links>
     """
     if isinstance(format, str) and format not in FORMATS:
         known = ", ".join(FORMATS)
@@ -82,6 +88,16 @@ def save_topology(topology: Topology, path: str | Path) -> None:
     ------
     TopologyError
         If the file cannot be written.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> nodes = [qkdrmp.Node("North", "end"), qkdrmp.Node("Hub", "repeater"), qkdrmp.Node("South", "end")]
+    >>> links = [qkdrmp.Link(("North", "Hub"), length_km=5), qkdrmp.Link(("Hub", "South"), length_km=8)]
+    >>> city = qkdrmp.Topology("city", nodes, links)
+    >>> qkdrmp.save_topology(city, "city.json")
+    >>> qkdrmp.load_topology("city.json") == city
+    True
     """
     as_json = partial(json.dumps, ensure_ascii=False)
     head = {"format": fields.OWN_FORMAT, "name": topology.name, "source": topology.source}

@@ -52,6 +52,17 @@ def summarise(runs: pd.DataFrame, by: Sequence[str], confidence: float = CONFIDE
         The columns `by`, `replications` (runs that did not fail; the others are left out), and for each figure
         ``<figure>_mean``, ``<figure>_low`` and ``<figure>_high`` (the ends of the interval; nan for a single
         replication).
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> runs = qkdrmp.sweep(qkdrmp.load_scenario("line"), {"pools.capacity": [2, 8]}, replications=3)
+    >>> cells = qkdrmp.summarise(runs, ["pools.capacity"]).set_index("pools.capacity")
+    >>> cells[["wait_mean_s_mean", "wait_mean_s_low", "wait_mean_s_high"]].round(4)
+                    wait_mean_s_mean  wait_mean_s_low  wait_mean_s_high
+    pools.capacity
+    2                         0.0212           0.0036            0.0388
+    8                         0.0067          -0.0084            0.0217
     """
     names = figures_of(runs, by)
     rows = []
@@ -98,6 +109,12 @@ def jain(values: Iterable[float]) -> float:
     ------
     QKDRMPError
         If a value is negative.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> qkdrmp.jain([5, 5, 5, 5]), qkdrmp.jain([20, 0, 0, 0])
+    (1.0, 0.25)
     """
     shares = np.array([value for value in values if value == value], dtype=float)
     if (shares < 0).any():
@@ -138,6 +155,12 @@ def mser5(series: Values) -> Truncation:
     ------
     QKDRMPError
         If an observation is not finite.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> qkdrmp.mser5([9, 8, 6, 5, 4, 3, 2, 2, 2, 2] + [1, 2] * 50)
+    Truncation(observations=10, too_short=False)
     """
     values = np.asarray(series, dtype=float)
     if not np.isfinite(values).all():

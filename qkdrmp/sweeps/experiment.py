@@ -131,6 +131,15 @@ def load_experiment(folder: str | Path, scenario: Scenario | None = None) -> Exp
     ------
     QKDRMPError
         If the folder is not that of a sweep.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> scenario = qkdrmp.load_scenario("line")
+    >>> runs = qkdrmp.sweep(scenario, {"pools.capacity": [2, 8]}, replications=2, folder="results/line")
+    >>> experiment = qkdrmp.load_experiment("results/line")
+    >>> experiment.swept, experiment.seed, len(experiment.runs)
+    (['pools.capacity', 'duration_s'], 1, 4)
     """
     folder = Path(folder)
     try:

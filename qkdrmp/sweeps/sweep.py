@@ -110,6 +110,21 @@ def sweep(
     -----
     SweepWarning
         If runs failed, if the sweep cannot be resumed, or if an interval is wider than asked for.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> scenario = qkdrmp.load_scenario("line")
+    >>> runs = qkdrmp.sweep(scenario, {"pools.capacity": [2, 8], "queue.policy": ["fcfs", "priority"]}, replications=2)
+    >>> list(runs.columns[:6])
+    ['pools.capacity', 'queue.policy', 'duration_s', 'replication', 'seed', 'failed']
+    >>> len(runs)
+    8
+
+    Points that are no grid, kept in a folder as they finish:
+
+    >>> points = [{"pools.capacity": 2, "queue.capacity": 4}, {"pools.capacity": 8, "queue.capacity": 16}]
+    >>> runs = qkdrmp.sweep(scenario, points, replications=2, folder="results/line")
     """
     plan = Plan(scenario, over, replications, seed, precision=precision, of=of, most=most)
     return carry_out(plan, None if folder is None else Path(folder), executor, progress).runs
