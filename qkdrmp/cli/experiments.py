@@ -28,16 +28,22 @@ def report(folder: Path, out: Path | None) -> None:
 @main.command()
 @experiment_argument
 @click.option("--width", type=click.Choice(WIDTHS), default="column", show_default=True, help="Of the print.")
-@click.option("--of", multiple=True, metavar="FIGURE", help="Figure to draw; may be repeated.  [default: main ones]")
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="METRIC",
+    help="What to draw; may be repeated.  [default: main ones]",
+)
 @click.option("--x", metavar="FIELD", help="Swept field along x.  [default: the first that is a scale]")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder.  [default: FOLDER/figures]")
-def figures(folder: Path, width: str, of: tuple[str, ...], x: str | None, out: Path | None) -> None:
+def figures(folder: Path, width: str, metrics: tuple[str, ...], x: str | None, out: Path | None) -> None:
     """Draw the figures of a sweep for print.
 
     Each is a PDF and a PNG of the width of a column or a page, with a CSV file of the numbers and a caption.
     """
     out = folder / "figures" if out is None else out
-    written = qkdrmp.plots.publish(load_experiment(folder), out, width, of or None, x)
+    written = qkdrmp.plots.publish(load_experiment(folder), out, width, metrics or None, x)
     click.echo(f"written to {out}: {', '.join(path.name for path in written)}")
 
 
@@ -45,8 +51,10 @@ def figures(folder: Path, width: str, of: tuple[str, ...], x: str | None, out: P
 @experiment_argument
 @click.argument("field")
 @click.option("--baseline", help="Value to compare with.  [default: the first]")
-@click.option("--of", multiple=True, metavar="FIGURE", help="Figure to compare; may be repeated.  [default: all]")
-def compare(folder: Path, field: str, baseline: str | None, of: tuple[str, ...]) -> None:
+@click.option(
+    "--metric", "metrics", multiple=True, metavar="METRIC", help="What to compare; may be repeated.  [default: all]"
+)
+def compare(folder: Path, field: str, baseline: str | None, metrics: tuple[str, ...]) -> None:
     """Compare the values of a swept FIELD by paired differences.
 
     Each replication has the same random numbers under every value, so most of the luck drops out of the differences.
@@ -54,8 +62,9 @@ def compare(folder: Path, field: str, baseline: str | None, of: tuple[str, ...])
     experiment = load_experiment(folder)
     values = {str(value): value for value in experiment.runs.get(field, ())}
     against = None if baseline is None else values.get(baseline, baseline)
-    table = compared(experiment.runs, field, against, of or None)
+    table = compared(experiment.runs, field, against, metrics or None)
     click.echo(table.to_string(index=False))
     table.to_csv(folder / "compare.csv", index=False)
-    qkdrmp.plots.save(qkdrmp.plots.differences(table, of[0] if len(of) == 1 else None), folder / "compare.png")
+    only = metrics[0] if len(metrics) == 1 else None
+    qkdrmp.plots.save(qkdrmp.plots.differences(table, only), folder / "compare.png")
     click.echo(f"written to {folder}: compare.csv, compare.png")

@@ -74,7 +74,7 @@ def told(runs: pd.DataFrame, kind: str) -> Iterator[str]:
 
 
 def summary_lines(results: Results) -> Iterator[str]:
-    """Yield the figures of one run, line by line, but for reasons for which nothing was rejected."""
+    """Yield the metrics of one run, line by line, but for reasons for which nothing was rejected."""
     shown = {name: value for name, value in results.summary.items() if value or not str(name).startswith("rejected_")}
     width = max(22, *(len(str(name)) + 2 for name in shown))
     for name, value in shown.items():
@@ -136,9 +136,9 @@ def _entanglement_run(results: Results) -> Iterator[Picture]:
 
 
 def _entanglement_sweep(runs: pd.DataFrame, plan: Plan) -> Iterator[Picture]:
-    for number, (name, figure) in enumerate(CURVES.items()):
-        if number == 0 or _differs(runs[figure]):
-            yield name, qkdrmp.plots.readable(runs, figure)
+    for number, (name, metric) in enumerate(CURVES.items()):
+        if number == 0 or _differs(runs[metric]):
+            yield name, qkdrmp.plots.readable(runs, metric)
     if any(not qkdrmp.plots.is_scale(runs[field]) for field in qkdrmp.plots.swept(runs) if runs[field].nunique() > 1):
         yield "multiplexing.png", qkdrmp.plots.multiplexing(runs)[0]
 

@@ -33,8 +33,8 @@ NAMES_SHOWN = 6
 @out_option
 @click.option("--replications", type=click.IntRange(min=1), help="Runs of each cell.  [default: the scenario's]")
 @click.option("--precision", type=float, help="Add runs until intervals are within this share of the mean, e.g. 0.05.")
-@click.option("--of", metavar="FIGURE", help="Figure for --precision.  [default: requests or pairs delivered]")
-@click.option("--most", type=click.IntRange(min=2), help="Most runs of a cell for --precision.  [default: 100]")
+@click.option("--metric", metavar="METRIC", help="Metric for --precision.  [default: requests or pairs delivered]")
+@click.option("--max-replications", type=click.IntRange(min=2), help="Limit of --precision for a cell.  [default: 100]")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one for each core]")
 @click.option("--cluster", metavar="ADDRESS", help="Run on a dask cluster, such as tcp://127.0.0.1:8786.")
 @click.option("--restart", is_flag=True, help="Discard the runs that the folder has.")

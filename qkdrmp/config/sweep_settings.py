@@ -44,12 +44,12 @@ class SweepSettings(BaseModel):
     replications : int
         How often each point is run, with other random numbers each time; at least so often with `precision`.
     precision : float, optional
-        Replications are added at each point until the 95 % interval of the figure `of` is at most this share of the
+        Replications are added at each point until the 95 % interval of `metric` is at most this share of the
         mean to either side.
-    of : str, optional
-        The figure for `precision`; by default the family's own, such as ``requests_delivered``.
-    most : int
-        No point gets more replications than this.
+    metric : str, optional
+        The metric for `precision`; by default the family's own, such as ``requests_delivered``.
+    max_replications : int
+        No point gets more replications than this, whatever the `precision`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,8 +59,8 @@ class SweepSettings(BaseModel):
     latin_hypercube: Annotated[int, Field(strict=True, ge=1)] | None = None
     replications: Annotated[int, Field(strict=True, ge=1)] = 1
     precision: Annotated[float, Field(gt=0)] | None = None
-    of: str | None = None
-    most: Annotated[int, Field(strict=True, ge=2)] = 100
+    metric: str | None = None
+    max_replications: Annotated[int, Field(strict=True, ge=2)] = 100
 
     @field_validator("over")
     @classmethod

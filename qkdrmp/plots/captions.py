@@ -18,8 +18,8 @@ IN_VALUES = ("(s)", "(keys)", "(requests)")  # units that are named with values,
 DRAWN_WITH = ("qkdrmp", "matplotlib", "seaborn")
 
 
-def of_curve(experiment: SweepResults, figure: str, x: str) -> str:
-    """Return the caption of a curve of a figure over `x`."""
+def of_curve(experiment: SweepResults, metric: str, x: str) -> str:
+    """Return the caption of a curve of a metric over `x`."""
     runs = experiment.runs
     others = [name for name in swept(runs) if name != x]
     if is_scattered(runs, x):
@@ -27,18 +27,18 @@ def of_curve(experiment: SweepResults, figure: str, x: str) -> str:
     else:
         lines = "".join(f" {_sentence(_named(name))}: {_values(runs[name])}." for name in others)
     bars = "Bands" if is_scale(runs[x]) and not is_scattered(runs, x) else "Bars"
-    head = f"{_sentence(_named(figure))} over {_named(x)}."
-    return f"{head}{lines} {_replications(runs, figure, bars)} {_origin(experiment)}"
+    head = f"{_sentence(_named(metric))} over {_named(x)}."
+    return f"{head}{lines} {_replications(runs, metric, bars)} {_origin(experiment)}"
 
 
-def of_heatmap(experiment: SweepResults, figure: str, x: str) -> str:
-    """Return the caption of a heatmap of a figure over `x` and the other swept field."""
+def of_heatmap(experiment: SweepResults, metric: str, x: str) -> str:
+    """Return the caption of a heatmap of a metric over `x` and the other swept field."""
     other = next(name for name in swept(experiment.runs) if name != x)
-    head = f"{_sentence(_named(figure))} over {_named(x)} and {_named(other)}."
-    return f"{head} {_replications(experiment.runs, figure, None)} {_origin(experiment)}"
+    head = f"{_sentence(_named(metric))} over {_named(x)} and {_named(other)}."
+    return f"{head} {_replications(experiment.runs, metric, None)} {_origin(experiment)}"
 
 
-def provenance(experiment: SweepResults, numbers: str, figure: str, command: str) -> str:
+def provenance(experiment: SweepResults, numbers: str, metric: str, command: str) -> str:
     """Return how a figure and the runs in it were made, a line for each fact."""
     made = ", ".join(f"{name} {number}" for name, number in experiment.versions.items())
     facts = {
@@ -48,7 +48,7 @@ def provenance(experiment: SweepResults, numbers: str, figure: str, command: str
         "Runs made by": made,
         "Figure": command,
         "Figure made by": ", ".join(f"{name} {version(name)}" for name in DRAWN_WITH),
-        "Numbers": f"{numbers}: mean, and low and high end of its interval, of {figure} as in the table of runs; "
+        "Numbers": f"{numbers}: mean, and low and high end of its interval, of {metric} as in the table of runs; "
         "times in it are in seconds.",
     }
     return "\n".join(f"{name}: {fact}" for name, fact in facts.items() if fact)
@@ -79,8 +79,8 @@ def _values(values: pd.Series[Any]) -> str:
     return f"{', '.join(map(value_text, known))} {unit.strip('()')}".rstrip()
 
 
-def _replications(runs: pd.DataFrame, figure: str, bars: str | None) -> str:
-    counts = runs.groupby(swept(runs), dropna=False)[figure].count()
+def _replications(runs: pd.DataFrame, metric: str, bars: str | None) -> str:
+    counts = runs.groupby(swept(runs), dropna=False)[metric].count()
     least, most = counts.min(), counts.max()
     if most < 2:
         return "Single runs, without intervals."

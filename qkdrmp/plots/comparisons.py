@@ -21,16 +21,16 @@ ZERO = "0.4"
 SPREAD = 0.7  # of the distance of two rows, for the values within a row
 
 
-def differences(compared: pd.DataFrame, figure_of: str | None = None, ax: Axes | None = None) -> Axes:
+def differences(compared: pd.DataFrame, metric: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw paired differences from a baseline with their confidence intervals (a forest plot).
 
     Parameters
     ----------
     compared : pandas.DataFrame
         As `compare` returns it.
-    figure_of : str, optional
-        One figure, whose differences are drawn in its unit, a row for each cell of the other swept fields. By default
-        all figures are drawn, as percentages of the baseline's mean, a row for each figure and cell; those without
+    metric : str, optional
+        One metric, whose differences are drawn in its unit, a row for each cell of the other swept fields. By default
+        all metrics are drawn, as percentages of the baseline's mean, a row for each metric and cell; those without
         such a percentage, because that mean is 0, are left out.
 
     Returns
@@ -42,15 +42,15 @@ def differences(compared: pd.DataFrame, figure_of: str | None = None, ax: Axes |
     Raises
     ------
     QKDRMPError
-        If nothing was compared, or not this figure.
+        If nothing was compared, or not this metric.
     """
     *cell, field = compared.columns[: compared.columns.get_loc(COMPARISON_NAMES[0])]
-    chosen, along = _in_percent(compared) if figure_of is None else _in_its_unit(compared, figure_of)
+    chosen, along = _in_percent(compared) if metric is None else _in_its_unit(compared, metric)
     if chosen.empty:
-        raise QKDRMPError("there is nothing to draw: no figure differs from a baseline that is not 0")
+        raise QKDRMPError("there is nothing to draw: no metric differs from a baseline that is not 0")
     cell = [name for name in cell if chosen[name].nunique(dropna=False) > 1]
-    rows = ["figure", *cell] if figure_of is None or not cell else cell
-    chosen = chosen.sort_values("figure", key=lambda names: names.map(list(names.unique()).index), kind="stable")
+    rows = ["metric", *cell] if metric is None or not cell else cell
+    chosen = chosen.sort_values("metric", key=lambda names: names.map(list(names.unique()).index), kind="stable")
     titles = list(dict.fromkeys(_title(row, rows) for row in chosen.to_dict("records")))
     values = list(dict.fromkeys(map(value_text, chosen[field])))
     height = MARGIN + ROW_HEIGHT * max(len(titles) * len(values), 3)
@@ -72,18 +72,18 @@ def _in_percent(compared: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return known.assign(**shares), "difference (% of the baseline's mean)"
 
 
-def _in_its_unit(compared: pd.DataFrame, figure: str) -> tuple[pd.DataFrame, str]:
-    chosen = compared[(compared["figure"] == figure) & compared["difference"].notna()]
+def _in_its_unit(compared: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str]:
+    chosen = compared[(compared["metric"] == metric) & compared["difference"].notna()]
     if chosen.empty:
-        hint = did_you_mean(figure, compared["figure"].unique())
-        raise QKDRMPError(f"there is no comparison of the figure '{figure}'{hint}")
-    scale, name = in_unit(figure, chosen[["difference", "low", "high"]].abs().max().max())
+        hint = did_you_mean(metric, compared["metric"].unique())
+        raise QKDRMPError(f"there is no comparison of the metric '{metric}'{hint}")
+    scale, name = in_unit(metric, chosen[["difference", "low", "high"]].abs().max().max())
     scaled = {end: scale * chosen[end] for end in ("difference", "low", "high")}
     return chosen.assign(**scaled), f"difference in {name}"
 
 
 def _title(row: dict[Any, Any], rows: Sequence[str]) -> str:
-    return ", ".join(_without_unit(label(row[name])) if name == "figure" else value_text(row[name]) for name in rows)
+    return ", ".join(_without_unit(label(row[name])) if name == "metric" else value_text(row[name]) for name in rows)
 
 
 def _without_unit(name: str) -> str:

@@ -51,14 +51,14 @@ def is_scattered(runs: pd.DataFrame, x: str) -> bool:
     return x in fields and bool(others) and not points.duplicated(others).any()
 
 
-def curve(runs: pd.DataFrame, figure_of: str, ax: Axes | None = None, scale: float = 1.0, x: str | None = None) -> Axes:
+def curve(runs: pd.DataFrame, metric: str, ax: Axes | None = None, scale: float = 1.0, x: str | None = None) -> Axes:
     """Draw the mean of one column over the swept fields, with 95 % confidence intervals.
 
     Parameters
     ----------
     runs : pandas.DataFrame
         As `sweep` returns it.
-    figure_of : str
+    metric : str
         The column.
     scale : float
         Factor on the column, such as 1e3 for milliseconds.
@@ -76,12 +76,12 @@ def curve(runs: pd.DataFrame, figure_of: str, ax: Axes | None = None, scale: flo
     others = [] if is_scattered(runs, x) else [name for name in fields if name != x]
     names = None if is_scale(runs[x]) else [value_text(value) for value in runs[x].unique()]
     with canvas(ax) as ax:
-        _draw_lines(ax, runs, figure_of, scale, x, others, names)
+        _draw_lines(ax, runs, metric, scale, x, others, names)
         if names is None and 0 < MAGNITUDES * runs[x].min() <= runs[x].max():
             _make_logarithmic(ax, runs[x])
         elif names is None and pd.api.types.is_integer_dtype(runs[x]):
             ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
-        _finish(ax, label(x), label(figure_of), names)
+        _finish(ax, label(x), label(metric), names)
         if others:
             _add_legend(ax, others)
         _say_replications(ax, runs, names)
@@ -95,7 +95,7 @@ def _make_logarithmic(ax: Axes, values: pd.Series[Any]) -> None:
 
 
 def _draw_lines(
-    ax: Axes, runs: pd.DataFrame, figure_of: str, scale: float, x: str, others: list[str], names: list[str] | None
+    ax: Axes, runs: pd.DataFrame, metric: str, scale: float, x: str, others: list[str], names: list[str] | None
 ) -> None:
     in_order = all(pd.api.types.is_numeric_dtype(runs[name]) for name in others)
     lines = list(runs.groupby(others, sort=in_order, dropna=False)) if others else [((), runs)]
@@ -105,7 +105,7 @@ def _draw_lines(
     scattered = is_scattered(runs, x)
     point = swept(runs) if scattered else [x]
     for number, (values, group) in enumerate(lines):
-        cells = group.groupby(point, sort=names is None, dropna=False)[figure_of]
+        cells = group.groupby(point, sort=names is None, dropna=False)[metric]
         mean, half = scale * cells.mean(), scale * cells.apply(half_width)
         places = list(mean.index.get_level_values(x))
         name, marker = ", ".join(map(value_text, values)), MARKERS[number % len(MARKERS)]
@@ -169,16 +169,16 @@ def wait(runs: pd.DataFrame, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def readable(runs: pd.DataFrame, figure_of: str, ax: Axes | None = None, x: str | None = None) -> Axes:
+def readable(runs: pd.DataFrame, metric: str, ax: Axes | None = None, x: str | None = None) -> Axes:
     """Draw a column as `curve` does, times in a unit that suits them."""
-    scale, name = in_unit(figure_of, runs[figure_of].abs().max())
-    ax = curve(runs, figure_of, ax, scale, x)
+    scale, name = in_unit(metric, runs[metric].abs().max())
+    ax = curve(runs, metric, ax, scale, x)
     ax.set_ylabel(name)
     return ax
 
 
 def multiplexing(
-    runs: pd.DataFrame, figure_of: Iterable[str] = COMPARED, axes: Sequence[Axes] | None = None
+    runs: pd.DataFrame, metrics: Iterable[str] = COMPARED, axes: Sequence[Axes] | None = None
 ) -> list[Axes]:
     """Compare policies, or other values of swept fields that are no numbers, in several figures side by side.
 
@@ -186,8 +186,8 @@ def multiplexing(
     ----------
     runs : pandas.DataFrame
         As `sweep` returns it.
-    figure_of : iterable of str
-        The columns, one for each figure; those that the runs do not have, or that are never known or always 0, are
+    metrics : iterable of str
+        Columns, one for each figure; those that the runs do not have, or that are never known or always 0, are
         left out.
     axes : sequence of matplotlib.axes.Axes, optional
         Where to draw, at least one for each column that is left.
@@ -203,11 +203,11 @@ def multiplexing(
     QKDRMPError
         If none of the columns is left, or there are not enough axes.
     """
-    told = [name for name in figure_of if name in runs and runs[name].fillna(0).any()]
+    told = [name for name in metrics if name in runs and runs[name].fillna(0).any()]
     if not told:
-        raise QKDRMPError(f"there is nothing to compare: the runs have none of {', '.join(figure_of)}")
+        raise QKDRMPError(f"there is nothing to compare: the runs have none of {', '.join(metrics)}")
     if axes is not None and len(axes) < len(told):
-        raise QKDRMPError(f"{len(told)} figures need as many axes, not {len(axes)}: {', '.join(told)}")
+        raise QKDRMPError(f"{len(told)} metrics need as many axes, not {len(axes)}: {', '.join(told)}")
     fields, x = swept(runs), along(runs)
     width, height = PANEL_SIZE
     panels = list(axes or figures(len(told), width * len(told) + (LEGEND_WIDTH if len(fields) > 1 else 0), height))

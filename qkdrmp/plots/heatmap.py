@@ -24,14 +24,14 @@ def is_grid(runs: pd.DataFrame) -> bool:
     return len(fields) == len(scales) == 2 and not is_scattered(runs, fields[0])
 
 
-def heatmap(runs: pd.DataFrame, figure_of: str, ax: Axes | None = None, x: str | None = None) -> Axes:
+def heatmap(runs: pd.DataFrame, metric: str, ax: Axes | None = None, x: str | None = None) -> Axes:
     """Draw the mean of one column over two swept fields as a heatmap, times in a unit that suits them.
 
     Parameters
     ----------
     runs : pandas.DataFrame
         As `sweep` returns it.
-    figure_of : str
+    metric : str
         The column.
     x : str, optional
         The swept field along x; by default the one that `multiplexing` takes.
@@ -50,8 +50,8 @@ def heatmap(runs: pd.DataFrame, figure_of: str, ax: Axes | None = None, x: str |
         raise QKDRMPError("a heatmap needs runs over two swept fields, each with three numbers or more")
     x = along(runs) if x is None else x
     y = next(name for name in swept(runs) if name != x)
-    scale, name = in_unit(figure_of, runs[figure_of].abs().max())
-    means = scale * runs.pivot_table(figure_of, y, x, dropna=False)
+    scale, name = in_unit(metric, runs[metric].abs().max())
+    means = scale * runs.pivot_table(metric, y, x, dropna=False)
     means.index, means.columns = (pd.Index(list(map(value_text, axis))) for axis in (means.index, means.columns))
     every_x, every_y = (-(-len(axis) // MOST_NAMES) for axis in (means.columns, means.index))
     with canvas(ax) as ax:

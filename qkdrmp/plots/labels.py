@@ -1,4 +1,4 @@
-"""What swept fields and figures are called along axes, with their units."""
+"""What swept fields and metrics are called along axes, with their units."""
 
 from __future__ import annotations
 

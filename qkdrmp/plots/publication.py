@@ -87,13 +87,13 @@ def publish(
     experiment: SweepResults,
     folder: str | Path,
     width: str = "column",
-    figures: Iterable[str] | None = None,
+    metrics: Iterable[str] | None = None,
     x: str | None = None,
 ) -> list[Path]:
     """Write figures of an experiment for print, with their numbers and captions.
 
-    Of each figure there is a curve with 95 % confidence intervals and, where two fields are swept over three numbers
-    or more each (and no others), a heatmap, ``FIGURE_map``. Each is a PDF with embedded TrueType fonts, a PNG of
+    Of each metric there is a curve with 95 % confidence intervals and, where two fields are swept over three numbers
+    or more each (and no others), a heatmap, ``METRIC_map``. Each is a PDF with embedded TrueType fonts, a PNG of
     600 dots an inch, a CSV of the numbers in it, and a text: a caption, and the commands and versions that made it. The
     same experiment gives the same files, byte for byte.
 
@@ -105,7 +105,7 @@ def publish(
         Where they are written; it is made if need be.
     width : {"column", "page"}
         3.5 or 7.2 inches.
-    figures : iterable of str, optional
+    metrics : iterable of str, optional
         Columns of the runs; by default the main ones of the family that are not the same in all runs.
     x : str, optional
         The swept field along x; by default the first scale of three numbers or more, else the first of names.
@@ -118,13 +118,13 @@ def publish(
     Raises
     ------
     QKDRMPError
-        If there is no such width, figure or swept field, or nothing to draw.
+        If there is no such width, metric or swept field, or nothing to draw.
     """
     if width not in FORMATS:
         raise QKDRMPError(f"width = {width!r} must be one of {', '.join(FORMATS)}{did_you_mean(width, FORMATS)}")
     x = _checked_field(experiment.runs, x)
     summary = summarise(experiment.runs, experiment.swept)
-    chosen = _checked_figures(experiment, summary, figures)
+    chosen = _checked_metrics(experiment, summary, metrics)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     kinds = [CURVE, MAP] if is_grid(experiment.runs) else [CURVE]
@@ -151,20 +151,20 @@ def _checked_field(runs: pd.DataFrame, x: str | None) -> str:
     return along(runs) if x is None else x
 
 
-def _checked_figures(experiment: SweepResults, summary: pd.DataFrame, figures: Iterable[str] | None) -> list[str]:
+def _checked_metrics(experiment: SweepResults, summary: pd.DataFrame, metrics: Iterable[str] | None) -> list[str]:
     runs = experiment.runs
     known = [str(name) for name in runs if f"{name}_mean" in summary]
-    names = list(dict.fromkeys(MAIN[experiment.scenario.kind] if figures is None else figures))
-    if figures is None:
+    names = list(dict.fromkeys(MAIN[experiment.scenario.kind] if metrics is None else metrics))
+    if metrics is None:
         told = [name for name in names if name in known and runs[name].notna().any()]
         names = [name for name in told if _differs(runs[name])] or told[:1]
     for name in names:
         if name not in known:
-            raise QKDRMPError(f"the runs have no figure '{name}'{did_you_mean(name, known)}")
+            raise QKDRMPError(f"the runs have no metric '{name}'{did_you_mean(name, known)}")
         if runs[name].isna().all():
-            raise QKDRMPError(f"the figure '{name}' has no value in any run: there is nothing to draw")
+            raise QKDRMPError(f"the metric '{name}' has no value in any run: there is nothing to draw")
     if not names:
-        raise QKDRMPError("there is nothing to draw: no run has any of the figures")
+        raise QKDRMPError("there is nothing to draw: no run has any of the metrics")
     return names
 
 
@@ -173,7 +173,7 @@ def _differs(values: pd.Series[Any]) -> bool:
 
 
 def _numbers(experiment: SweepResults, summary: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return the swept fields, and the mean, its interval and the number of replications that have the figure."""
+    """Return the swept fields, and the mean, its interval and the number of replications that have the metric."""
     by = experiment.swept
     known = experiment.runs.groupby(by, sort=False, dropna=False)[name].count()
     ends = {end: summary[f"{name}_{end}"] for end in ("mean", "low", "high")}
@@ -183,7 +183,7 @@ def _numbers(experiment: SweepResults, summary: pd.DataFrame, name: str) -> pd.D
 def _command(experiment: SweepResults, folder: Path, width: str, name: str, x: str) -> str:
     if experiment.folder is None:
         return f"qkdrmp.plots.publish(experiment, {str(folder)!r}, {width!r}, [{name!r}], {x!r}), in Python"
-    words = ["qkdrmp", "figures", str(experiment.folder), "--width", width, "--of", name, "--x", x]
+    words = ["qkdrmp", "figures", str(experiment.folder), "--width", width, "--metric", name, "--x", x]
     return shlex.join([*words, "--out", str(folder)])
 
 

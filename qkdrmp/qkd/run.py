@@ -40,7 +40,7 @@ class QKDRun:
         env.advance(until)
 
     def summary(self) -> dict[str, float]:
-        """Return the figures up to now (see `tables.SUMMARY_COLUMNS`)."""
+        """Return the metrics up to now (see `tables.SUMMARY_COLUMNS`)."""
         return tables.summary(self.network, self.warmup)
 
     def tables(self) -> dict[str, pd.DataFrame]:

@@ -1,6 +1,6 @@
 """The figures over the swept fields, as Vega-Lite specifications: curves with confidence bands, and a heatmap.
 
-Both hold all figures of the table and show the one that their parameter ``figure`` names.
+Both hold all metrics of the table and show the one that their parameter ``metric`` names.
 """
 
 from __future__ import annotations
@@ -21,41 +21,41 @@ from qkdrmp.report.comparison import cells, varied
 from qkdrmp.report.words import name_and_unit, number, plain
 from qkdrmp.stats.estimators import half_width
 
-NOT_FIGURES = ("replication", "seed", "failed")
+NOT_METRICS = ("replication", "seed", "failed")
 HEIGHT, CELL_HEIGHT = 320, 44
 MOST_COLOURS, MOST_TICKS = 10, 12
 Spec = dict[str, Any]
 
 
-def figures_of(runs: pd.DataFrame, main: str) -> list[str]:
+def metrics_of(runs: pd.DataFrame, main: str) -> list[str]:
     """Return the columns that can be drawn, the main one first, those that are always 0 last."""
     after = list(runs.columns[runs.columns.get_loc("replication") :])
-    known = [name for name in after if name not in NOT_FIGURES and runs[name].notna().any()]
+    known = [name for name in after if name not in NOT_METRICS and runs[name].notna().any()]
     return sorted(known, key=lambda name: (name != main, not runs[name].fillna(0).any()))
 
 
-def labels_of(runs: pd.DataFrame, figures: Sequence[str]) -> dict[str, str]:
-    """Return what each figure is called, with its unit: times in one that suits them."""
-    return {name: _unit(runs, name)[1] for name in figures}
+def labels_of(runs: pd.DataFrame, metrics: Sequence[str]) -> dict[str, str]:
+    """Return what each metric is called, with its unit: times in one that suits them."""
+    return {name: _unit(runs, name)[1] for name in metrics}
 
 
-def _unit(runs: pd.DataFrame, figure: str) -> tuple[float, str]:
-    name, unit = name_and_unit(figure)
-    if unit != "s" and not figure.endswith("_s"):
-        return 1.0, plain(figure)
-    size, unit = time_unit(float(runs[figure].abs().max()))
+def _unit(runs: pd.DataFrame, metric: str) -> tuple[float, str]:
+    name, unit = name_and_unit(metric)
+    if unit != "s" and not metric.endswith("_s"):
+        return 1.0, plain(metric)
+    size, unit = time_unit(float(runs[metric].abs().max()))
     return 1 / size, f"{name} ({unit})"
 
 
-def curves(runs: pd.DataFrame, figures: Sequence[str]) -> Spec:
-    """Return the figures over the first swept scale, with a colour for each combination of the others' values.
+def curves(runs: pd.DataFrame, metrics: Sequence[str]) -> Spec:
+    """Return the metrics over the first swept scale, with a colour for each combination of the others' values.
 
     Parameters
     ----------
     runs : pandas.DataFrame
         As `sweep` returns it.
-    figures : sequence of str
-        See `figures_of`; the first is shown at first.
+    metrics : sequence of str
+        See `metrics_of`; the first is shown at first.
     """
     fields = swept(runs)
     x = next((field for field in fields if _is_axis(runs[field])), fields[0])
@@ -63,11 +63,11 @@ def curves(runs: pd.DataFrame, figures: Sequence[str]) -> Spec:
     scattered = all(group[x].nunique() < 2 for _, group in cells(runs, others))  # a design that is no grid
     others = [] if scattered else others
     groups = [", ".join(map(value_text, cell.values())) for cell, _ in _in_order(runs, others)]
-    rows = [row for figure in figures for row in _rows(runs, figure, x, others)]
+    rows = [row for metric in metrics for row in _rows(runs, metric, x, others)]
     title = ", ".join(map(plain, others))
     colour = _colour(groups, title, all(is_scale(runs[field]) for field in others))
-    base = _base(rows, runs, figures).encode(x=_across(runs, x), color=colour)
-    ends = [alt.ExprRef("domains[figure][0]"), alt.ExprRef("domains[figure][1]")]
+    base = _base(rows, runs, metrics).encode(x=_across(runs, x), color=colour)
+    ends = [alt.ExprRef("domains[metric][0]"), alt.ExprRef("domains[metric][1]")]
     mean = alt.Y("mean:Q", title=None, scale=alt.Scale(domain=ends, nice=True), axis=alt.Axis(tickCount=6))
     tooltip = [alt.Tooltip("told:N", title="mean, 95 %"), alt.Tooltip("xname:N", title=plain(x))]
     tooltip += [alt.Tooltip("group:N", title=title)] if others else []
@@ -88,7 +88,7 @@ def _is_axis(values: pd.Series[Any]) -> bool:
     return is_scale(values) and values.nunique() >= LEAST_POINTS
 
 
-def heatmap(runs: pd.DataFrame, figures: Sequence[str]) -> tuple[Spec, str] | None:
+def heatmap(runs: pd.DataFrame, metrics: Sequence[str]) -> tuple[Spec, str] | None:
     """Return the means over the first two swept fields, and what holds for the others; None without a grid."""
     fields = varied(runs)
     if len(fields) < 2:
@@ -98,11 +98,11 @@ def heatmap(runs: pd.DataFrame, figures: Sequence[str]) -> tuple[Spec, str] | No
     kept = runs
     for field, value in last.items():
         kept = kept[kept[field].isna() if pd.isna(value) else kept[field] == value]
-    rows = [row for figure in figures for row in _rows(kept, figure, x, [y])]
+    rows = [row for metric in metrics for row in _rows(kept, metric, x, [y])]
     names = {field: [value_text(cell[field]) for cell, _ in _in_order(runs, [field])] for field in (x, y)}
     if 2 * sum(1 for _ in cells(kept, [x, y])) < len(names[x]) * len(names[y]):
         return None  # no grid, but points in a design
-    base = _base(rows, kept, figures).encode(
+    base = _base(rows, kept, metrics).encode(
         x=alt.X("xname:N", sort=names[x], title=plain(x), axis=alt.Axis(labelAngle=0 if is_scale(runs[x]) else -30)),
         y=alt.Y("group:N", sort=names[y][::-1], title=plain(y)),
     )
@@ -121,18 +121,18 @@ def data_of(rows: list[Spec]) -> Any:
     return alt.InlineData(values=rows)
 
 
-def _base(rows: list[Spec], runs: pd.DataFrame, figures: Sequence[str]) -> alt.Chart:
-    labels = labels_of(runs, figures)
-    domains = {figure: _domain([row for row in rows if row["figure"] == figure]) for figure in figures}
-    title = alt.TitleParams(text=alt.ExprRef("labels[figure]"), anchor="start", fontWeight="normal")
+def _base(rows: list[Spec], runs: pd.DataFrame, metrics: Sequence[str]) -> alt.Chart:
+    labels = labels_of(runs, metrics)
+    domains = {metric: _domain([row for row in rows if row["metric"] == metric]) for metric in metrics}
+    title = alt.TitleParams(text=alt.ExprRef("labels[metric]"), anchor="start", fontWeight="normal")
     return (
         alt.Chart(data_of(rows), title=title)
         .add_params(
-            alt.param(name="figure", value=figures[0]),
+            alt.param(name="metric", value=metrics[0]),
             alt.param(name="labels", value=labels),
             alt.param(name="domains", value=domains),
         )
-        .transform_filter("datum.figure === figure")
+        .transform_filter("datum.metric === metric")
     )
 
 
@@ -153,16 +153,16 @@ def _in_order(runs: pd.DataFrame, fields: Sequence[str]) -> list[tuple[dict[str,
     return list(cells(runs.sort_values(numbers, kind="stable") if numbers else runs, fields))
 
 
-def _rows(runs: pd.DataFrame, figure: str, x: str, others: Sequence[str]) -> list[Spec]:
-    scale, _ = _unit(runs, figure)
+def _rows(runs: pd.DataFrame, metric: str, x: str, others: Sequence[str]) -> list[Spec]:
+    scale, _ = _unit(runs, metric)
     rows = []
     for cell, group in _in_order(runs, [x, *others]):
-        values = scale * group[figure].astype(float)
+        values = scale * group[metric].astype(float)
         if values.isna().all():
             continue
         mean, half = float(values.mean()), half_width(values)
         low, high = (mean - half, mean + half) if np.isfinite(half) else (mean, mean)
-        row = {"figure": figure, "x": cell[x], "xname": value_text(cell[x]), "mean": mean, "low": low, "high": high}
+        row = {"metric": metric, "x": cell[x], "xname": value_text(cell[x]), "mean": mean, "low": low, "high": high}
         row |= {"group": ", ".join(value_text(cell[field]) for field in others)}
         row |= {"short": number(mean, 3), "told": number(mean) + (f" ± {number(half, 3)}" if half > 0 else "")}
         rows.append(row)

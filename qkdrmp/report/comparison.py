@@ -72,18 +72,18 @@ def improvement(base: pd.Series[Any], other: pd.Series[Any]) -> tuple[Improvemen
     return Improvement(float(shares[0]), float(shares[1])), paired.pairs
 
 
-def saturation(runs: pd.DataFrame, field: str, figure: str) -> Saturation:
-    """Return where a figure saturates over a field.
+def saturation(runs: pd.DataFrame, field: str, metric: str) -> Saturation:
+    """Return where a metric saturates over a field.
 
     Parameters
     ----------
     runs : pandas.DataFrame
         Runs that differ in `field` and in their replication alone.
-    field, figure : str
-        The column of a scale, and that of a figure of which more is better.
+    field, metric : str
+        The column of a scale, and that of a metric of which more is better.
     """
     groups: Any = runs.groupby(field)
-    by_value: dict[float, pd.Series[Any]] = {value: group.set_index("replication")[figure] for value, group in groups}
+    by_value: dict[float, pd.Series[Any]] = {value: group.set_index("replication")[metric] for value, group in groups}
     values = sorted(value for value, group in by_value.items() if group.notna().any())
     for place, value in enumerate(values[:-1]):
         compared = [improvement(by_value[value], by_value[larger]) for larger in values[place + 1 :]]

@@ -115,14 +115,14 @@ def _json(data: Mapping[str, Any]) -> Markup:
 
 
 def _drawn(runs: pd.DataFrame, wording: Wording, story: Story) -> dict[str, Any]:
-    figures = charts.figures_of(runs, wording.main)
-    heatmap = charts.heatmap(runs, figures)
+    metrics = charts.metrics_of(runs, wording.main)
+    heatmap = charts.heatmap(runs, metrics)
     times = edges(story.results.scenario.duration_s)
     return {
-        "curves": charts.curves(runs, figures),
+        "curves": charts.curves(runs, metrics),
         "heatmap": heatmap[0] if heatmap else None,
         "heatmap_others": heatmap[1] if heatmap else "",
-        "figures": charts.labels_of(runs, figures),
+        "metrics": charts.labels_of(runs, metrics),
         "map": network_map.network_map(story),
         "level": network_map.level(story) if story.links else None,
         "aspect": network_map.aspect(story.results.scenario.topology),

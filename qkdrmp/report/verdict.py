@@ -29,7 +29,7 @@ class Wording:
     Parameters
     ----------
     main : str
-        The column of the figure that sums up a run; more is better.
+        The column of the metric that sums up a run; more is better.
     asked : str
         The column with how many were asked for.
     noun : str
@@ -66,7 +66,7 @@ def _values(values: pd.Series[Any]) -> str:
 
 
 def saturates(runs: pd.DataFrame, wording: Wording) -> Iterator[str]:
-    """Say for each value of the other fields where the main figure saturates over the first scale."""
+    """Say for each value of the other fields where the main metric saturates over the first scale."""
     ends = longest(runs)
     if not (found := scales(ends)):
         return
@@ -91,10 +91,10 @@ def _either(alternatives: Sequence[dict[str, Any]]) -> str:
 
 
 def _saturates(runs: pd.DataFrame, field: str, main: str) -> str:
-    (figure, unit), name = name_and_unit(main), name_and_unit(field)[0]
+    (metric, unit), name = name_and_unit(main), name_and_unit(field)[0]
     found, largest = saturation(runs, field, main), runs[field].max()
     if not found.pairs:
-        return f"where {figure} saturate cannot be told, for want of runs to compare."
+        return f"where {metric} saturate cannot be told, for want of runs to compare."
     test = (
         f"paired differences over {found.pairs} replications, 95 % intervals"
         if found.pairs > 1
@@ -102,7 +102,7 @@ def _saturates(runs: pd.DataFrame, field: str, main: str) -> str:
     )
     if found.value is None:
         return (
-            f"{figure} do not saturate within what was swept, {name} up to "
+            f"{metric} do not saturate within what was swept, {name} up to "
             f"{value_text(largest)}: every smaller value is improved on, by more than {percent(WORTHWHILE)}, by a "
             f"larger one ({test})."
         )
@@ -113,31 +113,31 @@ def _saturates(runs: pd.DataFrame, field: str, main: str) -> str:
         headroom = f"; the intervals allow for {most}"
     a_gain = f"{'a significant' if found.pairs > 1 else 'an'} improvement of more than {percent(WORTHWHILE)}"
     if found.value == runs[field].min():
-        start = f"{figure} are saturated from the smallest value on, {cell_words({field: found.value})}"
+        start = f"{metric} are saturated from the smallest value on, {cell_words({field: found.value})}"
     else:
-        start = f"{figure} saturate at {cell_words({field: found.value})}"
+        start = f"{metric} saturate at {cell_words({field: found.value})}"
     return f"{start}, with {here}: no larger value brings {a_gain} ({test}{headroom})."
 
 
 def extremes(runs: pd.DataFrame, wording: Wording) -> Iterator[str]:
     """Name the best and the worst cell, those of the longest duration compared."""
     ends = longest(runs)
-    fields, (figure, unit) = varied(ends), name_and_unit(wording.main)
+    fields, (metric, unit) = varied(ends), name_and_unit(wording.main)
     known = [(cell, group) for cell, group in cells(ends, fields) if group[wording.main].notna().any()]
     if not known:
-        yield "No run gave any figures."
+        yield "No run gave any metrics."
         return
     ranked = sorted(known, key=lambda one: -one[1][wording.main].mean())
     (best, top), (worst, bottom) = ranked[0], ranked[-1]
     told = f"after {ends['duration_s'].iloc[0]:g} s of simulated time"
     if len(ranked) == 1:
-        yield f"{_capital(figure)} {told}: {interval(top[wording.main], unit=unit)}."
+        yield f"{_capital(metric)} {told}: {interval(top[wording.main], unit=unit)}."
         return
     if top[wording.main].mean() == bottom[wording.main].mean():
-        yield f"All cells have the same {figure} {told}: {interval(top[wording.main], unit=unit)}."
+        yield f"All cells have the same {metric} {told}: {interval(top[wording.main], unit=unit)}."
         return
     yield (
-        f"Most {figure} {told}: {interval(top[wording.main], unit=unit)}, with {cell_words(best)}"
+        f"Most {metric} {told}: {interval(top[wording.main], unit=unit)}, with {cell_words(best)}"
         f"{_ties(top, [group for _, group in ranked[1:]], wording.main)}."
     )
     yield f"Fewest: {interval(bottom[wording.main], unit=unit)}, with {cell_words(worst)}."
@@ -190,9 +190,9 @@ def _reason(column: str) -> str:
 
 
 def cautions(runs: pd.DataFrame, wording: Wording, failed: int) -> Iterator[str]:
-    """Warn of what makes the figures of a sweep less sure: failed runs, few replications, wide intervals."""
+    """Warn of what makes the metrics of a sweep less sure: failed runs, few replications, wide intervals."""
     if failed:
-        yield f"{failed:,} of {len(runs):,} runs failed; their figures are left out of everything here."
+        yield f"{failed:,} of {len(runs):,} runs failed; their metrics are left out of everything here."
     replications = runs["replication"].nunique()
     if replications < 2:
         yield "There is one replication: no interval can be given, and differences between cells may be chance."

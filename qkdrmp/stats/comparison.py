@@ -11,7 +11,7 @@ import pandas as pd
 
 from qkdrmp.errors import QKDRMPError, did_you_mean
 from qkdrmp.stats.columns import Column
-from qkdrmp.stats.estimators import CONFIDENCE, figures_of, half_width, has_succeeded
+from qkdrmp.stats.estimators import CONFIDENCE, half_width, has_succeeded, metrics_of
 
 PAIRED_BY = ["replication", "seed"]
 OF_BASELINE = " of the baseline"
@@ -37,7 +37,7 @@ class Compared(NamedTuple):
     """What a row of a comparison is about: a metric, the value of the baseline, and the paired difference from it."""
 
     baseline: Any
-    figure: str
+    metric: str
     paired: PairedDifference
 
 
@@ -48,9 +48,9 @@ def _of_difference(name: str, meaning: str) -> Column[Compared]:
 COMPARISON: tuple[Column[Compared], ...] = (
     Column("baseline", "value of the compared field that the others are compared with", lambda row: row.baseline),
     Column(
-        "figure",
+        "metric",
         "name of the metric; all that follows is in its unit unless it says otherwise",
-        lambda row: row.figure,
+        lambda row: row.metric,
     ),
     _of_difference("pairs", "replications in which both have the metric, with the same seed"),
     _of_difference("baseline_mean", "mean of the metric at the baseline, over these"),
@@ -73,7 +73,7 @@ def compare(
     runs: pd.DataFrame,
     field: str,
     baseline: Any = None,
-    figures: Iterable[str] | None = None,
+    metrics: Iterable[str] | None = None,
     confidence: float = CONFIDENCE,
 ) -> pd.DataFrame:
     """Compare the values of one swept field with a baseline, by paired differences.
@@ -93,27 +93,27 @@ def compare(
     baseline : object, optional
         The value that the others are compared with; by default the first in the table. A missing value (None in the
         scenario) is asked for as ``float("nan")``.
-    figures : iterable of str, optional
-        What is compared; by default all figures that differ at all.
+    metrics : iterable of str, optional
+        What is compared; by default all metrics that differ at all.
     confidence : float
         Of the intervals.
 
     Returns
     -------
     pandas.DataFrame
-        One row for each cell of the other swept fields, each value but the baseline, and each figure: the other
+        One row for each cell of the other swept fields, each value but the baseline, and each metric: the other
         fields, `field`, and `COMPARISON`.
 
     Raises
     ------
     QKDRMPError
-        If the field, the baseline or a figure is not in the table, a cell has a replication twice, or there is no
+        If the field, the baseline or a metric is not in the table, a cell has a replication twice, or there is no
         pair at all.
     """
     swept = _swept(runs, field)
     cell = [name for name in swept if name != field]
     is_baseline = _is_baseline(runs, field, baseline)
-    names = _checked_figures(runs, swept, figures)
+    names = _checked_metrics(runs, swept, metrics)
     known = runs.assign(**{name: runs[name].where(has_succeeded(runs)) for name in names})
     paired_by = [*cell, *(name for name in PAIRED_BY if name in runs)]
     if runs.duplicated([*paired_by, field]).any():
@@ -131,10 +131,10 @@ def compare(
         raise QKDRMPError(f"no replication has {field} = {value} and another value, with all other fields the same")
     rows = [(*where, *(column.get(row) for column in COMPARISON)) for where, row in compared]
     table = pd.DataFrame(rows, columns=[*cell, field, *COMPARISON_NAMES])
-    if figures is not None:
+    if metrics is not None:
         return table
     differs = (table["difference"].fillna(0) != 0) | (table["low"] < table["high"])
-    return table[table["figure"].isin(table["figure"][differs])].reset_index(drop=True)
+    return table[table["metric"].isin(table["metric"][differs])].reset_index(drop=True)
 
 
 def paired_difference(
@@ -178,10 +178,10 @@ def _is_baseline(runs: pd.DataFrame, field: str, baseline: Any) -> pd.Series[boo
     return found
 
 
-def _checked_figures(runs: pd.DataFrame, swept: Sequence[str], figures: Iterable[str] | None) -> list[str]:
-    known = figures_of(runs, swept)
-    names = known if figures is None else list(dict.fromkeys(figures))
+def _checked_metrics(runs: pd.DataFrame, swept: Sequence[str], metrics: Iterable[str] | None) -> list[str]:
+    known = metrics_of(runs, swept)
+    names = known if metrics is None else list(dict.fromkeys(metrics))
     for name in names:
         if name not in known:
-            raise QKDRMPError(f"the runs have no figure '{name}'{did_you_mean(name, known)}")
+            raise QKDRMPError(f"the runs have no metric '{name}'{did_you_mean(name, known)}")
     return names

@@ -19,7 +19,7 @@ TIME = "time_s"  # the column of a table of series that has the middle of each i
 BATCH = 5
 LEAST_BATCHES = 10
 LEAST_KEPT = 5, 1 / 4  # batches, share of them
-NO_FIGURES = ("replication", "seed", "failed")
+NO_METRICS = ("replication", "seed", "failed")
 
 
 def half_width(values: Values, confidence: float = CONFIDENCE) -> float:
@@ -37,7 +37,7 @@ def half_width(values: Values, confidence: float = CONFIDENCE) -> float:
 
 
 def summarise(runs: pd.DataFrame, by: Sequence[str], confidence: float = CONFIDENCE) -> pd.DataFrame:
-    """Return one row for each cell of a sweep: the mean of every figure and its interval.
+    """Return one row for each cell of a sweep: the mean of every metric and its interval.
 
     Parameters
     ----------
@@ -49,8 +49,8 @@ def summarise(runs: pd.DataFrame, by: Sequence[str], confidence: float = CONFIDE
     Returns
     -------
     pandas.DataFrame
-        The columns `by`, `replications` (runs that did not fail; the others are left out), and for each figure
-        ``<figure>_mean``, ``<figure>_low`` and ``<figure>_high`` (the ends of the interval; nan for a single
+        The columns `by`, `replications` (runs that did not fail; the others are left out), and for each metric
+        ``<metric>_mean``, ``<metric>_low`` and ``<metric>_high`` (the ends of the interval; nan for a single
         replication).
 
     Examples
@@ -64,7 +64,7 @@ def summarise(runs: pd.DataFrame, by: Sequence[str], confidence: float = CONFIDE
     2                         0.0212           0.0036            0.0388
     8                         0.0067          -0.0084            0.0217
     """
-    names = figures_of(runs, by)
+    names = metrics_of(runs, by)
     rows = []
     groups = runs.groupby(list(by), sort=False, dropna=False) if by else [((), runs)]
     for cell, group in groups:
@@ -77,10 +77,10 @@ def summarise(runs: pd.DataFrame, by: Sequence[str], confidence: float = CONFIDE
     return pd.DataFrame(rows)
 
 
-def figures_of(runs: pd.DataFrame, swept: Sequence[str]) -> list[str]:
-    """Return the columns that are figures: numbers, and no part of what was asked for."""
+def metrics_of(runs: pd.DataFrame, swept: Sequence[str]) -> list[str]:
+    """Return the columns that are metrics: numbers, and no part of what was asked for."""
     kinds = pd.api.types
-    names = [name for name in runs.columns if name not in (*swept, *NO_FIGURES)]
+    names = [name for name in runs.columns if name not in (*swept, *NO_METRICS)]
     return [name for name in names if kinds.is_numeric_dtype(runs[name]) and not kinds.is_bool_dtype(runs[name])]
 
 

@@ -1,4 +1,4 @@
-"""How many replications are enough: until the confidence interval of a figure is as narrow as wanted."""
+"""How many replications are enough: until the confidence interval of a metric is as narrow as wanted."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Precision:
     ----------
     share : float
         The largest half-width of the 95 % interval, as a share of the mean, above 0.
-    of : str
-        The figure.
-    most : int
-        The most replications, at least 2.
+    metric : str
+        The column whose interval it is.
+    max_replications : int
+        The largest number of replications, at least 2.
 
     Raises
     ------
@@ -39,21 +39,21 @@ class Precision:
     """
 
     share: float
-    of: str
-    most: int = 100
+    metric: str
+    max_replications: int = 100
 
     def __post_init__(self) -> None:
         if not (isinstance(self.share, int | float) and 0 < self.share < math.inf):
             raise ScenarioError(
                 f"precision = {self.share!r} must be a number above 0, such as 0.05 for 5 % of the mean"
             )
-        if not isinstance(self.most, int) or self.most < 2:
-            raise ScenarioError(f"most = {self.most!r} must be a whole number, 2 or more")
+        if not isinstance(self.max_replications, int) or self.max_replications < 2:
+            raise ScenarioError(f"max_replications = {self.max_replications!r} must be a whole number, 2 or more")
 
     @property
     def least(self) -> int:
         """How many replications there are at least."""
-        return min(LEAST, self.most)
+        return min(LEAST, self.max_replications)
 
     def is_reached(self, values: Sequence[float]) -> bool:
         """Return whether the interval of the mean of some values is narrow enough."""
@@ -65,7 +65,7 @@ class Precision:
         if self.is_reached(values) or np.isnan(np.asarray(values, dtype=float)).all():
             return made
         estimate = made * min(self._excess(values) ** 2, GROWTH)
-        return max(made, min(self.most, max(made + 1, math.ceil(estimate))))
+        return max(made, min(self.max_replications, max(made + 1, math.ceil(estimate))))
 
     def _excess(self, values: Sequence[float]) -> float:
         """Return the half-width over what is allowed; infinite if nothing is known."""

@@ -36,7 +36,7 @@ class Experiment:
         Of the sweep.
     runs : pandas.DataFrame
         One row a run, as `sweep` returns it: the swept columns, ``replication``, ``seed``, ``failed`` (of a failed
-        run all figures are empty), and the figures of the family.
+        run all metrics are empty), and the metrics of the family.
     failures : pandas.DataFrame
         One row a failed run: the swept columns, ``replication``, ``seed``, ``error`` (one line), ``traceback``.
     timings : pandas.DataFrame
@@ -92,8 +92,8 @@ def gather(
         simulation, run = cell.simulation(seed), {"replication": replication, "seed": seed}
         for duration_s in cell.durations_s:
             place = {**cell.labels(plan.swept, duration_s), **run}
-            if (figures := store.runs.get((simulation, duration_s))) is not None:
-                runs.append({**place, "failed": False, **figures})
+            if (metrics := store.runs.get((simulation, duration_s))) is not None:
+                runs.append({**place, "failed": False, **metrics})
             elif failure := store.failures.get((simulation, duration_s)):
                 runs.append({**place, "failed": True})
                 failures.append({**place, "error": failure.error, "traceback": failure.traceback})

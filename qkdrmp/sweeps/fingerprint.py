@@ -31,7 +31,7 @@ PARTS = (
     *("kernel", "network", "key_rates", "qkd", "entanglement"),
     *("config/sections.py", "scenario.py", "simulation.py", "topology.py", "stats/estimators.py", "sweeps/plan.py"),
 )
-"""The parts of the package that the figures of a run come from."""
+"""The parts of the package that the metrics of a run come from."""
 LIBRARIES = ("numpy", "scipy", "simpy", "networkx")
 """The libraries that they come from."""
 INSTALLED = ("site-packages", "dist-packages")
@@ -49,7 +49,7 @@ def digest(facts: Any) -> str:
 
 @lru_cache
 def model_version() -> dict[str, str]:
-    """Return what figures depend on besides scenario and seed: the source of the package, and versions of libraries."""
+    """Return what metrics depend on besides scenario and seed: the source of the package, and versions of libraries."""
     files = [path for part in PARTS for path in sorted((PACKAGE / part).rglob("*.py"), key=str)]
     files += [PACKAGE / part for part in PARTS if part.endswith(".py")]
     source = hashlib.blake2b(digest_size=16)

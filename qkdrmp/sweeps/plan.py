@@ -25,7 +25,7 @@ NO_CHANGE = ("kind", "name", "description", "sweep", DURATION)
 
 @dataclass(frozen=True)
 class Task:
-    """One simulation, with the durations at which its figures are noted.
+    """One simulation, with the durations at which its metrics are noted.
 
     Parameters
     ----------
@@ -48,17 +48,17 @@ class Task:
 
 
 Simulate = Callable[[Task], Sequence[Mapping[str, Any]]]
-"""What carries out a task: returns the figures at each of its durations."""
+"""What carries out a task: returns the metrics at each of its durations."""
 
 
 def run_task(task: Task) -> list[dict[str, float]]:
-    """Return the figures at each duration of a task."""
+    """Return the metrics at each duration of a task."""
     run = start(task.scenario, task.seed)
-    figures = []
+    metrics = []
     for duration_s in task.durations_s:
         run.advance(to_ticks(duration_s))
-        figures.append(dict(run.summary()))
-    return figures
+        metrics.append(dict(run.summary()))
+    return metrics
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Plan:
 
     Parameters
     ----------
-    scenario, over, replications, seed, precision, of, most
+    scenario, over, replications, seed, precision, metric, max_replications
         See `sweep.sweep`.
     simulate : callable
         What carries out a task; by default a run of the scenario's family.
@@ -130,8 +130,8 @@ class Plan:
         seed: int = 1,
         *,
         precision: float | None = None,
-        of: str | None = None,
-        most: int | None = None,
+        metric: str | None = None,
+        max_replications: int | None = None,
         simulate: Simulate = run_task,
     ) -> None:
         given = scenario.sweep
@@ -141,8 +141,9 @@ class Plan:
                 raise ScenarioError(f"{name} = {number!r} must be a whole number, {least} or more")
         self.scenario, self.seed, self.simulate = scenario, int(seed), simulate
         share = given.precision if precision is None else precision
-        figure = of or given.of or family_of(scenario).main_metric
-        self.precision = None if share is None else Precision(share, figure, given.most if most is None else most)
+        metric = metric or given.metric or family_of(scenario).main_metric
+        most = given.max_replications if max_replications is None else max_replications
+        self.precision = None if share is None else Precision(share, metric, most)
         self.replications = max(int(replications), self.precision.least if self.precision else 1)
         design = given.design(self.seed) if over is None else over
         self.grid = checked_grid(design) if isinstance(design, Mapping) else None
@@ -189,9 +190,10 @@ class Plan:
     def settings(self) -> dict[str, Any]:
         """Return the plan as the sweep section of a scenario."""
         design = {"points": self.points} if self.grid is None else {"over": self.grid}
-        rule = self.precision
-        narrowed = {} if rule is None else {"precision": rule.share, "of": rule.of, "most": rule.most}
-        return {**design, "replications": self.replications, **narrowed}
+        settings = {**design, "replications": self.replications}
+        if rule := self.precision:
+            settings |= {"precision": rule.share, "metric": rule.metric, "max_replications": rule.max_replications}
+        return settings
 
     def facts(self) -> dict[str, Any]:
         """Return what all runs of this plan have in common, and what stands behind the names of its values."""

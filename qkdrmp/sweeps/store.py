@@ -16,7 +16,7 @@ from qkdrmp.errors import QKDRMPError
 MEMORY = ":memory:"
 TABLES = """
 create table if not exists facts (name text primary key, content text not null) without rowid;
-create table if not exists runs (simulation text, duration_s real, figures text not null,
+create table if not exists runs (simulation text, duration_s real, metrics text not null,
     primary key (simulation, duration_s)) without rowid;
 create table if not exists failures (simulation text, duration_s real, error text not null, traceback text not null,
     primary key (simulation, duration_s)) without rowid;
@@ -61,7 +61,7 @@ class Store:
     Attributes
     ----------
     runs : dict of Key to dict
-        The figures of all finished runs.
+        The metrics of all finished runs.
     failures : dict of Key to Failure
         How the runs failed that did.
     timings : dict of str to float
@@ -94,8 +94,8 @@ class Store:
             raise StoreError(f"{path}: is not the file of a sweep ({error})") from None
 
     def _read(self) -> None:
-        runs = self._database.execute("select simulation, duration_s, figures from runs")
-        self.runs: dict[Key, dict[str, Any]] = {(key, time_s): json.loads(figures) for key, time_s, figures in runs}
+        runs = self._database.execute("select simulation, duration_s, metrics from runs")
+        self.runs: dict[Key, dict[str, Any]] = {(key, time_s): json.loads(metrics) for key, time_s, metrics in runs}
         failures = self._database.execute("select simulation, duration_s, error, traceback from failures")
         self.failures: dict[Key, Failure] = {(key, time_s): Failure(*told) for key, time_s, *told in failures}
         self.timings: dict[str, float] = dict(self._database.execute("select simulation, wall_s from timings"))
@@ -120,7 +120,7 @@ class Store:
         self._database.execute("insert or replace into facts values (?, ?)", (name, json.dumps(facts)))
 
     def add(self, simulation: str, rows: Mapping[float, Mapping[str, Any]], wall_s: float) -> None:
-        """Keep the figures of a simulation at some durations, all of them or, if the process is killed, none."""
+        """Keep the metrics of a simulation at some durations, all of them or, if the process is killed, none."""
         # What is kept here is what was written, to the last bit, so that it does not matter who reads it when.
         written = {duration_s: json.dumps(dict(row), default=np.generic.item) for duration_s, row in rows.items()}
         self.runs |= {(simulation, duration_s): json.loads(row) for duration_s, row in written.items()}

@@ -54,8 +54,8 @@ def sweep(
     folder: str | Path | None = None,
     executor: Executor | Callable[[], Executor] | None = None,
     precision: float | None = None,
-    of: str | None = None,
-    most: int | None = None,
+    metric: str | None = None,
+    max_replications: int | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Run a scenario at many points, several times each.
@@ -78,12 +78,12 @@ def sweep(
         Where to run it, or a function that makes an executor, which is called again if a worker died and the executor
         with it; by default one process for each core of this machine.
     precision : float, optional
-        Replications are added to each point until the 95 % interval of the figure `of` is at most this share of its
+        Replications are added to each point until the 95 % interval of `metric` is at most this share of its
         mean to either side, 0.05 for 5 %.
-    of : str, optional
-        The figure for `precision`; by default requests_delivered or pair_rate_hz.
-    most : int, optional
-        The most replications of a point that `precision` may ask for; by default 100.
+    metric : str, optional
+        The metric for `precision`; by default requests_delivered or pair_rate_hz.
+    max_replications : int, optional
+        The largest number of replications of a point that `precision` may ask for; by default 100.
     progress : bool
         Whether to show a progress bar.
 
@@ -91,7 +91,7 @@ def sweep(
     -------
     pandas.DataFrame
         One row a run: the swept fields under their path, ``duration_s``, ``replication``, the ``seed`` with which
-        `simulate` repeats the run, whether it ``failed`` (it then has no figures), and its figures (see
+        `simulate` repeats the run, whether it ``failed`` (it then has no metrics), and its metrics (see
         ``qkd.tables.SUMMARY_COLUMNS`` and ``entanglement.tables.SUMMARY_COLUMNS``). The table is the same on any
         executor, and whether or not the sweep was interrupted on the way.
 
@@ -126,7 +126,9 @@ def sweep(
     >>> points = [{"pools.capacity": 2, "queue.capacity": 4}, {"pools.capacity": 8, "queue.capacity": 16}]
     >>> runs = qkdrmp.sweep(scenario, points, replications=2, folder="results/line")
     """
-    plan = Plan(scenario, over, replications, seed, precision=precision, of=of, most=most)
+    plan = Plan(
+        scenario, over, replications, seed, precision=precision, metric=metric, max_replications=max_replications
+    )
     return carry_out(plan, None if folder is None else Path(folder), executor, progress).runs
 
 
@@ -183,11 +185,13 @@ def _tell(plan: Plan, found: Experiment) -> None:
             raise SweepFailed(f"{plan.scenario.name}: {what}")
         warnings.warn(f"{plan.scenario.name}: {what}", SweepWarning, stacklevel=4)
     if rule := plan.precision:
-        cells = found.runs.groupby(plan.swept, sort=False, dropna=False)[rule.of]
+        cells = found.runs.groupby(plan.swept, sort=False, dropna=False)[rule.metric]
         wide = sum(not rule.is_reached(list(values)) for _, values in cells)
         if wide:
-            told = f"the interval of {rule.of} is wider than {rule.share:g} of the mean in {wide} of {len(cells)} cells"
-            warnings.warn(f"{plan.scenario.name}: {told}, after {rule.most} replications", SweepWarning, stacklevel=4)
+            told = f"wider than {rule.share:g} of the mean in {wide} of {len(cells)} cells"
+            tried = f"after {rule.max_replications} replications"
+            sentence = f"{plan.scenario.name}: the interval of {rule.metric} is {told}, {tried}"
+            warnings.warn(sentence, SweepWarning, stacklevel=4)
 
 
 def _work(tasks: Sequence[Task], store: Store, workers: Workers[Task, Any], bar: Progress) -> None:
@@ -208,22 +212,24 @@ def _enough(plan: Plan, store: Store, counts: Sequence[int]) -> list[int]:
         return list(counts)
     wanted = []
     for cell, count in zip(plan.cells, counts, strict=True):
-        wanted.append(max(rule.wanted(values) for values in _samples(plan, store, cell, count, rule.of)))
+        wanted.append(max(rule.wanted(values) for values in _samples(plan, store, cell, count, rule.metric)))
     return wanted
 
 
-def _samples(plan: Plan, store: Store, cell: Cell, count: int, of: str) -> Iterator[list[float]]:
-    """Yield the values of a figure in all replications of a cell, for each of its durations; nan for those failed.
+def _samples(plan: Plan, store: Store, cell: Cell, count: int, metric: str) -> Iterator[list[float]]:
+    """Yield the values of a metric in all replications of a cell, for each of its durations; nan for those failed.
 
     Raises
     ------
     ScenarioError
-        If there is no such figure.
+        If there is no such metric.
     """
     simulations = [cell.simulation(plan.seed_of(replication)) for replication in range(count)]
     for duration_s in cell.durations_s:
         rows = [store.runs.get((simulation, duration_s), {}) for simulation in simulations]
         for row in rows:
-            if row and of not in row:
-                raise ScenarioError(f"of = '{of}' is no figure of these runs{did_you_mean(of, row)}: {', '.join(row)}")
-        yield [row.get(of, float("nan")) for row in rows]
+            if row and metric not in row:
+                raise ScenarioError(
+                    f"the runs have no metric '{metric}'{did_you_mean(metric, row)}; known are {', '.join(row)}"
+                )
+        yield [row.get(metric, float("nan")) for row in rows]

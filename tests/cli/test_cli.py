@@ -150,7 +150,7 @@ def test_a_trace_adds_messages_and_levels(folder: Path) -> None:
     assert list(pd.read_csv(folder / "deep" / "er" / "levels.csv").columns) == QKD.tables["levels"].names
 
 
-def test_the_figures_of_a_run_stand_in_columns() -> None:
+def test_the_metrics_of_a_run_stand_in_columns() -> None:
     Path("chain.toml").write_text(CHAIN)
     for name in ("quick.toml", "stuck.toml", "chain.toml"):
         lines = [line for line in succeeded(qkdrmp("run", name)).splitlines() if line.startswith("  ")]
@@ -468,7 +468,9 @@ def test_a_changed_scenario_is_refused_until_it_is_restarted(folder: Path, left:
 
 
 def test_precision_adds_replications_and_says_if_it_was_not_enough(folder: Path) -> None:
-    output = succeeded(qkdrmp("sweep", "quick.toml", "--precision", 0.001, "--of", "requests_started", "--most", 7))
+    output = succeeded(
+        qkdrmp("sweep", "quick.toml", "--precision", 0.001, "--metric", "requests_started", "--max-replications", 7)
+    )
     assert "quick: 4 cells x 5 replications = 20 runs" in output
     assert "warning: quick: the interval of requests_started is wider than 0.001 of the mean in 4 of 4 cells" in output
     assert len(pd.read_csv(folder / "results" / "quick" / "runs.csv")) == 28
@@ -484,7 +486,7 @@ def test_failed_runs_are_said_and_written(folder: Path, monkeypatch: pytest.Monk
 
 
 def test_designs_are_compared(folder: Path, left: str) -> None:
-    output = succeeded(qkdrmp("compare", left, "pools.capacity", "--of", "wait_mean_s", "--baseline", "8"))
+    output = succeeded(qkdrmp("compare", left, "pools.capacity", "--metric", "wait_mean_s", "--baseline", "8"))
     assert output.endswith("written to out: compare.csv, compare.png\n")
     table = pd.read_csv(folder / "out" / "compare.csv")
     runs = pd.read_csv(folder / "out" / "runs.csv")
@@ -509,13 +511,13 @@ def test_a_report_is_written(folder: Path, left: str) -> None:
 
 
 def test_figures_for_print_are_drawn(folder: Path, left: str) -> None:
-    output = succeeded(qkdrmp("figures", left, "--of", "wait_mean_s", "--width", "page"))
+    output = succeeded(qkdrmp("figures", left, "--metric", "wait_mean_s", "--width", "page"))
     kinds = ("pdf", "png", "csv", "txt")
     assert output == f"written to out/figures: {', '.join(f'wait_mean_s.{kind}' for kind in kinds)}\n"
     assert (folder / "out" / "figures" / "wait_mean_s.pdf").read_bytes().startswith(b"%PDF")
     caption = (folder / "out" / "figures" / "wait_mean_s.txt").read_text()
     assert "Runs: qkdrmp sweep quick.toml --out out --seed 3" in caption
-    assert "Figure: qkdrmp figures out --width page --of wait_mean_s" in caption
+    assert "Figure: qkdrmp figures out --width page --metric wait_mean_s" in caption
 
 
 def test_a_package_that_is_missing_is_named(left: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -532,8 +534,8 @@ def test_a_package_that_is_missing_is_named(left: str, monkeypatch: pytest.Monke
         (["report", "."], ".: is not the folder of a finished sweep"),
         (["compare", "out", "pools.capcity"], "no swept field 'pools.capcity' (did you mean 'pools.capacity'?)"),
         (["compare", "out", "pools.capacity", "--baseline", "5"], "pools.capacity = '5' is not in the runs"),
-        (["compare", "out", "pools.capacity", "--of", "wait_means"], "'wait_means'"),
-        (["figures", "out", "--of", "wait_means"], "(did you mean 'wait_mean_s'?)"),
+        (["compare", "out", "pools.capacity", "--metric", "wait_means"], "'wait_means'"),
+        (["figures", "out", "--metric", "wait_means"], "(did you mean 'wait_mean_s'?)"),
         (["figures", "out", "--x", "queue.policy"], "queue.policy"),
         (["figures", "out", "--width", "wide"], "'wide' is not one of 'column', 'page'"),
         (["sweep", "quick.toml", "--jobs", "2", "--cluster", "x"], "Give --jobs or --cluster, not both."),

@@ -365,7 +365,7 @@ def test_a_comparison_goes_where_it_is_told() -> None:
     runs = compared(allocation__policy=["circuit", "round-robin"])
     mine = list(plt.subplots(1, 3)[1])
     assert plots.multiplexing(runs, ["blocking", "pair_rate_hz"], mine) == mine[:2]
-    with pytest.raises(qkdrmp.QKDRMPError, match="2 figures need as many axes, not 1: blocking, pair_rate_hz"):
+    with pytest.raises(qkdrmp.QKDRMPError, match="2 metrics need as many axes, not 1: blocking, pair_rate_hz"):
         plots.multiplexing(runs, ["blocking", "pair_rate_hz"], mine[:1])
     with pytest.raises(qkdrmp.QKDRMPError, match="the runs have none of wrong_partner, unknown"):
         plots.multiplexing(runs, ["wrong_partner", "unknown"])
@@ -379,7 +379,7 @@ def test_times_have_a_unit_that_suits_them(largest: float, label: str) -> None:
     assert plots.readable(runs, "setup_mean_s").get_ylabel() == f"mean setup time {label}"
 
 
-def test_every_figure_of_a_sweep_of_connections_has_a_name() -> None:
+def test_every_metric_of_a_sweep_of_connections_has_a_name() -> None:
     counts = {"connections_aborted", "connections_unfinished", "connections_rejected", "elementary_pairs", "events"}
     named = (
         {name for name in (metric.name for metric in ENTANGLEMENT.metrics) if not name.startswith("rejected_")}

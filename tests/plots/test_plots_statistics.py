@@ -49,13 +49,13 @@ def marks(ax: Any) -> dict[tuple[str, float], Any]:
     return {(titles[round(line.get_ydata()[0])], round(float(line.get_xdata()[0]), 6)): line for line in drawn}
 
 
-def test_differences_of_one_figure_stand_in_its_unit_with_their_intervals() -> None:
+def test_differences_of_one_metric_stand_in_its_unit_with_their_intervals() -> None:
     compared = compare(runs(("fcfs", "edf")), "pools.capacity")
     ax = plots.differences(compared, "wait_mean_s")
     assert ax.get_xlabel() == "difference in mean waiting time (ms)"
     assert ax.get_ylabel() == "queue policy"
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["fcfs", "edf"]
-    rows = compared[compared["figure"] == "wait_mean_s"]
+    rows = compared[compared["metric"] == "wait_mean_s"]
     assert set(marks(ax)) == {
         (row["queue.policy"], round(1e3 * row["difference"], 6)) for row in rows.to_dict("records")
     }
@@ -71,9 +71,9 @@ def test_marks_are_hollow_where_there_may_be_no_difference() -> None:
     assert legend == ["4 (baseline)", "8", "16"]
 
 
-def test_all_figures_stand_in_percent_of_a_baseline_that_is_not_zero() -> None:
+def test_all_metrics_stand_in_percent_of_a_baseline_that_is_not_zero() -> None:
     ax = plots.differences(
-        compare(runs(), "pools.capacity", figures=["key_rate_bps", "wait_mean_s", "mismatched_keys"])
+        compare(runs(), "pools.capacity", metrics=["key_rate_bps", "wait_mean_s", "mismatched_keys"])
     )
     assert ax.get_xlabel() == "difference (% of the baseline's mean)"
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["delivered key rate", "mean waiting time"]
@@ -82,8 +82,8 @@ def test_all_figures_stand_in_percent_of_a_baseline_that_is_not_zero() -> None:
     assert "5 pairs" in ax.get_title(loc="left")
 
 
-def test_figures_and_cells_share_the_rows() -> None:
-    ax = plots.differences(compare(runs(("fcfs", "edf")), "pools.capacity", figures=["wait_mean_s", "key_rate_bps"]))
+def test_metrics_and_cells_share_the_rows() -> None:
+    ax = plots.differences(compare(runs(("fcfs", "edf")), "pools.capacity", metrics=["wait_mean_s", "key_rate_bps"]))
     titles = [tick.get_text() for tick in ax.get_yticklabels()]
     assert titles == [
         f"{name}, {policy}" for name in ("mean waiting time", "delivered key rate") for policy in ("fcfs", "edf")
@@ -99,10 +99,10 @@ def test_differences_are_drawn_into_axes_of_ones_own_and_for_single_pairs() -> N
 
 def test_nothing_to_draw_is_an_error() -> None:
     compared = compare(runs(), "pools.capacity")
-    with pytest.raises(QKDRMPError, match=r"no comparison of the figure 'wait_s' \(did you mean 'wait_mean_s'\?\)"):
+    with pytest.raises(QKDRMPError, match=r"no comparison of the metric 'wait_s' \(did you mean 'wait_mean_s'\?\)"):
         plots.differences(compared, "wait_s")
     with pytest.raises(QKDRMPError, match="there is nothing to draw"):
-        plots.differences(compared[compared["figure"] == "mismatched_keys"])
+        plots.differences(compared[compared["metric"] == "mismatched_keys"])
 
 
 def settling(too_short: bool = False) -> WarmUp:

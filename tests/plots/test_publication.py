@@ -32,7 +32,7 @@ def _closed() -> Iterator[None]:
 
 
 def experiment(name: str = "line", replications: int = 4, **over: list[Any]) -> Experiment:
-    """An experiment with made-up figures over all combinations of `over`; a dot in a name is written __."""
+    """An experiment with made-up metrics over all combinations of `over`; a dot in a name is written __."""
     fields = [field.replace("__", ".") for field in over]
     points = [dict(zip(fields, point, strict=True)) for point in product(*over.values())]
     return made_up([{"duration_s": 1.0} | point for point in points], name, replications)
@@ -106,7 +106,7 @@ def test_figures_have_the_width_of_the_journal_to_the_point(width: str, inches: 
 
 
 def test_letters_are_embedded_as_truetype(tmp_path: Path) -> None:
-    for path in plots.publish(grid(), tmp_path, figures=["wait_mean_s"]):
+    for path in plots.publish(grid(), tmp_path, metrics=["wait_mean_s"]):
         if path.suffix == ".pdf":
             pdf = path.read_bytes()
             whole_text = pdf + b"".join(streams(pdf))
@@ -115,18 +115,18 @@ def test_letters_are_embedded_as_truetype(tmp_path: Path) -> None:
 
 
 def test_the_same_experiment_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = {path: path.read_bytes() for path in plots.publish(grid(), tmp_path, figures=["requests_delivered"])}
+    first = {path: path.read_bytes() for path in plots.publish(grid(), tmp_path, metrics=["requests_delivered"])}
     assert len(first) == 8
     # A date in the file would be this one.
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
-    again = plots.publish(grid(), tmp_path, figures=["requests_delivered"])
+    again = plots.publish(grid(), tmp_path, metrics=["requests_delivered"])
     assert {path: path.read_bytes() for path in again} == first
 
 
 def test_numbers_beside_a_figure_are_those_of_the_summary(tmp_path: Path) -> None:
     found = grid()
     found.runs.loc[0, "wait_mean_s"] = math.nan
-    plots.publish(found, tmp_path, figures=["wait_mean_s"])
+    plots.publish(found, tmp_path, metrics=["wait_mean_s"])
     numbers = pd.read_csv(tmp_path / "wait_mean_s.csv")
     summary = summarise(found.runs, found.swept)
     assert list(numbers) == [*found.swept, "mean", "low", "high", "replications"]
@@ -153,9 +153,9 @@ def test_the_text_beside_a_figure_says_what_it_shows_and_how_it_was_made(tmp_pat
 def test_the_command_in_the_text_makes_the_figure_again(tmp_path: Path) -> None:
     sweep(load_scenario("line").replace({"duration_s": 0.3, "warmup_s": 0}), replications=2, folder=tmp_path)
     found = load_experiment(tmp_path)
-    written = plots.publish(found, tmp_path / "my figures", figures=["requests_delivered"])
+    written = plots.publish(found, tmp_path / "my figures", metrics=["requests_delivered"])
     told = next(path for path in written if path.suffix == ".txt").read_text(encoding="utf-8")
-    options = f"--width column --of requests_delivered --x pools.capacity --out '{tmp_path / 'my figures'}'"
+    options = f"--width column --metric requests_delivered --x pools.capacity --out '{tmp_path / 'my figures'}'"
     assert f"Figure: qkdrmp figures {tmp_path} {options}\n" in told
     assert f"Runs: {found.command}\n" in told
 
@@ -227,7 +227,7 @@ def test_by_default_figures_that_are_unknown_or_the_same_everywhere_are_left_out
 def test_a_heatmap_is_for_two_scales_alone(tmp_path: Path) -> None:
     for over in ({"queue__policy": ["fcfs", "mine", "x"]}, {"duration_s": [1.0, 2.0]}, {"queue__capacity": [1, 2, 3]}):
         found = experiment(pools__capacity=CAPACITIES, **over)
-        written = named(plots.publish(found, tmp_path, figures=["wait_mean_s"]))
+        written = named(plots.publish(found, tmp_path, metrics=["wait_mean_s"]))
         assert ("wait_mean_s_map.pdf" in written) == ("queue__capacity" in over)
     with pytest.raises(QKDRMPError, match="a heatmap needs runs over two swept fields"):
         plots.heatmap(experiment(pools__capacity=CAPACITIES).runs, "wait_mean_s")
@@ -254,7 +254,7 @@ def test_points_of_no_grid_are_points_and_not_lines(tmp_path: Path) -> None:
     assert ax.get_legend() is None
     assert {line.get_linestyle() for line in ax.lines} == {"None"}
     assert list(ax.containers[0].lines[0].get_xdata()) == [4, 6, 8]
-    plots.publish(found, tmp_path, figures=["wait_mean_s"])
+    plots.publish(found, tmp_path, metrics=["wait_mean_s"])
     assert "Each point has its own queue capacity." in (tmp_path / "wait_mean_s.txt").read_text(encoding="utf-8")
 
 
@@ -277,11 +277,11 @@ def test_what_goes_along_x_by_itself() -> None:
     ("asked", "message"),
     [
         ({"width": "colunm"}, r"width = 'colunm' must be one of column, page \(did you mean 'column'\?\)"),
-        ({"figures": ["wait_meen_s"]}, r"no figure 'wait_meen_s' \(did you mean 'wait_mean_s'\?\)"),
-        ({"figures": ["failed"]}, "no figure 'failed'"),
-        ({"figures": ["blocking"]}, "the figure 'blocking' has no value in any run"),
+        ({"metrics": ["wait_meen_s"]}, r"no metric 'wait_meen_s' \(did you mean 'wait_mean_s'\?\)"),
+        ({"metrics": ["failed"]}, "no metric 'failed'"),
+        ({"metrics": ["blocking"]}, "the metric 'blocking' has no value in any run"),
         ({"x": "pools.capasity"}, r"x = 'pools.capasity' does not vary .*\(did you mean 'pools.capacity'\?\)"),
-        ({"figures": []}, "there is nothing to draw"),
+        ({"metrics": []}, "there is nothing to draw"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_before_anything_is_written(

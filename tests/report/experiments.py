@@ -46,11 +46,11 @@ def hostile() -> Experiment:
     return experiment(make_scenario(raw | {"key_rate": {"model": "constant", "rate_bps": 1e6}}), {}, 1)
 
 
-def table(figure: Mapping[Any, Sequence[float]], field: str = POOLS, **columns: Any) -> pd.DataFrame:
+def table(metric: Mapping[Any, Sequence[float]], field: str = POOLS, **columns: Any) -> pd.DataFrame:
     """Return runs with these requests delivered at each value of a field, one replication after the other."""
     rows = [
         {field: value, "duration_s": 1.0, **columns, "replication": number, "seed": number, "requests_delivered": much}
-        for value, all_of_them in figure.items()
+        for value, all_of_them in metric.items()
         for number, much in enumerate(all_of_them)
     ]
     return pd.DataFrame(rows).assign(requests_started=100, rejected_refused=10, rejected_no_route=0)

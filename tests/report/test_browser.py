@@ -104,13 +104,13 @@ def test_hostile_names_run_nothing(browser: Any, hostile_page: Path) -> None:
     found.page.close()
 
 
-def test_the_choice_of_a_figure_changes_both_charts(opened: Opened) -> None:
+def test_the_choice_of_a_metric_changes_both_charts(opened: Opened) -> None:
     before = opened.svg("curves"), opened.svg("heatmap")
-    choices = opened.page.locator("#figure option").all()
+    choices = opened.page.locator("#metric option").all()
     assert len(choices) > 10
     label = choices[1].text_content()
     assert label not in [*opened.texts("curves"), *opened.texts("heatmap")]
-    opened.page.locator("#figure").select_option(index=1)
+    opened.page.locator("#metric").select_option(index=1)
     opened.page.wait_for_function(
         "before => document.querySelector('#curves svg.marks').innerHTML !== before", arg=before[0]
     )
@@ -119,9 +119,9 @@ def test_the_choice_of_a_figure_changes_both_charts(opened: Opened) -> None:
     assert opened.svg("heatmap") != before[1]
 
 
-def test_every_figure_can_be_drawn(opened: Opened) -> None:
-    for number, choice in enumerate(opened.page.locator("#figure option").all()):
-        opened.page.locator("#figure").select_option(index=number)
+def test_every_metric_can_be_drawn(opened: Opened) -> None:
+    for number, choice in enumerate(opened.page.locator("#metric option").all()):
+        opened.page.locator("#metric").select_option(index=number)
         label = choice.text_content()
         opened.page.wait_for_function(
             "label => [...document.querySelectorAll('#curves svg.marks text')].some(it => it.textContent === label)",
@@ -191,14 +191,14 @@ def _column(opened: Opened, number: int) -> list[str]:
 
 
 def test_a_click_on_a_header_sorts(opened: Opened) -> None:
-    figure = 5  # the mean of the first figure
-    header = opened.page.locator(f"#table-list details[open] th:nth-child({figure}) button")
-    unsorted = _column(opened, figure)
+    metric = 5  # the mean of the first metric
+    header = opened.page.locator(f"#table-list details[open] th:nth-child({metric}) button")
+    unsorted = _column(opened, metric)
     header.click()
-    rising = [float(value) for value in _column(opened, figure)]
+    rising = [float(value) for value in _column(opened, metric)]
     assert rising == sorted(float(value) for value in unsorted)
     header.click()
-    assert [float(value) for value in _column(opened, figure)] == rising[::-1]
+    assert [float(value) for value in _column(opened, metric)] == rising[::-1]
     assert header.locator("..").get_attribute("aria-sort") == "descending"
 
 

@@ -61,7 +61,7 @@ def test_the_page_fetches_nothing(keys_page: Path) -> None:
 def test_every_control_has_a_label(keys_page: Path) -> None:
     reader = Reader(keys_page.read_text(encoding="utf-8"))
     controls = {attrs["id"] for tag, attrs in reader.tags if tag in ("select", "input")}
-    assert controls == {"figure", "frame", "link", "ladder-choice"}
+    assert controls == {"metric", "frame", "link", "ladder-choice"}
     assert {attrs["for"] for tag, attrs in reader.tags if tag == "label"} == controls
 
 
@@ -101,9 +101,9 @@ def test_a_sweep_in_which_every_run_failed_has_no_report(tmp_path: Path) -> None
 
 def test_failed_runs_are_left_out_and_listed(tmp_path: Path) -> None:
     made = experiments.keys()
-    figures = made.runs.columns[made.runs.columns.get_loc("failed") + 1 :]
-    made.runs[figures] = made.runs[figures].astype(float)
-    made.runs.loc[0, "failed"], made.runs.loc[0, figures] = True, np.nan
+    metrics = made.runs.columns[made.runs.columns.get_loc("failed") + 1 :]
+    made.runs[metrics] = made.runs[metrics].astype(float)
+    made.runs.loc[0, "failed"], made.runs.loc[0, metrics] = True, np.nan
     failure = made.runs.loc[[0], [*made.swept, "replication", "seed"]].assign(error="<i>boom", traceback="at line 1")
     page = write_report(replace(made, failures=failure), tmp_path / "report.html").read_text(encoding="utf-8")
     assert "1 of 12 runs failed" in page

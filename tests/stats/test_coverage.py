@@ -41,7 +41,7 @@ def coverage(sweeps: int, replications: int = REPLICATIONS, **rule: Any) -> tupl
         runs = carry_out(plan, executor=Here(), progress=False).runs
         cell = summarise(runs, plan.swept).iloc[1]
         means += cell["wait_mean_s_low"] <= WAIT_S <= cell["wait_mean_s_high"]
-        pair = compare(runs, "queue.capacity", figures=["wait_mean_s"]).iloc[0]
+        pair = compare(runs, "queue.capacity", metrics=["wait_mean_s"]).iloc[0]
         differences += pair["low"] <= (1 - SLOWER) * WAIT_S <= pair["high"]
     return means / sweeps, differences / sweeps
 
@@ -60,6 +60,6 @@ def test_93_to_97_of_100_intervals_hold_the_mean() -> None:
 
 @pytest.mark.slow
 def test_intervals_of_sweeps_that_stop_by_precision_hold_the_mean_nearly_as_often() -> None:
-    mean, difference = coverage(1000, replications=5, precision=0.04, of="wait_mean_s")
+    mean, difference = coverage(1000, replications=5, precision=0.04, metric="wait_mean_s")
     assert 0.90 <= mean <= 0.97
     assert 0.90 <= difference <= 0.97

@@ -70,10 +70,10 @@ RUNS = pd.DataFrame(
 )
 
 
-def test_a_summary_has_one_row_a_cell_and_three_columns_a_figure() -> None:
+def test_a_summary_has_one_row_a_cell_and_three_columns_a_metric() -> None:
     table = summarise(RUNS, ["pools.capacity", "duration_s"])
-    figures = [f"{name}_{end}" for name in ("requests_delivered", "wait_mean_s") for end in ("mean", "low", "high")]
-    assert list(table.columns) == ["pools.capacity", "duration_s", "replications", *figures]
+    metrics = [f"{name}_{end}" for name in ("requests_delivered", "wait_mean_s") for end in ("mean", "low", "high")]
+    assert list(table.columns) == ["pools.capacity", "duration_s", "replications", *metrics]
     assert list(table["pools.capacity"]) == [2, 4]
     assert list(table["replications"]) == [2, 2]
     assert list(table["requests_delivered_mean"]) == [2, 10]
@@ -104,7 +104,7 @@ def test_a_sweep_can_be_summarised_by_hand() -> None:
     assert row["replications"] == 3
 
 
-def test_failed_runs_and_texts_are_no_figures() -> None:
+def test_failed_runs_and_texts_are_no_metrics() -> None:
     runs = RUNS.assign(failed=[False, False, True, True], requests_delivered=[1, 3, 10, math.nan], note="x")
     table = summarise(runs, ["pools.capacity"])
     assert not any(name.startswith(("failed", "note", "seed")) for name in table.columns)
@@ -123,7 +123,7 @@ def test_the_special_functions_are_not_loaded_before_they_are_needed() -> None:
 
 
 def runs_of(cells: dict[Any, list[float]], field: str = "pools.capacity", **more: Any) -> pd.DataFrame:
-    """One figure, ``wait_mean_s``, of replications 0, 1, ... at each value of one field."""
+    """One metric, ``wait_mean_s``, of replications 0, 1, ... at each value of one field."""
     rows = [
         {field: value, **more, "duration_s": 1.0, "replication": number, "seed": 100 + number, "wait_mean_s": wait}
         for value, waits in cells.items()
@@ -137,7 +137,7 @@ def test_a_paired_difference_by_hand() -> None:
     table = compare(runs_of({2: [10, 20, 30], 4: [11, 22, 33]}), "pools.capacity")
     assert list(table.columns) == ["duration_s", "pools.capacity", *COMPARISON_NAMES]
     row = table.iloc[0]
-    assert (row["pools.capacity"], row["baseline"], row["figure"], row["pairs"]) == (4, 2, "wait_mean_s", 3)
+    assert (row["pools.capacity"], row["baseline"], row["metric"], row["pairs"]) == (4, 2, "wait_mean_s", 3)
     assert (row["baseline_mean"], row["mean"], row["difference"]) == (20, 22, 2)
     assert row["high"] - row["difference"] == pytest.approx(4.30265 / math.sqrt(3), abs=1e-5)
     assert row["difference"] - row["low"] == pytest.approx(4.30265 / math.sqrt(3), abs=1e-5)
@@ -210,27 +210,27 @@ def test_failed_runs_and_other_seeds_are_no_pairs() -> None:
     assert compare(runs, "pools.capacity")["difference"][0] == 1
     strangers = runs.assign(seed=range(6))
     with pytest.raises(QKDRMPError, match=r"no replication has pools\.capacity = 2 and another value, with all other"):
-        compare(strangers, "pools.capacity", figures=["wait_mean_s"])
+        compare(strangers, "pools.capacity", metrics=["wait_mean_s"])
 
 
-def test_figures_that_never_differ_are_left_out_unless_asked_for() -> None:
+def test_metrics_that_never_differ_are_left_out_unless_asked_for() -> None:
     runs = runs_of({2: [1, 2], 4: [2, 1]}).assign(requests_started=[7, 8, 7, 8], note="text", ok=True)
-    assert list(compare(runs, "pools.capacity")["figure"]) == ["wait_mean_s"]  # mean 0, but they differ
-    table = compare(runs, "pools.capacity", figures=["requests_started", "wait_mean_s"])
-    assert list(table["figure"]) == ["requests_started", "wait_mean_s"]
+    assert list(compare(runs, "pools.capacity")["metric"]) == ["wait_mean_s"]  # mean 0, but they differ
+    table = compare(runs, "pools.capacity", metrics=["requests_started", "wait_mean_s"])
+    assert list(table["metric"]) == ["requests_started", "wait_mean_s"]
     assert table.loc[0, ["difference", "low", "high"]].tolist() == [0, 0, 0]
     assert table["variance_ratio"][0] == math.inf
 
 
 WRONG: dict[str, tuple[Callable[[pd.DataFrame], Any], str]] = {
     "field": (lambda runs: compare(runs, "pools.capacty"), "no swept field 'pools.capacty' (did you mean 'pools.cap"),
-    "a figure": (lambda runs: compare(runs, "wait_mean_s"), "no swept field 'wait_mean_s', but pools.capacity, dur"),
+    "a metric": (lambda runs: compare(runs, "wait_mean_s"), "no swept field 'wait_mean_s', but pools.capacity, dur"),
     "baseline": (
         lambda runs: compare(runs, "pools.capacity", 3),
         "pools.capacity = 3 is not in the runs, which have 2",
     ),
     "one value": (lambda runs: compare(runs, "duration_s"), "duration_s has fewer than two values in the runs"),
-    "figures": (lambda runs: compare(runs, "pools.capacity", figures=["wait_s"]), "no figure 'wait_s' (did you mean '"),
+    "metrics": (lambda runs: compare(runs, "pools.capacity", metrics=["wait_s"]), "no metric 'wait_s' (did you mean '"),
     "twice": (lambda runs: compare(pd.concat([runs, runs]), "pools.capacity"), "the same replication twice in a cell"),
     "summary": (lambda runs: compare(runs.drop(columns="replication"), "pools.capacity"), "no column replication"),
 }

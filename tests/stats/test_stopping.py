@@ -33,18 +33,18 @@ def test_the_next_round_is_what_the_interval_says_but_at_most_twice_as_many() ->
     share = half_width(values) / np.mean(values)
     assert Precision(share / 1.2, "x").wanted(values) == math.ceil(20 * 1.2**2)
     assert Precision(share / 100, "x").wanted(values) == 40
-    assert Precision(share / 100, "x", most=33).wanted(values) == 33
+    assert Precision(share / 100, "x", max_replications=33).wanted(values) == 33
     assert Precision(share / 1.0001, "x").wanted(values) == 21
-    assert Precision(share, "x", most=10).wanted(values) == 20
+    assert Precision(share, "x", max_replications=10).wanted(values) == 20
 
 
-def test_a_figure_that_is_never_known_gets_no_more_replications() -> None:
+def test_a_metric_that_is_never_known_gets_no_more_replications() -> None:
     assert Precision(0.1, "x").wanted([NAN] * 5) == 5
 
 
 def test_there_are_at_least_five_replications_unless_fewer_are_allowed() -> None:
     assert Precision(0.1, "x").least == LEAST == 5
-    assert Precision(0.1, "x", most=3).least == 3
+    assert Precision(0.1, "x", max_replications=3).least == 3
 
 
 @pytest.mark.parametrize("share", [0, -1, math.inf, NAN, "5 %", None])
@@ -53,7 +53,7 @@ def test_a_wrong_share_is_refused(share: float) -> None:
         Precision(share, "x")
 
 
-@pytest.mark.parametrize("most", [1, 2.5, "7"])
-def test_a_wrong_number_of_replications_is_refused(most: int) -> None:
+@pytest.mark.parametrize("count", [1, 2.5, "7"])
+def test_a_wrong_number_of_replications_is_refused(count: int) -> None:
     with pytest.raises(ScenarioError, match="must be a whole number, 2 or more"):
-        Precision(0.1, "x", most)
+        Precision(0.1, "x", count)

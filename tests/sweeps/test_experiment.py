@@ -76,10 +76,24 @@ def test_the_scenario_file_needs_no_other_files(tmp_path: Path, scenario: Scenar
 
 def test_points_are_kept_as_points(scenario: Scenario, tmp_path: Path) -> None:
     points = [{"pools.capacity": 2}, {"pools.capacity": 3, "queue.capacity": 1}]
-    sweep(scenario, points, 5, folder=tmp_path, precision=0.5, of="requests_started", most=6, progress=False)
+    sweep(
+        scenario,
+        points,
+        5,
+        folder=tmp_path,
+        precision=0.5,
+        metric="requests_started",
+        max_replications=6,
+        progress=False,
+    )
     given = load_experiment(tmp_path).scenario.sweep
     assert given.points == points
-    assert (given.precision, given.of, given.most, given.replications) == (0.5, "requests_started", 6, 5)
+    assert (given.precision, given.metric, given.max_replications, given.replications) == (
+        0.5,
+        "requests_started",
+        6,
+        5,
+    )
 
 
 def test_a_scenario_with_a_function_is_named_but_cannot_be_read(scenario: Scenario, tmp_path: Path) -> None:

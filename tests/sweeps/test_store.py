@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qkdrmp.sweeps.store import Failure, Store, StoreError, StoreInUse, discard
 
-FIGURES = {
+METRICS = {
     "requests": 3,
     "wait_mean_s": 0.1 + 0.2,
     "never": float("nan"),
@@ -21,23 +21,23 @@ FIGURES = {
 
 def test_what_is_kept_comes_back_to_the_last_bit(tmp_path: Path) -> None:
     with Store(tmp_path / "runs.sqlite") as store:
-        store.add("a", {0.1: FIGURES, 0.2: {"requests": 5}}, 1.5)
+        store.add("a", {0.1: METRICS, 0.2: {"requests": 5}}, 1.5)
         kept = store.runs
     with Store(tmp_path / "runs.sqlite") as store:
         assert repr(store.runs) == repr(kept)
         row = store.runs["a", 0.1]
-        assert row["wait_mean_s"] == FIGURES["wait_mean_s"]
+        assert row["wait_mean_s"] == METRICS["wait_mean_s"]
         assert math.isnan(row["never"])
         assert (row["counted"], type(row["counted"])) == (7, int)
-        assert list(row) == list(FIGURES)
+        assert list(row) == list(METRICS)
         assert store.timings == {"a": 1.5}
 
 
 @given(st.dictionaries(st.text(), st.floats() | st.integers(-(2**63), 2**63)))
-def test_any_numbers_come_back(figures: dict[str, float]) -> None:
+def test_any_numbers_come_back(metrics: dict[str, float]) -> None:
     with Store() as store:
-        store.add("a", {1.0: figures}, 0.0)
-        assert repr(store.runs["a", 1.0]) == repr(figures)
+        store.add("a", {1.0: metrics}, 0.0)
+        assert repr(store.runs["a", 1.0]) == repr(metrics)
 
 
 def test_longer_runs_of_a_simulation_add_to_its_time(tmp_path: Path) -> None:

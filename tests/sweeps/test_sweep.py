@@ -83,7 +83,7 @@ def workers() -> Iterator[Executor]:
 # The table
 
 
-def test_the_columns_are_the_swept_fields_the_run_and_its_figures(scenario: Scenario) -> None:
+def test_the_columns_are_the_swept_fields_the_run_and_its_metrics(scenario: Scenario) -> None:
     runs = runs_of(scenario, {"queue.policy": ["fcfs"], "pools.capacity": [4, 8]})
     expected = ["queue.policy", "pools.capacity", "duration_s", "replication", "seed", "failed", *METRIC_NAMES]
     assert list(runs.columns) == expected
@@ -198,9 +198,9 @@ def test_policies_by_name_and_by_function(scenario: Scenario, workers: Executor)
     policies = ["fcfs", last_come, lambda waiting, now: waiting]
     runs = runs_of(busy, {"queue.policy": policies}, executor=workers)
     assert list(dict.fromkeys(runs["queue.policy"])) == ["fcfs", "last_come", "<lambda>"]
-    figures = runs.set_index("queue.policy").drop(columns=["replication", "seed"])
-    assert_frame_equal(figures.loc["fcfs"].reset_index(drop=True), figures.loc["<lambda>"].reset_index(drop=True))
-    assert list(figures.loc["fcfs", "wait_p95_s"]) != list(figures.loc["last_come", "wait_p95_s"])
+    metrics = runs.set_index("queue.policy").drop(columns=["replication", "seed"])
+    assert_frame_equal(metrics.loc["fcfs"].reset_index(drop=True), metrics.loc["<lambda>"].reset_index(drop=True))
+    assert list(metrics.loc["fcfs", "wait_p95_s"]) != list(metrics.loc["last_come", "wait_p95_s"])
 
 
 def test_key_rate_models_by_name_and_by_object(workers: Executor) -> None:
@@ -367,7 +367,7 @@ def test_a_scenario_file_can_have_points_and_latin_hypercubes(scenario: Scenario
 
 def test_replications_are_added_until_the_interval_is_narrow(scenario: Scenario) -> None:
     busy = scenario.replace({"duration_s": 0.3, "demand.rate_per_s": 60})
-    runs = runs_of(busy, {"pools.capacity": [2, 16]}, precision=0.1, of="requests_started", most=60)
+    runs = runs_of(busy, {"pools.capacity": [2, 16]}, precision=0.1, metric="requests_started", max_replications=60)
     for _, group in runs.groupby("pools.capacity"):
         assert len(group) >= 5
         assert half_width(group["requests_started"]) <= 0.1 * group["requests_started"].mean()
@@ -379,18 +379,18 @@ def test_replications_are_added_until_the_interval_is_narrow(scenario: Scenario)
 
 def test_precision_that_is_not_reached_is_said(scenario: Scenario) -> None:
     with pytest.warns(SweepWarning, match="wider than 0.001 of the mean in 1 of 1 cells, after 6 replications"):
-        runs = runs_of(scenario, {}, precision=0.001, of="requests_started", most=6)
+        runs = runs_of(scenario, {}, precision=0.001, metric="requests_started", max_replications=6)
     assert len(runs) == 6
 
 
 def test_no_replications_at_most_are_refused(scenario: Scenario) -> None:
-    with pytest.raises(ScenarioError, match="most = 0 must be a whole number, 2 or more"):
-        runs_of(scenario, {}, precision=0.1, most=0)
+    with pytest.raises(ScenarioError, match="max_replications = 0 must be a whole number, 2 or more"):
+        runs_of(scenario, {}, precision=0.1, max_replications=0)
 
 
-def test_an_unknown_figure_for_precision_is_refused(scenario: Scenario) -> None:
-    with pytest.raises(ScenarioError, match=r"of = 'requests_start' is no figure .* \(did you mean 'requests_started'"):
-        runs_of(scenario, {}, precision=0.1, of="requests_start")
+def test_an_unknown_metric_for_precision_is_refused(scenario: Scenario) -> None:
+    with pytest.raises(ScenarioError, match=r"no metric 'requests_start' \(did you mean 'requests_started'"):
+        runs_of(scenario, {}, precision=0.1, metric="requests_start")
 
 
 # In a folder

@@ -36,17 +36,17 @@ async function start() {
   const names = ["curves", "heatmap", "map", "level"];
   const views = await Promise.all(names.map(draw));
   names.forEach((name, number) => (VIEWS[name] = views[number]));
-  startFigures();
+  startMetrics();
   startTime();
   if (VIEWS.level) startLinks();
   window.addEventListener("resize", shapeMap);
   document.body.dataset.drawn = "yes";
 }
 
-function startFigures() {
-  const select = byId("figure");
-  fill(select, Object.values(DATA.figures), Object.keys(DATA.figures));
-  select.addEventListener("change", () => show("figure", select.value, "curves", "heatmap"));
+function startMetrics() {
+  const select = byId("metric");
+  fill(select, Object.values(DATA.metrics), Object.keys(DATA.metrics));
+  select.addEventListener("change", () => show("metric", select.value, "curves", "heatmap"));
 }
 
 function startTime() {
