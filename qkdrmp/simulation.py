@@ -53,8 +53,9 @@ def start(scenario: Scenario[Any], seed: int, record: Collection[str] = ()) -> R
 def predict(scenario: Scenario[Any]) -> list[str]:
     """Return what can be predicted to go wrong in runs of a scenario, in sentences; an empty list if nothing.
 
-    For the QKD family: which key pools will get stuck, with too few keys to serve and too many to be refilled. For
-    the entanglement family: which connections will never be admitted.
+    For the QKD family: which key pools will get stuck, with too few keys to serve and too many to be refilled, and
+    whether requests stay unfinished because messages are lost. For the entanglement family: which connections will
+    never be admitted.
 
     Examples
     --------

@@ -253,20 +253,20 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         BASE + '[key_rate]\nmodel = "bb84-sift"',
         ["model = 'bb84-sift' must be one of", "mean 'bb84-sifted'"],
     ),
-    "key-rate model is a number": (BASE + "[key_rate]\nmodel = 3", ["key_rate: model = 3 must be one of bb84-sifted"]),
+    "key-rate model is a number": (BASE + "[key_rate]\nmodel = 3", ["key_rate.model = 3 must be one of bb84-sifted"]),
     "key-rate model is a list": (BASE + '[key_rate]\nmodel = ["constant"]', ["model = ['constant'] must be one of"]),
     "model parameter": (BASE + "[key_rate]\nmean_photons = 300", ["key_rate: mean_photons is 300", "0.01 to 10"]),
     "model parameter is text": (BASE + '[key_rate]\nmean_photons = "3"', ["mean_photons = '3' must be a number"]),
-    "model parameter is missing": (BASE + '[key_rate]\nmodel = "constant"', ["key_rate: rate_bps is missing"]),
+    "model parameter is missing": (BASE + '[key_rate]\nmodel = "constant"', ["key_rate.rate_bps is missing"]),
     "parameters is no table": (BASE + "[key_rate]\nparameters = 3", ["key_rate.parameters = 3 must be a table"]),
     "demand model": (BASE + '[demand]\nmodel = "poison"', ["model = 'poison' must be one of closed-loop, poisson"]),
-    "demand model is true": (BASE + "[demand]\nmodel = true", ["demand: model = True must be one of closed-loop"]),
+    "demand model is true": (BASE + "[demand]\nmodel = true", ["demand.model = True must be one of closed-loop"]),
     "nobody asks": (BASE + '[demand]\nmodel = "poisson"', ["demand: give rate_per_s, or a matrix"]),
     "too fast": (BASE + '[demand]\nmodel = "poisson"\nrate_per_s = 1e13', ["rate_per_s = 10000000000000.0 must be"]),
     "users who never wait": (BASE + "[demand]\nfirst_mean_s = 0\nfirst_sd_s = 0", ["first_mean_s + first_sd_s = 0"]),
     "users who never think": (BASE + "[demand]\nthink_s = 1e-12", ["think_s = 1e-12 must be at least 2e-09 s"]),
     "users who re-key all the time": (BASE + '[demand]\nmodel = "rekey"\ninterval_s = 1e-13', ["at least a tick"]),
-    "priority": (BASE + '[demand]\npriority = "high"', ["demand: priority = 'high' must be a whole number"]),
+    "priority": (BASE + '[demand]\npriority = "high"', ["demand.priority = 'high' must be a whole number"]),
     "shorter than a tick": ('topology = "line"\nduration_s = 1e-13', ["duration_s = 1e-13 must be from 1e-12"]),
     "longer than the universe": ('topology = "line"\nduration_s = 1e300', ["duration_s = 1e+300 must be from"]),
     "date": ('topology = "line"\nduration_s = 2020-01-01', ["duration_s = datetime.date(2020, 1, 1) must be a number"]),
@@ -295,7 +295,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         ["demand.at, entry 1: line has no end node 'R'"],
     ),
     "node and link": (BASE + '[[pools.at]]\nnode = "R"\nlink = ["R", "Bob"]\nreserve = 1', ["either node or link"]),
-    "neither": (BASE + "[[pools.at]]\nreserve = 1", ["pools: at, entry 1: give either node or link"]),
+    "neither": (BASE + "[[pools.at]]\nreserve = 1", ["pools.at, entry 1: give either node or link"]),
     "node is a list": (BASE + '[[pools.at]]\nnode = ["R"]\nreserve = 1', ["node = ['R'] must be the name of a node"]),
     "no such link": (
         BASE + '[[pools.at]]\nlink = ["Alice", "Bob"]\nreserve = 1',
@@ -328,9 +328,9 @@ WRONG: dict[str, tuple[str, list[str]]] = {
     "exceptions of numbers": (BASE + "[pools]\nat = [3]", ["pools.at, entry 1 = 3 must be a table"]),
     "queue by link": (
         BASE + '[[queue.at]]\nlink = ["R", "Bob"]\ncapacity = 1',
-        ["queue: at, entry 1: give node alone"],
+        ["queue.at, entry 1: give node alone"],
     ),
-    "demand by link": (BASE + '[[demand.at]]\nlink = ["R", "Bob"]\nkey_num = 1', ["demand: at, entry 1: give node"]),
+    "demand by link": (BASE + '[[demand.at]]\nlink = ["R", "Bob"]\nkey_num = 1', ["demand.at, entry 1: give node"]),
     "unequal ends": (
         BASE + '[access]\nmode = "pool"\n[[pools.at]]\nnode = "R"\nkey_length_bits = 8',
         ["key_length_bits is 32 at Alice and 8 at R, but must be the same at both ends"],
@@ -339,7 +339,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
     "swept field with one value": (BASE + '[sweep.over]\n"pools.capacity" = 3', ["must be a list"]),
     "swept field without quotes": (
         BASE + "[sweep.over]\npools.capacity = [3]",
-        ["sweep.over: pools = {", "must be a list"],
+        ["sweep.over.pools = {", "must be a list"],
     ),
     "matrix: unknown users": (
         BASE + '[demand]\nmodel = "poisson"\nmatrix = [{src = "Alise", dst = "R", rate_per_s = 1}]',
@@ -347,7 +347,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
     ),
     "matrix: oneself": (
         BASE + '[demand]\nmodel = "poisson"\nmatrix = [{src = "Bob", dst = "Bob", rate_per_s = 1}]',
-        ["demand: matrix, entry 1: src and dst are both 'Bob'"],
+        ["demand.matrix, entry 1: src and dst are both 'Bob'"],
     ),
     "matrix: field": (
         BASE + '[demand]\nmodel = "poisson"\nmatrix = [{src = "Alice", dest = "Bob", rate_per_s = 1}]',
@@ -361,7 +361,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
     "list: empty": (BASE + '[demand]\nmodel = "list"', ["give a file, or requests, with at least one request"]),
     "list: oneself": (
         BASE + '[demand]\nmodel = "list"\nrequests = [{start_s = 0, src = "Bob", dst = "Bob"}]',
-        ["demand: requests, entry 1: src and dst are both 'Bob'"],
+        ["demand.requests, entry 1: src and dst are both 'Bob'"],
     ),
     "list: values": (
         BASE + '[demand]\nmodel = "list"\nrequests = [{start_s = -1, src = "Alice", dst = "Bob", keys = true}]',

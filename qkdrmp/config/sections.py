@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -228,8 +229,15 @@ def _sentences(problem: dict[str, Any], model: type) -> list[str]:
         return [f"{path} is missing"]
     if kind == "value_error":
         lines = problem["msg"].removeprefix("Value error, ").splitlines()
-        return [f"{path}: {line}" if path else line for line in lines]
+        return [_below(path, line) for line in lines]
     return [f"{path} = {reprlib.repr(problem['input'])} {_requirement(problem)}"]
+
+
+def _below(path: str, line: str) -> str:
+    """Return a sentence about something at a place: one that begins with a field there has the whole path of it."""
+    if not path:
+        return line
+    return f"{path}.{line}" if re.match(r"[a-z]\w*(, entry \d+\b| (=|is missing))", line) else f"{path}: {line}"
 
 
 def _requirement(problem: Mapping[str, Any]) -> str:

@@ -30,7 +30,7 @@ from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.randomness import Streams
 from qkdrmp.kernel.timer import Timer
 from qkdrmp.kernel.units import delay_ticks, to_ticks
-from qkdrmp.network.channel import Channel, ImpairedChannel, Transmission
+from qkdrmp.network.channel import Channel, Transmission, open_channel
 from qkdrmp.network.node import NetworkNode
 from qkdrmp.network.transport import Transport
 from qkdrmp.topology import Link as Fibre
@@ -83,7 +83,7 @@ class EntanglementNetwork:
         self.layers = Nesting(self.topology, settings.layers.nested)
         self.hops: list[Transmission] | None = [] if trace else None
         self.links: dict[tuple[str, str], ElementaryLink[Qubit]] = {}
-        self._impairment = settings.faults.build()
+        self._faults = settings.faults.active()
         self._channels: dict[tuple[str, str], Channel] = {}
         takes_part = [name for name, node in self.topology.nodes.items() if node.kind in TAKES_PART]
         self.interfaces: dict[str, dict[str, Interface]] = {name: {} for name in takes_part}
@@ -100,8 +100,7 @@ class EntanglementNetwork:
     def _stack(self, name: str) -> EntanglementStack:
         settings, node = self.settings, NetworkNode(self.env, name)
         setup = settings.setup.here(node=name)
-        reliable = self._impairment is not None
-        transport = Transport(node, partial(self.channel, name), self._patience, reliable)
+        transport = Transport(node, partial(self.channel, name), self._patience, reliable=self._faults is not None)
         allocation = settings.allocation
         skew = 0 if allocation.barrier else allocation.skew_trials
         sharing = AllocationProtocol(node, transport, skew, to_ticks(allocation.skew_from_s))
@@ -127,7 +126,7 @@ class EntanglementNetwork:
     @property
     def _patience(self) -> int:
         """How long beyond the round trip a sender waits before it sends something again, in ticks."""
-        return to_ticks(2 * self.settings.faults.extra_delay_s + self.settings.allocation.margin_s)
+        return to_ticks(2 * self.settings.faults.longest_delay_s + self.settings.allocation.margin_s)
 
     def _hold_ticks(self, name: str, initiator: str, responder: str) -> int:
         setup = self.settings.setup.here(node=name)
@@ -169,16 +168,9 @@ class EntanglementNetwork:
             assert route is not None, f"{source} sends to {target}, to which there is no path"
             processing = to_ticks(self.settings.setup.here(node=target).processing_s)
             delay = sum(self._delay(self.topology.link(*hop)) for hop in pairwise(route)) + processing
-            found = self._channels[source, target] = self._new_channel(source, target, delay)
+            new = open_channel(self.env, (source, target), delay, self.hops, self._faults, self.random)
+            found = self._channels[source, target] = self.stacks[target].node.listen(new)
         return found
-
-    def _new_channel(self, source: str, target: str, delay: int) -> Channel:
-        kind = Channel if self._impairment is None else ImpairedChannel
-        channel = self.stacks[target].node.listen(kind(self.env, source, target, delay, self.hops))
-        if isinstance(channel, ImpairedChannel) and self._impairment is not None:
-            channel.impairment = self._impairment
-            channel.random = self.random.stream(f"channel {source}>{target}")
-        return channel
 
     def _delay(self, fibre: Fibre) -> int:
         speed = self.settings.channels.here(link=fibre.ends).signal_speed_m_per_s

@@ -14,12 +14,9 @@ from qkdrmp.entanglement.links.policies import POLICIES, LinkPolicy
 from qkdrmp.entanglement.quantum.bell_diagonal import Memory
 from qkdrmp.entanglement.quantum.pairs import Device
 from qkdrmp.entanglement.rulesets.swap_tree import SwapOrder, midpoint, sequential
-from qkdrmp.kernel.units import to_ticks
-from qkdrmp.network.impairment import Impairment
 from qkdrmp.network.settings import NetworkSettings
 from qkdrmp.topology import Link
 
-Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[int, Field(strict=True, ge=1)]
@@ -214,30 +211,6 @@ class AllocationSettings(Section):
         return -(-round_trip // slot) * lanes if isinstance(self.lead, str) else self.lead
 
 
-class FaultSettings(Section):
-    """Faults of the classical channels; heralds of pairs have none.
-
-    Attributes
-    ----------
-    loss, duplication : float
-        Probabilities, for each message.
-    extra_delay_s : float
-        Each copy is late by up to this, uniformly, so that messages overtake each other.
-    """
-
-    exceptions_by: ClassVar[tuple[str, ...]] = ()
-
-    loss: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
-    duplication: Probability = 0.0
-    extra_delay_s: Seconds = 0.0
-
-    def build(self) -> Impairment | None:
-        """Return the impairment of the channels; None if there are no faults."""
-        if self.loss == self.duplication == self.extra_delay_s == 0:
-            return None
-        return Impairment(self.loss, self.duplication, to_ticks(self.extra_delay_s))
-
-
 class LayerSettings(Section):
     """Networks in networks.
 
@@ -276,7 +249,6 @@ class EntanglementSettings(NetworkSettings):
     setup: SetupSettings = SetupSettings()
     allocation: AllocationSettings = AllocationSettings()
     layers: LayerSettings = LayerSettings()
-    faults: FaultSettings = FaultSettings()
     demand: ConnectionDemandSettings = ConnectionDemandSettings()
 
     def device(self, node: str, link: Link) -> Device:

@@ -426,7 +426,7 @@ class EntanglementResults(Results):
             Column("source", "node that sent it", lambda row: row.hop.source),
             Column("target", "node it goes to", lambda row: row.hop.target),
             Column("sent_s", "when it was sent", lambda row: to_seconds(row.hop.sent)),
-            Column("received_s", "when it arrives", lambda row: to_seconds(row.hop.received)),
+            Column("received_s", "when it arrives; empty if it is lost", lambda row: _seconds(row.hop.received)),
             Column("detail", "what else it says", lambda row: _detail(row.message)),
         ],
         record="messages",

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import simpy
 from simpy.events import Event
 from simpy.resources.store import StoreGet
 
+from qkdrmp.kernel.randomness import Streams
 from qkdrmp.kernel.simpy_marks import TimedDelivery, deposit, past_event
+from qkdrmp.network.faults import FaultModel, FaultSession
 from qkdrmp.network.layer import Message
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from qkdrmp.network.impairment import Impairment
 
 
 class Transmission(NamedTuple):
-    """One message on one link: the row behind the `messages` table and the ladder diagrams."""
+    """One copy of a message on one channel: the row behind the `messages` table and the ladder diagrams.
+
+    `received` is None if the message is lost.
+    """
 
     message: Message
     source: str
     target: str
     sent: int
-    received: int
+    received: int | None
 
 
 class Channel(simpy.Store):
@@ -45,7 +45,7 @@ class Channel(simpy.Store):
     delay : int
         One-way delay in ticks.
     trace : list of Transmission, optional
-        If given, every message is noted there when it is sent.
+        If given, every copy of a message is noted there when it is sent.
 
     Attributes
     ----------
@@ -99,23 +99,49 @@ class Channel(simpy.Store):
     _subscriber: Callable[[Any], None] | None = None
     _take_in: Callable[[Any], None] = _distribute  # type: ignore[assignment]  # bound when read from a channel
 
-    def _note(self, message: Any, delay: int) -> None:
+    def _note(self, message: Any, delay: int | None) -> None:
         now: int = self.env.now  # type: ignore[assignment]
         assert self.trace is not None
-        self.trace.append(Transmission(message, self.source, self.target, now, now + delay))
+        received = None if delay is None else now + delay
+        self.trace.append(Transmission(message, self.source, self.target, now, received))
 
 
-class ImpairedChannel(Channel):
-    """A channel on which messages may be lost, duplicated or delayed (see `Impairment`)."""
+class FaultyChannel(Channel):
+    """A channel on which messages may be lost, duplicated or late.
 
-    impairment: Impairment
-    random: np.random.Generator
+    Attributes
+    ----------
+    faults : FaultSession
+        Decides how many copies of each message arrive, and when.
+    """
+
+    faults: FaultSession
 
     def put(self, message: Any) -> Event:  # type: ignore[override]
-        """Send a message; the impairment decides how many copies arrive, and when."""
+        """Send a message; every copy that arrives does so after the channel's delay and an extra delay of its own."""
         self.sent += 1
-        for extra in self.impairment.copies(self.random):
+        copies = self.faults.copies(message)
+        for extra in copies:
             TimedDelivery(self.env, self.delay + extra, message, self._arrive)
             if self.trace is not None:
                 self._note(message, self.delay + extra)
+        if not copies and self.trace is not None:
+            self._note(message, None)
         return self._is_sent
+
+
+def open_channel(
+    env: simpy.Environment,
+    ends: tuple[str, str],
+    delay: int,
+    trace: list[Transmission] | None,
+    faults: FaultModel | None,
+    streams: Streams,
+) -> Channel:
+    """Return the channel from the first of two nodes to the second; a plain one if it has no faults."""
+    source, target = ends
+    if faults is None:
+        return Channel(env, source, target, delay, trace)
+    channel = FaultyChannel(env, source, target, delay, trace)
+    channel.faults = faults.session(source, target, streams.stream(f"channel {source}>{target}"))
+    return channel

@@ -22,7 +22,7 @@ class StuckPoolWarning(RunWarning):
     """Key pools ended a run with too few keys to serve and too many to be refilled."""
 
 
-class QKDScenario(Scenario[QKDResults], QKDSettings):
+class QKDScenario(QKDSettings, Scenario[QKDResults]):
     """A scenario of QKD resource management."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
@@ -109,6 +109,9 @@ QKD = Family(
         "access.mode": "access links",
         "key_rate.model": "key-rate model",
         "key_rate.rate_bps": "key rate of a link (bit/s)",
+        "faults.loss": "lost messages (share)",
+        "faults.duplication": "duplicated messages (share)",
+        "faults.extra_delay_s": "longest extra delay of a message (s)",
         "demand.key_num": "keys of a request",
         "demand.key_length_bits": "length of a key (bit)",
         "demand.patience_s": "patience of users (s)",

@@ -10,8 +10,7 @@ from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.randomness import Streams
 from qkdrmp.kernel.units import delay_ticks
 from qkdrmp.key_rates.model import Fibre
-from qkdrmp.network.channel import Channel, ImpairedChannel, Transmission
-from qkdrmp.network.impairment import Impairment
+from qkdrmp.network.channel import Channel, Transmission, open_channel
 from qkdrmp.network.node import NetworkNode
 from qkdrmp.network.routing import Route, end_node_routes, repeater_routes
 from qkdrmp.qkd.demand.workload import RequestWorkload
@@ -53,9 +52,6 @@ class QKDNetwork:
     seed : int
     trace, histories : bool
         Whether to note every message, and every change of every pool's level.
-    impairment : Impairment, optional
-        Faults of all classical channels. The protocol has no retransmission: a lost message leaves its request
-        unfinished.
 
     Attributes
     ----------
@@ -69,14 +65,7 @@ class QKDNetwork:
     histories : bool
     """
 
-    def __init__(
-        self,
-        settings: QKDSettings,
-        seed: int,
-        trace: bool = False,
-        histories: bool = False,
-        impairment: Impairment | None = None,
-    ) -> None:
+    def __init__(self, settings: QKDSettings, seed: int, trace: bool = False, histories: bool = False) -> None:
         self.topology = settings.topology
         self.settings = settings
         self.histories = histories
@@ -87,7 +76,6 @@ class QKDNetwork:
         self.channels: list[Channel] = []
         self.streams: list[KeyStream] = []
         self.links: dict[tuple[str, str], QuantumLink] = {}
-        self._impairment = impairment
         self._supplies: dict[KeyStream, Supply] = {}
         self._demand = settings.demand.build()
         self._rate = settings.key_rate.build()
@@ -133,11 +121,9 @@ class QKDNetwork:
         return delay_ticks(link.classical_length_km, self.settings.channels.here(link=link.ends).signal_speed_m_per_s)
 
     def _channel(self, link: Link, source: str, target: str) -> Channel:
-        kind = Channel if self._impairment is None else ImpairedChannel
-        channel = self.stacks[target].node.listen(kind(self.env, source, target, self._delay(link), self.hops))
-        if isinstance(channel, ImpairedChannel) and self._impairment is not None:
-            channel.impairment = self._impairment
-            channel.random = self.random.stream(f"channel {source}>{target}")
+        faults = self.settings.faults.here(link=link.ends).active()
+        new = open_channel(self.env, (source, target), self._delay(link), self.hops, faults, self.random)
+        channel = self.stacks[target].node.listen(new)
         self.channels.append(channel)
         return channel
 

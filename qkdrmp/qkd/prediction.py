@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from qkdrmp.kernel.units import delay_ticks
 from qkdrmp.key_rates.model import Fibre
+from qkdrmp.network.faults import Lossy
 from qkdrmp.network.routing import leads_to
 from qkdrmp.qkd.demand.models import PoissonRequests, Rekey
 from qkdrmp.qkd.keys.key_pool import Replenish
@@ -42,6 +43,18 @@ def predict_stuck(settings: QKDSettings) -> list[StuckPool]:
 
 
 def predict(settings: QKDSettings) -> list[str]:
+    """Return, in sentences, what will go wrong in runs of a scenario."""
+    return [*_stuck_pools(settings), *_lost_messages(settings)]
+
+
+def _lost_messages(settings: QKDSettings) -> list[str]:
+    models = [settings.faults.here(link=link.ends).build() for link in settings.topology.links]
+    if any(isinstance(model, Lossy) and model.loss for model in models):
+        return ["messages will be lost, and the protocol does not send them again: their requests stay unfinished"]
+    return []
+
+
+def _stuck_pools(settings: QKDSettings) -> list[str]:
     """Say which pools will get stuck, in one sentence for all that do so at the same levels."""
     by_levels: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for pool in predict_stuck(settings):

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from qkdrmp.config.sections import ModelSection, Section, name_or_own
 from qkdrmp.errors import ScenarioError
 from qkdrmp.key_rates import KEY_RATES
-from qkdrmp.network.settings import NetworkSettings
+from qkdrmp.network.settings import FaultSettings, NetworkSettings
 from qkdrmp.qkd.demand.models import DEMANDS
 from qkdrmp.qkd.keys.key_pool import Replenish, Thresholds
 from qkdrmp.qkd.layers.queue_policies import POLICIES, QueuePolicy
@@ -181,6 +181,15 @@ class RoutingSettings(Section):
     through_end_nodes: bool = False
 
 
+class KeyFaultSettings(FaultSettings):
+    """Faults of the classical channels: a model of `faults` by name with its parameters, or an object.
+
+    The protocol does not send messages again: a lost message leaves its request unfinished.
+    """
+
+    exceptions_by: ClassVar[tuple[str, ...]] = ("link",)
+
+
 @dataclass(frozen=True)
 class StreamSettings:
     """What holds for one key stream, of which each end has a copy."""
@@ -201,6 +210,7 @@ class QKDSettings(NetworkSettings):
     key_rate: KeyRateSettings = KeyRateSettings()
     demand: KeyDemandSettings = KeyDemandSettings()
     routing: RoutingSettings = RoutingSettings()
+    faults: KeyFaultSettings = KeyFaultSettings()
 
     def stream(self, upstream: str, downstream: str) -> StreamSettings:
         """Return what holds for the stream from node `upstream` to node `downstream`.

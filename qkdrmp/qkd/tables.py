@@ -386,7 +386,7 @@ class QKDResults(Results):
             Column("source", "node that sent it on this hop", lambda hop: hop.source),
             Column("target", "node it goes to on this hop", lambda hop: hop.target),
             Column("sent_s", "when it was sent", lambda hop: to_seconds(hop.sent)),
-            Column("received_s", "when it arrives", lambda hop: to_seconds(hop.received)),
+            Column("received_s", "when it arrives; empty if it is lost", lambda hop: _seconds(hop.received)),
             Column("detail", "reason of a REJECT, keys of a claim", _detail),
         ],
         record="messages",

@@ -309,7 +309,7 @@ def run_case(settings: EntanglementSettings, seed: int, **recorded: bool) -> Ent
 def drain(network: EntanglementNetwork) -> None:
     """Let everything that is still under way arrive, however often it gets lost."""
     network.env.advance(network.env.now + 300 * to_ticks(round_trip_s(network.topology)))
-    network.env.advance(network.env.now + 300 * to_ticks(network.settings.faults.extra_delay_s))
+    network.env.advance(network.env.now + 300 * to_ticks(network.settings.faults.longest_delay_s))
 
 
 def check_ended(network: EntanglementNetwork, torn: Collection[str]) -> None:

@@ -21,8 +21,8 @@ from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.settings import EntanglementSettings
 from qkdrmp.entanglement.tables import tables
 from qkdrmp.kernel.units import to_ticks
-from qkdrmp.network.channel import ImpairedChannel
-from qkdrmp.network.impairment import Impairment
+from qkdrmp.network.channel import FaultyChannel
+from qkdrmp.network.faults import RandomFaultSession
 from qkdrmp.topology import Link, Node, NodeKind, Topology
 from tests.entanglement.networks import (
     RACES,
@@ -158,10 +158,10 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(loss=st.floats(0, 0.3), duplication=st.floats(0, 0.3), late=st.floats(0, 2))
     def impair(self, loss: float, duplication: float, late: float) -> None:
-        impairment = Impairment(loss, duplication, to_ticks(late * self.unit))
         for channel in self.network._channels.values():
-            assert isinstance(channel, ImpairedChannel)
-            channel.impairment = impairment
+            assert isinstance(channel, FaultyChannel)
+            assert isinstance(channel.faults, RandomFaultSession)
+            channel.faults = RandomFaultSession(channel.faults.random, loss, duplication, to_ticks(late * self.unit))
 
     @invariant()
     def all_is_well(self) -> None:

@@ -260,7 +260,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("shared_link", {"memories.at": [{"node": "R9", "per_interface": 2}]}, "there is no node 'R9'"),
     ("shared_link", {"setup.swap_order": "midpint"}, "did you mean 'midpoint'?"),
     ("shared_link", {"setup.hold_round_trips": 1.0}, "must be at least timeout_round_trips"),
-    ("shared_link", {"faults.loss": 1.0}, "faults.loss = 1.0 must be less than 1"),
+    ("shared_link", {"faults.loss": 1.0}, "faults.loss = 1.0 must be at least 0 and less than 1"),
     ("two_networks", {"layers.nested": ["C"]}, "two_networks has no network 'C'; known are A, B"),
     ("multiplexing", {"demand.users": [["A1", "B9"]]}, "has no end node 'B9'"),
     ("multiplexing", {"demand.rate_per_s": 0}, "rate_per_s = 0 must be greater than 0"),

@@ -5,8 +5,8 @@ import pytest
 import simpy
 
 from qkdrmp.kernel.environment import Environment
-from qkdrmp.network.channel import Channel, ImpairedChannel, Transmission
-from qkdrmp.network.impairment import Impairment
+from qkdrmp.network.channel import Channel, FaultyChannel, Transmission
+from qkdrmp.network.faults import RandomFaults, RandomFaultSession
 from qkdrmp.network.layer import Layer, Message, on
 from qkdrmp.network.node import NetworkNode
 
@@ -183,18 +183,17 @@ def test_gets_come_before_the_subscriber(env: Environment, reader: Reader) -> No
     assert reader.got == [(6, "kept"), (11, "read")]
 
 
-# Impairments
+# Faults
 
 
-def impaired(env: Environment, reader: Reader, **faults: float) -> ImpairedChannel:
-    channel = reader.node.listen(ImpairedChannel(env, "A", "B", 50))
-    channel.impairment = Impairment(**faults)  # type: ignore[arg-type]
-    channel.random = np.random.default_rng(1)
+def faulty(env: Environment, reader: Reader, **faults: float) -> FaultyChannel:
+    channel = reader.node.listen(FaultyChannel(env, "A", "B", 50))
+    channel.faults = RandomFaultSession(np.random.default_rng(1), **faults)  # type: ignore[arg-type]
     return channel
 
 
 def sent_and_got(env: Environment, reader: Reader, count: int, **faults: float) -> list[tuple[int, object]]:
-    channel = impaired(env, reader, **faults)
+    channel = faulty(env, reader, **faults)
     for number in range(count):
         channel.put(Note(number))
     env.advance(10**9)
@@ -202,7 +201,7 @@ def sent_and_got(env: Environment, reader: Reader, count: int, **faults: float) 
     return reader.got
 
 
-def test_no_impairment_is_a_plain_channel(env: Environment, reader: Reader) -> None:
+def test_no_faults_are_a_plain_channel(env: Environment, reader: Reader) -> None:
     assert sent_and_got(env, reader, 20) == [(50, number) for number in range(20)]
 
 
@@ -241,15 +240,30 @@ def test_extra_delays_are_uniform_and_copies_independent(env: Environment, reade
     assert together / 10_000 == pytest.approx(0.1, abs=4 * 0.3 / 100)
 
 
+def test_lost_messages_and_all_copies_are_traced(env: Environment, reader: Reader) -> None:
+    channel = faulty(env, reader)
+    channel.trace = []
+    for loss, duplication in ((1.0, 0.0), (0.0, 1.0)):
+        channel.faults = RandomFaultSession(np.random.default_rng(1), loss, duplication)
+        channel.put(Note(duplication))
+    assert channel.trace == [
+        Transmission(Note(0.0), "A", "B", 0, None),
+        Transmission(Note(1.0), "A", "B", 0, 50),
+        Transmission(Note(1.0), "A", "B", 0, 50),
+    ]
+
+
 @pytest.mark.parametrize(
     ("faults", "message"),
     [
-        ({"loss": -0.1}, "loss = -0.1 must be a probability, from 0 to 1"),
-        ({"loss": float("nan")}, "loss = nan must be a probability, from 0 to 1"),
-        ({"duplication": 1.5}, "duplication = 1.5 must be a probability, from 0 to 1"),
-        ({"extra_delay": -1}, "extra_delay = -1 must be 0 ticks or more"),
+        ({"loss": -0.1}, "loss = -0.1 must be at least 0 and less than 1"),
+        ({"loss": 1.0}, "loss = 1.0 must be at least 0 and less than 1"),
+        ({"loss": float("nan")}, "loss = nan must be at least 0 and less than 1"),
+        ({"duplication": 1.5}, "duplication = 1.5 must be from 0 to 1"),
+        ({"extra_delay_s": -1.0}, "extra_delay_s = -1.0 must be at least 0 and finite"),
+        ({"extra_delay_s": float("inf")}, "extra_delay_s = inf must be at least 0 and finite"),
     ],
 )
-def test_wrong_impairments_are_refused(faults: dict[str, float], message: str) -> None:
+def test_wrong_faults_are_refused(faults: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Impairment(**faults)  # type: ignore[arg-type]
+        RandomFaults(**faults)

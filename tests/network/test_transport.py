@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.timer import Timer
-from qkdrmp.network.channel import Channel, ImpairedChannel, Transmission
-from qkdrmp.network.impairment import Impairment
+from qkdrmp.network.channel import Channel, FaultyChannel, Transmission
+from qkdrmp.network.faults import FaultSession, RandomFaultSession
 from qkdrmp.network.layer import Layer, Message, on
 from qkdrmp.network.node import NetworkNode
 from qkdrmp.network.transport import Ack, Seen, Segment, Transport
@@ -42,12 +42,12 @@ class Reader(Layer):
 
 
 class Scripted:
-    """Stands for an impairment: the extra delays of the copies of each message in turn, then no faults any more."""
+    """The extra delays of the copies of each message in turn, then no faults any more."""
 
     def __init__(self, *script: list[int]) -> None:
         self.script = list(script)
 
-    def copies(self, random: np.random.Generator) -> list[int]:
+    def copies(self, message: Message) -> list[int]:
         return self.script.pop(0) if self.script else [0]
 
 
@@ -58,8 +58,8 @@ class Net:
         self.env = Environment()
         self.trace: list[Transmission] = []
         self.random = np.random.default_rng(seed)
-        self.faults: dict[tuple[str, str], Impairment | Scripted] = {}
-        self.default: Impairment | None = None
+        self.faults: dict[tuple[str, str], FaultSession] = {}
+        self.default: FaultSession | None = None
         self.channels: dict[tuple[str, str], Channel] = {}
         self.asked: Counter[tuple[str, str]] = Counter()
         self.nodes = {name: NetworkNode(self.env, name) for name in names}
@@ -82,8 +82,8 @@ class Net:
         listen = self.nodes[target].listen
         if faults is None:
             return listen(Channel(self.env, source, target, DELAY, self.trace))
-        channel = listen(ImpairedChannel(self.env, source, target, DELAY, self.trace))
-        channel.impairment, channel.random = faults, self.random
+        channel = listen(FaultyChannel(self.env, source, target, DELAY, self.trace))
+        channel.faults = faults
         return channel
 
     def run(self, until: int = 10**6) -> None:
@@ -329,7 +329,7 @@ def test_messages_sent_as_they_are_may_be_lost_or_duplicated() -> None:
 
 def test_a_segment_is_sent_until_it_is_acknowledged() -> None:
     net = Net()
-    net.faults["A", "B"] = Impairment(loss=1.0)
+    net.faults["A", "B"] = RandomFaultSession(net.random, loss=1.0)
     net.transports["A"].send("B", Note("x"))
     net.run(until=100 * ROUND + 1)
     assert net.transports["A"].resent == 100
@@ -368,7 +368,7 @@ def test_every_message_arrives_exactly_once(
     seed: int, loss: float, duplication: float, extra_delay: int, margin: int
 ) -> None:
     net = Net("ABC", margin=margin, seed=seed)
-    net.default = Impairment(loss, duplication, extra_delay)
+    net.default = RandomFaultSession(net.random, loss, duplication, extra_delay)
     exchange(net, 50)
     check_exactly_once(net, 50)
     assert not net.env._queue, "nothing is sent any more"
@@ -379,7 +379,7 @@ def test_every_message_arrives_exactly_once(
 
 def test_the_same_faults_harm_a_transport_that_is_not_reliable() -> None:
     net = Net("ABC", reliable=False)
-    net.default = Impairment(0.3, 0.3, 500)
+    net.default = RandomFaultSession(net.random, 0.3, 0.3, 500)
     exchange(net, 50)
     texts = net.readers["A"].texts
     assert len(set(texts)) < 100
@@ -388,7 +388,7 @@ def test_the_same_faults_harm_a_transport_that_is_not_reliable() -> None:
 
 def test_late_but_never_lost() -> None:
     net = Net()
-    net.default = Impairment(extra_delay=100 * MARGIN)
+    net.default = RandomFaultSession(net.random, extra_delay=100 * MARGIN)
     exchange(net, 300)
     check_exactly_once(net, 300)
     assert net.transports["A"].resent > 300
@@ -398,7 +398,7 @@ def test_late_but_never_lost() -> None:
 
 def test_the_letters_of_the_trace_are_the_copies_on_the_wire() -> None:
     net = Net()
-    net.default = Impairment(duplication=1.0, extra_delay=500)
+    net.default = RandomFaultSession(net.random, duplication=1.0, extra_delay=500)
     exchange(net, 50)
     segments = [hop for hop in net.trace if hop.source == "A" and isinstance(hop.message, Segment)]
     acks = [hop for hop in net.trace if hop.source == "B" and isinstance(hop.message, Ack)]
@@ -409,7 +409,7 @@ def test_the_letters_of_the_trace_are_the_copies_on_the_wire() -> None:
 
 def test_memory_does_not_grow_with_the_count() -> None:
     net = Net()
-    net.default = Impairment(0.3, 0.3, 20)
+    net.default = RandomFaultSession(net.random, 0.3, 0.3, 20)
     most = 0
     for number in range(3000):
         net.transports["A"].send("B", Note(number))
@@ -428,7 +428,7 @@ def test_memory_does_not_grow_with_the_count() -> None:
 @pytest.mark.parametrize("way", ["send", "send_unreliably"])
 def test_a_message_to_oneself_arrives_at_once_by_an_event(reliable: bool, way: str) -> None:
     net = Net(reliable=reliable)
-    net.default = Impairment(loss=1.0)
+    net.default = RandomFaultSession(net.random, loss=1.0)
     net.env.advance(7)
     idle = net.env.events
     for number in range(3):

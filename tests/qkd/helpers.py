@@ -1,9 +1,7 @@
 """Small networks with exact times: 1 km is 5 us of delay, a key of 8 bits takes 1 us to make."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Any
 
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.network.layer import Message
@@ -25,12 +23,6 @@ MIDDLE_EMPTY = {"capacity": 120, "at": [{"link": ["R2", "R3"], "initial": 120}]}
 
 Trace = list[tuple[int, int, str, str]]
 """Sent tick, received tick, type, hop; sorted."""
-
-
-class Faults(Protocol):
-    """What decides how many copies of a message arrive, and how late each."""
-
-    def copies(self, random: np.random.Generator) -> list[int]: ...
 
 
 def network_of(*links: tuple[str, str, float]) -> Topology:
@@ -72,14 +64,14 @@ def scenario(topology: Topology | str, requests: Iterable[Mapping[str, Any]] = (
     return made
 
 
-def start(settings: QKDScenario, faults: Faults | None = None, seed: int = 1) -> QKDNetwork:
+def start(settings: QKDScenario, seed: int = 1) -> QKDNetwork:
     """Return the network of a scenario at tick 0."""
-    return QKDNetwork(settings, seed, trace=True, impairment=faults)  # type: ignore[arg-type]
+    return QKDNetwork(settings, seed, trace=True)
 
 
-def run(settings: QKDScenario, faults: Faults | None = None, seed: int = 1) -> QKDNetwork:
-    """Return the network of a scenario at the end of its run, invariants checked."""
-    network = start(settings, faults, seed)
+def run(settings: QKDScenario, seed: int = 1, **faults: Any) -> QKDNetwork:
+    """Return the network of a scenario, with faults, at the end of its run, invariants checked."""
+    network = start(settings.replace({"faults": faults} if faults else {}), seed)
     network.env.advance(to_ticks(settings.duration_s))
     check_network(network)
     return network

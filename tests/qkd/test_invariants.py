@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from qkdrmp.errors import ScenarioError
 from qkdrmp.kernel.units import to_ticks
-from qkdrmp.network.impairment import Impairment
 from qkdrmp.qkd.family import StuckPoolWarning
 from qkdrmp.qkd.invariants import check_network, check_quiescent
 from qkdrmp.qkd.keys.key_pool import KeyPool
@@ -469,8 +468,8 @@ def test_a_patience_that_ends_while_a_claim_travels_leaves_both_ends_alike(initi
 # Channels with faults: keys may fail to come, but they never differ, and nothing breaks
 
 
-def with_faults(raw: dict[str, Any], impairment: Impairment, seed: int = 1) -> QKDNetwork:
-    network = QKDNetwork(make_scenario(raw), seed, impairment=impairment)
+def with_faults(raw: dict[str, Any], seed: int = 1, **faults: float) -> QKDNetwork:
+    network = QKDNetwork(make_scenario({**raw, "faults": faults}), seed)
     drain(network)
     check_network(network)
     return network
@@ -479,19 +478,19 @@ def with_faults(raw: dict[str, Any], impairment: Impairment, seed: int = 1) -> Q
 @fixed(60)
 @given(scenarios())
 def test_lost_messages_never_make_keys_differ(raw: dict[str, Any]) -> None:
-    with_faults(raw, Impairment(loss=0.1))
+    with_faults(raw, loss=0.1)
 
 
 @fixed(60)
 @given(scenarios(), st.sampled_from([0, 10**6, 10**9]))
 def test_doubled_messages_never_make_keys_differ(raw: dict[str, Any], extra_delay: int) -> None:
-    with_faults(raw, Impairment(duplication=0.3, extra_delay=extra_delay))
+    with_faults(raw, duplication=0.3, extra_delay_s=extra_delay / 1e12)
 
 
 @fixed(60)
 @given(scenarios(), st.sampled_from([1, 10**6, 10**9]))
 def test_messages_that_overtake_each_other_leave_nothing_waiting(raw: dict[str, Any], extra_delay: int) -> None:
-    network = with_faults(raw, Impairment(extra_delay=extra_delay))
+    network = with_faults(raw, extra_delay_s=extra_delay / 1e12)
     assert all(entry.state is not RequestStatus.UNFINISHED for entry in network.ledger.entries)
     check_quiescent(network)
 
@@ -509,9 +508,9 @@ def few_requests(*names: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_a_claim_may_overtake_its_accept(seed: int) -> None:
-    check_quiescent(with_faults(few_requests("U1", "R1", "R2", "U2"), Impairment(extra_delay=10**9), seed))
+    check_quiescent(with_faults(few_requests("U1", "R1", "R2", "U2"), seed, extra_delay_s=1e-3))
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_a_doubled_request_over_one_link_is_served_once(seed: int) -> None:
-    with_faults(few_requests("U1", "U2"), Impairment(duplication=0.5), seed)
+    with_faults(few_requests("U1", "U2"), seed, duplication=0.5)

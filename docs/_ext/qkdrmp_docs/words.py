@@ -66,8 +66,6 @@ FIELDS = {
     ): "wait before the first retry, s, doubled at each further one, by chance half to 1.5",
     ("SetupSettings", "backoff_most_s"): "the longest such wait, s",
     ("SetupSettings", "refuse"): "Initiators that the node does not serve (`unauthorised`)",
-    ("FaultSettings", "loss"): "probability that a message is lost",
-    ("FaultSettings", "duplication"): "probability that a message arrives twice",
     ("ClosedLoop", "key_num"): "number of keys of a request",
     ("PoissonRequests", "key_num"): "number of keys of a request",
     ("Rekey", "key_num"): "number of keys of a request",
