@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappush
-from typing import Any, TypeVar
+from typing import Any
 
 import simpy
 from simpy.events import NORMAL, Event, EventPriority
-
-EventT = TypeVar("EventT", bound=Event)
-
+from simpy.resources.base import Put
+from simpy.resources.container import ContainerGet
 
 # Events
 
@@ -79,21 +78,28 @@ class TimedDelivery(Event):
         heappush(env._queue, (env._now + delay, NORMAL, next(env._eid), self))
 
 
-def processed(event: EventT, value: Any = None) -> EventT:
-    """Mark an event as one that has happened with `value`, and return it: a process that yields it goes on at once."""
+def succeed_later(event: Event, value: Any, delay: int) -> None:
+    """Trigger an event now, with `value`; those who wait for it go on after `delay` ticks."""
     event._ok = True
     event._value = value
-    event.callbacks = None  # type: ignore[assignment]  # SimPy's mark of a past event
-    return event
+    event.env.schedule(event, delay=delay)
 
 
-def past_event(env: Any) -> Event:
-    """Return an event without a value that has happened: always the same one of an environment."""
-    try:
-        event: Event = env.past_event
-    except AttributeError:
-        event = env.past_event = processed(Event(env))
-    return event
+class PastPut(Put[Any]):
+    """A put that has happened already: a process that yields it goes on at once, and it costs no event.
+
+    Parameters
+    ----------
+    env : simpy.Environment
+    value
+        The event's value.
+    """
+
+    def __init__(self, env: simpy.Environment, value: Any = None) -> None:
+        Event.__init__(self, env)
+        self._ok = True
+        self._value = value
+        self.callbacks = None  # type: ignore[assignment]  # SimPy's mark of a past event
 
 
 # Stores and containers
@@ -105,9 +111,30 @@ def deposit(store: simpy.Store, item: Any) -> None:
     store._trigger_get(None)
 
 
-def set_level(container: simpy.Container, level: int) -> None:
-    """Set the level of a container; neither put nor get events take part."""
-    container._level = level
+class RuledContainer(simpy.Container):
+    """A Container whose gets are served by a rule of its own, first come, first served.
+
+    A subclass says by `may_get` whether a get can be served now, and serves it in `grant`; it has its own `put` and its
+    own `level`, and calls `serve_gets` whenever a get may have become possible.
+    """
+
+    def may_get(self, get: ContainerGet) -> bool:
+        """Return whether a waiting get can be served now."""
+        raise NotImplementedError
+
+    def grant(self, get: ContainerGet) -> None:
+        """Serve a get, which no longer waits: it has to succeed."""
+        raise NotImplementedError
+
+    def serve_gets(self) -> None:
+        """Serve the gets that wait, in their order, up to the first that cannot be served now."""
+        waiting = self.get_queue
+        while waiting and self.may_get(waiting[0]):
+            self.grant(waiting.pop(0))
+
+    def _trigger_get(self, put_event: object) -> None:
+        # SimPy calls this when a get has joined the queue.
+        self.serve_gets()
 
 
 # Environments

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import simpy
-from simpy.events import Event
+from simpy.resources.base import Put
 from simpy.resources.store import StoreGet
 
 from qkdrmp.kernel.randomness import Streams
-from qkdrmp.kernel.simpy_marks import TimedDelivery, deposit, past_event
+from qkdrmp.kernel.simpy_marks import PastPut, TimedDelivery, deposit
 from qkdrmp.network.faults import FaultModel, FaultSession
 from qkdrmp.network.layer import Message
 
@@ -63,7 +63,7 @@ class Channel(simpy.Store):
         self.delay = delay
         self.trace = trace
         self.sent = 0
-        self._is_sent = past_event(env)
+        self._is_sent = PastPut(env)
 
     def subscribe(self, receive: Callable[[Any], None]) -> None:
         """Let `receive` be called with each message that no get waits for; with those kept so far at once."""
@@ -73,7 +73,7 @@ class Channel(simpy.Store):
         for message in kept:
             receive(message)
 
-    def put(self, message: Any) -> Event:  # type: ignore[override]  # no StorePut: there is nothing to wait for
+    def put(self, message: Any) -> Put[Any]:  # type: ignore[override]  # no StorePut: there is nothing to wait for
         """Send a message, which arrives after the channel's delay; the event returned has happened already."""
         self.sent += 1
         TimedDelivery(self.env, self.delay, message, self._arrive)
@@ -117,7 +117,7 @@ class FaultyChannel(Channel):
 
     faults: FaultSession
 
-    def put(self, message: Any) -> Event:  # type: ignore[override]
+    def put(self, message: Any) -> Put[Any]:  # type: ignore[override]
         """Send a message; every copy that arrives does so after the channel's delay and an extra delay of its own."""
         self.sent += 1
         copies = self.faults.copies(message)

@@ -52,8 +52,8 @@ def check_ledger(ledger: RequestLedger, equal_keys: bool = True) -> None:
 
 def check_pool(name: str, pool: KeyPool) -> None:
     """Keys are conserved and the level is within its bounds."""
-    level = int(pool.level)
-    require(0 <= level <= pool.thresholds.capacity, f"{name}: 0 <= level {level} <= capacity")
+    level = pool.level
+    require(0 <= level <= pool.settings.thresholds.capacity, f"{name}: 0 <= level {level} <= capacity")
     require(min(pool.claimed, pool.used, pool.voided) >= 0, f"{name}: no count of keys is negative")
     total = level + pool.claimed + pool.used + pool.voided
     require(pool.stored == total, f"{name}: stored {pool.stored} = level + claimed + used + voided = {total}")
@@ -61,7 +61,7 @@ def check_pool(name: str, pool: KeyPool) -> None:
 
 def check_state(name: str, pool: KeyPool) -> None:
     """A serving pool is above its interrupt threshold; an interrupted one is below its recovery threshold."""
-    sizes, level = pool.thresholds, int(pool.level)
+    sizes, level = pool.settings.thresholds, pool.level
     if pool.serving:
         require(level > sizes.interrupt, f"{name}: serving at level {level}, interrupt at {sizes.interrupt}")
     else:

@@ -144,17 +144,10 @@ class QKDNetwork:
         if not has_pools(self.settings, link):
             return None
         chosen = self.settings.stream(upstream, downstream)
-        stream = KeyStream(
-            self.env,
-            (upstream, downstream),
-            chosen.thresholds,
-            chosen.key_bits,
-            chosen.replenish,
-            chosen.refill_lead_delays,
-            KeyBits(self.random.stream(f"keys {upstream}>{downstream}")),
-        )
+        random = self.random.stream(f"keys {upstream}>{downstream}")
+        stream = KeyStream(self.env, (upstream, downstream), chosen, random, quantum.fibre.delay_ticks)
         self.streams.append(stream)
-        self._supplies[stream] = Supply(stream, quantum, quantum.generator(upstream), chosen.block_keys)
+        self._supplies[stream] = Supply(stream, quantum, quantum.generator(upstream))
         return stream
 
     # Start and demand
@@ -163,8 +156,9 @@ class QKDNetwork:
         for stream in self.streams:
             if self.histories:
                 for pool in (stream.upstream, stream.downstream):
-                    pool.history = [(0, int(pool.level))]
-            stream.downstream.review()
+                    pool.history = [(0, pool.level)]
+            if not stream.downstream.serving:
+                stream.downstream.on_interrupt()
             if self.settings.pools.mirrors == "head":
                 stream.upstream.review()
             if self._supplies[stream].continuous:

@@ -11,7 +11,7 @@ from qkdrmp.key_rates.model import Fibre
 from qkdrmp.network.faults import Lossy
 from qkdrmp.network.routing import leads_to
 from qkdrmp.qkd.demand.models import PoissonRequests, Rekey
-from qkdrmp.qkd.keys.key_pool import Replenish
+from qkdrmp.qkd.keys.thresholds import Replenish
 from qkdrmp.qkd.network import has_pools, routes_of
 from qkdrmp.qkd.settings import QKDSettings
 from qkdrmp.topology import Link
@@ -36,7 +36,7 @@ def predict_stuck(settings: QKDSettings) -> list[StuckPool]:
     for (upstream, downstream), sizes in _sizes_by_stream(settings).items():
         chosen = settings.stream(upstream, downstream)
         if chosen.replenish is Replenish.THRESHOLD:
-            levels = chosen.thresholds.stuck_levels({-(-bits // chosen.key_bits) for bits in sizes})
+            levels = chosen.thresholds.stuck_levels({chosen.keys_for(bits) for bits in sizes})
             if levels:
                 predicted.append(StuckPool(f"{upstream}>{downstream}", tuple(levels)))
     return predicted

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -14,7 +13,7 @@ from qkdrmp.errors import ScenarioError
 from qkdrmp.key_rates import KEY_RATES
 from qkdrmp.network.settings import FaultSettings, NetworkSettings
 from qkdrmp.qkd.demand.models import DEMANDS
-from qkdrmp.qkd.keys.key_pool import Replenish, Thresholds
+from qkdrmp.qkd.keys.thresholds import Replenish, StreamSettings, Thresholds
 from qkdrmp.qkd.layers.queue_policies import POLICIES, QueuePolicy
 
 Count = Annotated[int, Field(strict=True, ge=0)]
@@ -64,17 +63,8 @@ class PoolSettings(Section):
     refill_lead_delays: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
     @model_validator(mode="after")
-    def _check_order(self) -> Self:
-        sizes = self.thresholds()
-        if not sizes.interrupt < sizes.recover:
-            raise ValueError(
-                f"interrupt = {sizes.interrupt} must be less than recover = {sizes.recover} "
-                f"(both in keys, of a capacity of {sizes.capacity})"
-            )
-        if sizes.recover > sizes.capacity:
-            raise ValueError(f"recover = {sizes.recover} must be at most the capacity = {sizes.capacity}")
-        if sizes.initial > sizes.capacity:
-            raise ValueError(f"initial = {sizes.initial} must be at most the capacity = {sizes.capacity}")
+    def _check(self) -> Self:
+        self.thresholds()
         if self.mirrors == "head" and self.replenish is not Replenish.THRESHOLD:
             raise ValueError('mirrors = "head" needs replenish = "threshold", the only rule it was made for')
         return self
@@ -188,17 +178,6 @@ class KeyFaultSettings(FaultSettings):
     """
 
     exceptions_by: ClassVar[tuple[str, ...]] = ("link",)
-
-
-@dataclass(frozen=True)
-class StreamSettings:
-    """What holds for one key stream, of which each end has a copy."""
-
-    thresholds: Thresholds
-    key_bits: int
-    replenish: Replenish
-    block_keys: int
-    refill_lead_delays: float | None
 
 
 class QKDSettings(NetworkSettings):

@@ -67,8 +67,8 @@ class RequestOutcome:
     @property
     def levels(self) -> list[float]:
         """Time-weighted mean level of each pool as a share of its capacity."""
-        streams = self.network.streams
-        return [stream.downstream.level_monitor.mean(self.now) / stream.thresholds.capacity for stream in streams]
+        pools = [stream.downstream for stream in self.network.streams]
+        return [pool.level_monitor.mean(self.now) / pool.capacity for pool in pools]
 
 
 def _rejected(reason: RejectReason, title: str) -> Column[RequestOutcome]:
@@ -347,14 +347,14 @@ class QKDResults(Results):
             Column("stream", "upstream node > downstream node", lambda row: row.stream.name),
             Column("upstream", "node that sends the photons", lambda row: row.stream.ends[0]),
             Column("downstream", "node that chooses the keys", lambda row: row.stream.ends[1]),
-            Column("capacity", "V_m", lambda row: row.stream.thresholds.capacity, unit="keys"),
-            Column("interrupt", "V_i", lambda row: row.stream.thresholds.interrupt, unit="keys"),
-            Column("recover", "V_r", lambda row: row.stream.thresholds.recover, unit="keys"),
+            Column("capacity", "V_m", lambda row: row.stream.settings.thresholds.capacity, unit="keys"),
+            Column("interrupt", "V_i", lambda row: row.stream.settings.thresholds.interrupt, unit="keys"),
+            Column("recover", "V_r", lambda row: row.stream.settings.thresholds.recover, unit="keys"),
             Column(
                 "level_mean", "time-weighted mean level", lambda row: row.pool.level_monitor.mean(row.now), unit="keys"
             ),
             Column("level_min", "lowest level", lambda row: row.pool.level_monitor.low, unit="keys"),
-            Column("level_end", "level at the end", lambda row: int(row.pool.level), unit="keys"),
+            Column("level_end", "level at the end", lambda row: row.pool.level, unit="keys"),
             Column("interrupted_s", "time INTERRUPTED", lambda row: row.spent_s(row.pool.interrupted)),
             Column("interrupts", "times service was interrupted", lambda row: row.pool.interrupts),
             Column(

@@ -3,17 +3,20 @@
 import pytest
 import simpy
 from simpy.events import EventPriority
+from simpy.resources.base import Put
+from simpy.resources.container import ContainerGet
 
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.simpy_marks import (
     Arrival,
+    PastPut,
+    RuledContainer,
     ScheduledEvent,
     TimedDelivery,
     deposit,
     events_pending,
     events_scheduled,
-    past_event,
-    processed,
+    succeed_later,
 )
 
 
@@ -58,20 +61,71 @@ def test_an_arrival_happens_again_and_again_without_events_of_its_own(env: Envir
     assert env.events == 1 + 3  # the start of the process and the timeouts
 
 
-def test_a_process_goes_on_at_once_after_a_past_event(env: Environment) -> None:
+def test_a_process_goes_on_at_once_after_what_has_happened(env: Environment) -> None:
     seen: list[object] = []
 
     def wait():
-        seen.append((yield past_event(env)))
-        seen.append((yield processed(env.event(), "value")))
+        seen.append((yield PastPut(env)))
+        seen.append((yield PastPut(env, "value")))
         yield env.timeout(1)
 
     env.process(wait())
     env.step()
     assert seen == [None, "value"]
-    assert past_event(env) is past_event(env)
-    assert past_event(env).processed
-    assert past_event(env).ok
+
+
+def test_a_past_put_is_used_like_any_put_and_costs_no_event(env: Environment) -> None:
+    seen: list[object] = []
+
+    def wait():
+        with PastPut(env, 1) as put:
+            seen.append((yield put))
+        result = yield put | env.timeout(5, "late")
+        seen.append(list(result.values()))
+        result = yield put & PastPut(env, 2) & env.timeout(5, "late")
+        seen.append(list(result.values()))
+
+    put = PastPut(env)
+    put.cancel()
+    assert (put.processed, put.ok) == (True, True)
+    assert isinstance(put, Put)
+    env.process(wait())
+    env.advance(10)
+    assert seen == [1, [1], [1, 2, "late"]]
+    assert env.run(PastPut(env, "at once")) == "at once"
+
+
+def test_an_event_that_succeeds_later_is_triggered_now(env: Environment) -> None:
+    event, seen = env.event(), list[tuple[int, object]]()
+    event.callbacks.append(lambda event: seen.append((env.now, event.value)))
+    succeed_later(event, "value", 5)
+    assert (event.triggered, event.processed) == (True, False)
+    env.advance(10)
+    assert seen == [(5, "value")]
+
+
+class Gate(RuledContainer):
+    """Serves gets up to an amount."""
+
+    most = 0
+
+    def may_get(self, get: ContainerGet) -> bool:
+        return get.amount <= self.most
+
+    def grant(self, get: ContainerGet) -> None:
+        get.succeed(f"{get.amount} of {self.most}")
+
+
+def test_a_container_serves_gets_by_its_own_rule_and_in_their_order(env: Environment) -> None:
+    gate = Gate(env)
+    gets = [gate.get(amount) for amount in (2, 3, 1)]
+    served = []
+    for gate.most in (1, 2, 3):
+        gate.serve_gets()
+        served.append([get.value for get in gets if get.triggered])
+    assert served == [[], ["2 of 2"], ["2 of 2", "3 of 3", "1 of 3"]]
+    assert gate.get(3).value == "3 of 3"
+    assert gate.get_queue == []
 
 
 def test_a_deposit_serves_the_gets_of_a_store_like_a_put(env: Environment) -> None:

@@ -101,7 +101,7 @@ def test_a_pool_serves_all_its_keys() -> None:
 
 def test_strict_comparison_is_noticed(monkeypatch: Patch) -> None:
     def can_serve(pool: KeyPool, keys: int) -> bool:
-        return pool.serving and pool.level - keys > pool.thresholds.reserve
+        return pool.serving and pool.level - keys > pool.settings.thresholds.reserve
 
     monkeypatch.setattr(KeyPool, "can_serve", can_serve)
     with pytest.raises(AssertionError):
@@ -307,7 +307,7 @@ def test_one_refill_at_a_time() -> None:
 def test_a_second_refill_meanwhile_is_noticed(monkeypatch: Patch) -> None:
     def start(supply: Supply) -> None:
         supply.open = True
-        supply._session = supply.link.session(supply.stream.key_bits)
+        supply._session = supply.link.session(supply.stream.settings.key_bits)
         KeyGenerator(supply.link.env).submit(supply)
 
     monkeypatch.setattr(Supply, "start", start)
@@ -508,7 +508,7 @@ def test_counting_what_was_asked_for_instead_of_what_came_is_noticed(monkeypatch
 
     def count_differently(supply: Supply, block: Block) -> None:
         stream = supply.stream
-        asked = stream.thresholds.recover - int(stream.downstream.level)
+        asked = stream.settings.thresholds.recover - stream.downstream.level
 
         def store_as_asked(keys: list[int], filled: bool = False) -> None:
             KeyPool.store(stream.upstream, [*keys, *stream.draw(max(0, asked - len(keys)))], filled)

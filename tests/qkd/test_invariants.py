@@ -70,7 +70,8 @@ def watch_recoveries(pool: KeyPool) -> None:
         served_before = pool.serving
 
         def check_first() -> None:
-            assert served_before or pool.level >= pool.thresholds.recover, f"serves again at level {pool.level}"
+            recovered = pool.level >= pool.settings.thresholds.recover
+            assert served_before or recovered, f"serves again at level {pool.level}"
             ready()
 
         pool.on_ready = check_first
@@ -93,7 +94,7 @@ def check_totals(run: QKDRun) -> None:
         used = 0
         for entry in run.network.ledger.entries:
             if entry.state is RequestStatus.DELIVERED and stream.ends in list(pairwise(entry.request.route)):
-                used += stream.keys_for(entry.request.bits)
+                used += stream.settings.keys_for(entry.request.bits)
         assert stream.downstream.used == stream.upstream.used == used, stream.name
         assert stream.overflow == 0, stream.name
     assert sum(stack.routing.relayed for stack in run.network.stacks.values()) == relayed
@@ -115,7 +116,7 @@ def check_reasons(run: QKDRun, raw: dict[str, Any]) -> None:
         request, reason = entry.request, entry.reason
         route = request.route
         too_big = any(
-            not streams[hop].thresholds.could_ever_serve(streams[hop].keys_for(request.bits))
+            not streams[hop].settings.thresholds.could_ever_serve(streams[hop].settings.keys_for(request.bits))
             for hop in pairwise(route)
             if hop in streams
         )
@@ -232,13 +233,13 @@ def check_threshold(raw: dict[str, Any]) -> None:
     stuck = [stream for stream in run.network.streams if stream.downstream.stuck.value]
     assert bool(unfinished) == bool(stuck) == bool(run.findings())
     for stream in stuck:
-        level = int(stream.downstream.level)
+        level = stream.downstream.level
         asked = [entry.request for entry in unfinished if stream.ends in list(pairwise(entry.request.route))]
-        sizes = {stream.keys_for(request.bits) for request in asked}
-        assert level > stream.thresholds.interrupt
-        assert level - max(sizes) < stream.thresholds.reserve
-        everything = {stream.keys_for(entry.request.bits) for entry in run.network.ledger.entries}
-        assert level in stream.thresholds.stuck_levels(everything)
+        sizes = {stream.settings.keys_for(request.bits) for request in asked}
+        assert level > stream.settings.thresholds.interrupt
+        assert level - max(sizes) < stream.settings.thresholds.reserve
+        everything = {stream.settings.keys_for(entry.request.bits) for entry in run.network.ledger.entries}
+        assert level in stream.settings.thresholds.stuck_levels(everything)
 
 
 @fixed(150)

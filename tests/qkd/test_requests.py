@@ -304,7 +304,7 @@ def test_a_stream_has_the_smaller_sizes_of_its_two_ends() -> None:
     ]
     network = start(scenario(TWO, [ask()], pools={"at": at}))
     for each in network.streams:
-        sizes = each.thresholds
+        sizes = each.settings.thresholds
         assert (sizes.capacity, sizes.interrupt, sizes.recover) == (40, 5, 30)
 
 
@@ -320,20 +320,21 @@ def test_the_smaller_capacity_decides_what_is_refused_and_how_much_is_made() -> 
 def test_an_exception_for_a_link_holds_for_both_its_streams_and_no_other() -> None:
     pools = {"capacity": 80, "at": [{"link": ["R3", "R2"], "capacity": 24, "reserve": 2}]}
     network = start(scenario(line(1, 2, 3, 5), [ask()], pools=pools))
-    sizes = {each.name: (each.thresholds.capacity, each.thresholds.reserve) for each in network.streams}
+    chosen = {each.name: each.settings.thresholds for each in network.streams}
+    sizes = {name: (each.capacity, each.reserve) for name, each in chosen.items()}
     assert sizes == {"R1>R2": (80, 0), "R2>R1": (80, 0), "R2>R3": (24, 2), "R3>R2": (24, 2)}
 
 
 def test_shares_are_of_the_local_capacity_and_rounded_down() -> None:
     network = start(scenario(TWO, [ask()], pools={"capacity": 80, "at": [{"link": ["R1", "R2"], "capacity": 39}]}))
-    sizes = network.streams[0].thresholds
+    sizes = network.streams[0].settings.thresholds
     assert (sizes.capacity, sizes.interrupt, sizes.recover) == (39, 9, 39)
 
 
 def test_the_last_exception_that_applies_wins() -> None:
     at = [{"link": ["R1", "R2"], "capacity": 20}, {"node": "R2", "capacity": 30}, {"node": "R1", "capacity": 35}]
     network = start(scenario(TWO, [ask()], pools={"at": at}))
-    assert network.streams[0].thresholds.capacity == 30
+    assert network.streams[0].settings.thresholds.capacity == 30
 
 
 def test_a_local_key_length_counts() -> None:

@@ -1,80 +1,24 @@
-"""Key pools: one end's copy of a key stream, with its level, its thresholds and what it has given away."""
+"""Key pools: one end's copy of a key stream, with its level, its state, and what it has given away."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import Any, Protocol, cast
 
 import simpy
+from simpy.resources.base import Put
+from simpy.resources.container import ContainerGet
 
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.monitor import Monitor
-
-
-class Replenish(StrEnum):
-    """When keys are made for a pool."""
-
-    THRESHOLD = "threshold"
-    """When a delivery leaves the level at V_i or lower, up to V_r."""
-    DEMAND = "demand"
-    """So too, and also when a waiting request needs more than the level can serve."""
-    CONTINUOUS = "continuous"
-    """Whenever there is free capacity; V_i and V_r only stop and resume service."""
-
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """The sizes of a pool, all in keys.
-
-    Parameters
-    ----------
-    capacity : int
-        V_m, the most the pool can hold (>= 1).
-    interrupt : int
-        V_i: a delivery that leaves the level here or lower interrupts service (0 <= V_i < V_r).
-    recover : int
-        V_r: service resumes when the level is back here (V_r <= V_m).
-    reserve : int
-        Keys that must remain after a delivery (>= 0).
-    initial : int
-        Level at time 0 (0 <= initial <= V_m).
-    """
-
-    capacity: int
-    interrupt: int
-    recover: int
-    reserve: int = 0
-    initial: int = 0
-
-    def could_ever_serve(self, keys: int) -> bool:
-        """Return whether a pool at V_r serves a request for `keys` keys."""
-        return keys + self.reserve <= self.recover
-
-    def stuck_levels(self, sizes: Collection[int]) -> list[int]:
-        """Return the levels at which the rule "threshold" leaves a pool stuck, in rising order.
-
-        A pool is stuck above V_i, so that nothing refills it, with too few keys for the next request. `sizes` are
-        the numbers of keys that requests take; with a single size d a pool gets stuck permanently exactly when
-        ``V_r - d * floor((V_r - reserve) / d) > V_i``. With several sizes a smaller request may set it free again.
-        """
-        sizes = [size for size in sizes if self.could_ever_serve(size)]
-        reached = {self.recover} | ({self.initial} if self.initial > self.interrupt else set())
-        todo, stuck = list(reached), set()
-        while todo:
-            level = todo.pop()
-            after = {level - size for size in sizes if level - size >= self.reserve}
-            if any(level - size < self.reserve for size in sizes):
-                stuck.add(level)
-            fresh = {low for low in after if low > self.interrupt} - reached
-            reached |= fresh
-            todo += fresh
-        return sorted(stuck)
+from qkdrmp.kernel.simpy_marks import PastPut, RuledContainer
+from qkdrmp.qkd.keys.thresholds import Replenish, StreamSettings
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRange:
-    """Keys of a stream that belong to one request: `count` keys from index `first` on."""
+    """Keys of a stream that belong together: `count` keys from index `first` on."""
 
     first: int
     count: int
@@ -83,19 +27,58 @@ class KeyRange:
         return f"keys {self.first}-{self.first + self.count - 1}"
 
 
-class KeyPool(simpy.Container):
+class PoolOwner(Protocol):
+    """What a pool needs of its key stream: to do at both copies what is asked of one."""
+
+    downstream: KeyPool
+
+    def put(self, count: int) -> int:
+        """Add new keys; return for how many there was free capacity."""
+
+    def claim_for(self, get: KeyGet) -> None:
+        """Set keys aside for a get that can be served."""
+
+    def void(self, keys: KeyRange) -> None:
+        """Discard keys that were set aside."""
+
+
+class KeyGet(ContainerGet):
+    """A get of a key pool: the event that `amount` keys are set aside; its value is their `KeyRange`."""
+
+    def __init__(self, pool: KeyPool, amount: int) -> None:
+        self.pool = pool
+        self.given_up = False
+        super().__init__(pool.stream.downstream, amount)
+
+    def cancel(self) -> None:
+        """Give the get up; keys set aside that nobody has learned of yet are discarded at both ends."""
+        if self.given_up or self.processed:
+            return
+        self.given_up = True
+        if self.triggered:
+            self.pool.stream.void(cast(KeyRange, self.value))
+        else:
+            super().cancel()
+            self.pool.stream.downstream.serve_gets()
+
+
+class KeyPool(RuledContainer):
     """One end's copy of a key stream: a Container of keys that serves, is interrupted, and recovers.
 
-    It changes its level without the put and get events of a plain Container, for which no process would wait: requests
-    wait for keys in a node's request queue, where a policy chooses, and the pool is asked when it suffices.
+    ``keys = yield pool.get(5)`` waits until the rules allow to serve 5 keys, first come, first served, and has them set
+    aside at both ends; ``bits = pool.use(keys)`` then gives the same bits at either. ``pool.put(5)`` adds 5 new keys at
+    both ends. A `KeyStream` makes its two pools; the downstream one chooses the keys, and decides for both whether they
+    serve.
+
+    The protocol waits for no events here. Its requests wait in a node's request queue, where a policy chooses, and it
+    calls what put and get call as well: `store`, `claim`, `hold`, `use` and `void`, each at one copy.
 
     Parameters
     ----------
-    env : Environment
-    thresholds : Thresholds
-    key_bits : int
-        Length of one key.
-    replenish : Replenish
+    env : simpy.Environment
+    stream : KeyStream
+        Whose keys it holds.
+    settings : StreamSettings
 
     Attributes
     ----------
@@ -111,18 +94,19 @@ class KeyPool(simpy.Container):
     interrupts : int
         How often service was interrupted.
     stored, claimed, used, voided : int
-        Keys that ever came in; and of those that left the level, the keys set aside for requests, delivered to
-        requests, and discarded. ``stored == level + claimed + used + voided`` at all times.
+        Keys that ever came in; and of those that left the level, the keys set aside, used, and discarded.
+        ``stored == level + claimed + used + voided`` at all times.
     excess_bits : int
         Bits of the used keys that requests had to take and did not need.
+    history : list of (int, int) or None
+        Every change of the level, as a tick and the level from then on, if it is to be recorded.
     """
 
-    def __init__(self, env: Environment, thresholds: Thresholds, key_bits: int, replenish: Replenish) -> None:
-        super().__init__(env, capacity=thresholds.capacity)
-        self.env = env
-        self.thresholds = thresholds
-        self.key_bits = key_bits
-        self.replenish = replenish
+    def __init__(self, env: simpy.Environment, stream: PoolOwner, settings: StreamSettings) -> None:
+        super().__init__(env, capacity=settings.thresholds.capacity)
+        self.env = cast(Environment, env)
+        self.stream = stream
+        self.settings = settings
         self.serving = True
         self.on_interrupt: Callable[[], None] = lambda: None
         self.on_free: Callable[[], None] = lambda: None
@@ -140,17 +124,70 @@ class KeyPool(simpy.Container):
         self._aside: set[int] = set()
         self._deferred: list[Callable[[], None]] = []
 
+    # As a Container
+
+    @property
+    def level(self) -> int:
+        """Keys in the pool, those set aside not counted."""
+        return self.level_monitor.value
+
+    def put(self, count: int) -> Put[Any]:  # type: ignore[override]  # no ContainerPut: there is nothing to wait for
+        """Add new keys at both ends; those that find no free capacity are dropped and counted.
+
+        Returns
+        -------
+        simpy.resources.base.Put
+            An event that has happened already; its value is the number of keys that found free capacity.
+
+        Raises
+        ------
+        ValueError
+            If `count` is below 1.
+        """
+        if count < 1:
+            raise ValueError(f"count = {count} must be at least 1")
+        return PastPut(self.env, self.stream.put(count))
+
+    def get(self, count: int) -> KeyGet:  # type: ignore[override]  # a ContainerGet of keys
+        """Return the event that `count` keys are set aside for the caller; its value is their `KeyRange`.
+
+        Like any get of SimPy it can be cancelled, used in a ``with`` statement, and joined to other events by ``|`` and
+        ``&``. At the copy upstream it happens one delay after the keys were claimed downstream.
+
+        Raises
+        ------
+        ValueError
+            If `count` is below 1 or more than the pool could ever serve.
+        """
+        most = self.settings.thresholds.capacity - self.settings.thresholds.reserve
+        if not 1 <= count <= most:
+            raise ValueError(f"count = {count} must be 1 to {most}, the capacity without the reserve")
+        return KeyGet(self, count)
+
+    def may_get(self, get: ContainerGet) -> bool:
+        """Return whether a waiting get can be served now."""
+        return self.can_serve(int(get.amount))
+
+    def grant(self, get: KeyGet) -> None:  # type: ignore[override]  # pools have no other gets
+        """Serve a get."""
+        self.stream.claim_for(get)
+
+    def serve_gets(self) -> None:
+        """Serve the gets that wait, as far as the rules allow, and look at the rules again."""
+        super().serve_gets()
+        self.review()
+
     # Level and state
 
     @property
     def free(self) -> int:
         """How many more keys fit in."""
-        return self.thresholds.capacity - int(self._level)
+        return self.settings.thresholds.capacity - self.level_monitor.value
 
     def can_serve(self, keys: int) -> bool:
         """Return whether the pool, as it stands, serves a request for `keys` keys."""
-        sizes = self.thresholds
-        return self.serving and self._level > sizes.interrupt and self._level - keys >= sizes.reserve
+        sizes, level = self.settings.thresholds, self.level_monitor.value
+        return self.serving and level > sizes.interrupt and level - keys >= sizes.reserve
 
     def want(self, request_id: int, keys: int) -> None:
         """Note that a request waits for `keys` keys of this pool."""
@@ -166,17 +203,25 @@ class KeyPool(simpy.Container):
         To be called when a delivery, a recovery or a new waiting request has changed what the rules depend on, and
         after the other end has been notified of the delivery: a refill must not start before.
         """
-        left = self._level - self.thresholds.reserve
-        blocks = any(keys > left for keys in self._wants.values())
-        due = self._level <= self.thresholds.interrupt or (blocks and self.replenish is Replenish.DEMAND)
-        if self.serving and due:
+        blocks, replenish = self._is_short(), self.settings.replenish
+        below = self.level_monitor.value <= self.settings.thresholds.interrupt
+        interrupts = self.serving and (below or (blocks and replenish is Replenish.DEMAND))
+        if interrupts:
             self.serving = False
             self.interrupts += 1
             self.interrupted.set(1, self.env.now)
-            self.on_interrupt()
-        stuck = self.serving and blocks and self.replenish is not Replenish.CONTINUOUS
+        stuck = self.serving and blocks and replenish is not Replenish.CONTINUOUS
         if stuck != self.stuck.value:
             self.stuck.set(int(stuck), self.env.now)
+        if interrupts:
+            self.on_interrupt()
+
+    def _is_short(self) -> bool:
+        """Return whether the level cannot serve one of the requests, or the first get, that wait for it."""
+        left = self.level_monitor.value - self.settings.thresholds.reserve
+        return any(keys > left for keys in self._wants.values()) or (
+            bool(self.get_queue) and self.get_queue[0].amount > left
+        )
 
     def reset_statistics(self, now: int) -> None:
         """Forget what was observed before tick `now`; the counts of keys go on."""
@@ -185,8 +230,8 @@ class KeyPool(simpy.Container):
         self.interrupts = 0
 
     def _set_level(self, level: int) -> None:
-        assert 0 <= level <= self.thresholds.capacity, f"level {level} outside 0..{self.thresholds.capacity}"
-        self._level = level
+        capacity = self.settings.thresholds.capacity
+        assert 0 <= level <= capacity, f"level {level} outside 0..{capacity}"
         self.level_monitor.set(level, self.env.now)
         if self.history is not None:
             self.history.append((self.env.now, level))
@@ -197,13 +242,15 @@ class KeyPool(simpy.Container):
         """Take in the next keys of the stream; resume service if the level is back at V_r or the pool is `filled`."""
         before, self.stored = self.stored, self.stored + len(keys)
         self._keys.update(zip(range(before, self.stored), keys, strict=True))
-        self._set_level(int(self._level) + len(keys))
-        if not self.serving and (filled or self._level >= self.thresholds.recover):
+        self._set_level(self.level_monitor.value + len(keys))
+        if not self.serving and (filled or self.level_monitor.value >= self.settings.thresholds.recover):
             self.serving = True
             self.interrupted.set(0, self.env.now)
         deferred, self._deferred = self._deferred, []
         for action in deferred:
             action()
+        if self.get_queue:
+            self.serve_gets()
         if self.serving:
             self.on_ready()
 
@@ -216,7 +263,7 @@ class KeyPool(simpy.Container):
         self._deferred.append(action)
 
     def claim(self, count: int) -> KeyRange:
-        """Set the next `count` keys aside for a request, as the end that chooses."""
+        """Set the next `count` keys aside, as the end that chooses."""
         keys = KeyRange(self._next, count)
         self._next += count
         self.hold(keys)
@@ -228,16 +275,24 @@ class KeyPool(simpy.Container):
             return False
         self._aside.add(keys.first)
         self.claimed += keys.count
-        self._set_level(int(self._level) - keys.count)
+        self._set_level(self.level_monitor.value - keys.count)
         self.on_free()
         return True
 
     def use(self, keys: KeyRange) -> int:
-        """Give away `keys`, which were set aside, joined to one number, the first key leading."""
+        """Give away `keys`, which were set aside, joined to one number, the first key leading.
+
+        Raises
+        ------
+        KeyError
+            If they are not set aside at this copy: not yet, or no longer.
+        """
+        if keys.first not in self._aside:
+            raise KeyError(f"{keys} are not set aside here")
         self._aside.remove(keys.first)
         self.claimed -= keys.count
         self.used += keys.count
-        joined, bits = 0, self.key_bits
+        joined, bits = 0, self.settings.key_bits
         for key in map(self._keys.pop, range(keys.first, keys.first + keys.count)):
             joined = joined << bits | key
         return joined

@@ -6,9 +6,18 @@ chooses which indices a request gets and announces them to the upstream end, so 
 
 from __future__ import annotations
 
-from qkdrmp.kernel.environment import Environment
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import simpy
+from simpy.events import Timeout
+
+from qkdrmp.kernel.simpy_marks import succeed_later
 from qkdrmp.qkd.keys.key_bits import KeyBits
-from qkdrmp.qkd.keys.key_pool import KeyPool, Replenish, Thresholds
+from qkdrmp.qkd.keys.key_pool import KeyGet, KeyPool, KeyRange
+from qkdrmp.qkd.keys.thresholds import StreamSettings
 
 
 class KeyStream:
@@ -16,21 +25,20 @@ class KeyStream:
 
     Parameters
     ----------
-    env : Environment
+    env : simpy.Environment
     ends : tuple of str
         The upstream and the downstream node; requests that travel this way use these keys.
-    thresholds : Thresholds
-    key_bits : int
-        Length of one key.
-    replenish : Replenish
-    refill_lead_delays : float or None
-        None: the downstream end asks for a refill by REFILL. A number: no message, and a refill starts that many
-        one-way delays after it is due (QNET: 5).
-    bits : KeyBits
+    settings : StreamSettings
+    random : numpy.random.Generator
         Where the key bits come from, the same for both ends.
+    delay : int
+        Ticks by which the upstream copy is later than the downstream one: what is made, got or discarded changes the
+        downstream copy at once and the upstream copy after the delay (>= 0).
 
     Attributes
     ----------
+    name : str
+        The two nodes, as in R1>R2.
     upstream, downstream : KeyPool
         The two copies.
     overflow : int
@@ -39,32 +47,26 @@ class KeyStream:
 
     def __init__(
         self,
-        env: Environment,
+        env: simpy.Environment,
         ends: tuple[str, str],
-        thresholds: Thresholds,
-        key_bits: int,
-        replenish: Replenish,
-        refill_lead_delays: float | None,
-        bits: KeyBits,
+        settings: StreamSettings,
+        random: np.random.Generator,
+        delay: int = 0,
     ) -> None:
+        self.env = env
         self.ends = ends
         self.name = f"{ends[0]}>{ends[1]}"
-        self.thresholds = thresholds
-        self.key_bits = key_bits
-        self.replenish = replenish
-        self.refill_lead_delays = refill_lead_delays
-        self.upstream = KeyPool(env, thresholds, key_bits, replenish)
-        self.downstream = KeyPool(env, thresholds, key_bits, replenish)
+        self.settings = settings
+        self.delay = delay
         self.overflow = 0
-        self._bits = bits
-        if thresholds.initial:
-            keys = self.draw(thresholds.initial)
+        self._bits = KeyBits(random)
+        self.upstream = KeyPool(env, self, settings)
+        self.downstream = KeyPool(env, self, settings)
+        if settings.thresholds.initial:
+            keys = self.draw(settings.thresholds.initial)
             self.upstream.store(keys)
             self.downstream.store(keys)
-
-    def keys_for(self, bits: int) -> int:
-        """Return how many keys of this stream a request for `bits` bits takes."""
-        return -(-bits // self.key_bits)
+        self.downstream.review()
 
     @property
     def free(self) -> int:
@@ -74,4 +76,41 @@ class KeyStream:
 
     def draw(self, count: int) -> list[int]:
         """Return the bits of the next `count` keys."""
-        return self._bits.take(count, self.key_bits)
+        return self._bits.take(count, self.settings.key_bits)
+
+    def put(self, count: int) -> int:
+        """Add `count` new keys to both copies; return for how many there was free capacity."""
+        fitting = self.admit(count)
+        if fitting:
+            self.add(fitting)
+        return fitting
+
+    def admit(self, count: int) -> int:
+        """Return how many of `count` new keys there is free capacity for; the others are dropped and counted."""
+        fitting = min(count, self.free)
+        self.overflow += count - fitting
+        return fitting
+
+    def add(self, count: int, filled: bool = False) -> None:
+        """Add `count` new keys, for which there is free capacity, to both copies; see `KeyPool.store` for `filled`."""
+        keys = self.draw(count)
+        self._at_upstream(partial(self.upstream.store, keys, filled))
+        self.downstream.store(keys, filled)
+
+    def claim_for(self, get: KeyGet) -> None:
+        """Set keys aside at both copies for a get; it happens when the copy that was asked has them aside."""
+        keys = self.downstream.claim(int(get.amount))
+        self._at_upstream(partial(self.upstream.hold, keys))
+        succeed_later(get, keys, self.delay if get.pool is self.upstream else 0)
+
+    def void(self, keys: KeyRange) -> None:
+        """Discard keys that were set aside, at both copies."""
+        self.downstream.void(keys)
+        self._at_upstream(partial(self.upstream.void, keys))
+
+    def _at_upstream(self, action: Callable[[], Any]) -> None:
+        """Let something happen at the upstream copy, which is one delay away."""
+        if self.delay:
+            Timeout(self.env, self.delay).callbacks.append(lambda event: action())
+        else:
+            action()

@@ -17,8 +17,8 @@ from simpy.events import ProcessGenerator, Timeout
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.key_rates.model import Block, Fibre, GenerationSession, KeyRate
 from qkdrmp.qkd.keys.key_bits import KeyBits
-from qkdrmp.qkd.keys.key_pool import Replenish
 from qkdrmp.qkd.keys.key_stream import KeyStream
+from qkdrmp.qkd.keys.thresholds import Replenish
 from qkdrmp.qkd.request import KeyRequest
 
 
@@ -89,16 +89,13 @@ class Supply:
     stream : KeyStream
     link : QuantumLink
     generator : KeyGenerator
-    block_keys : int
-        Keys asked for at a time under continuous replenishment; a refill asks for all it needs at once.
     """
 
-    def __init__(self, stream: KeyStream, link: QuantumLink, generator: KeyGenerator, block_keys: int) -> None:
+    def __init__(self, stream: KeyStream, link: QuantumLink, generator: KeyGenerator) -> None:
         self.stream = stream
         self.link = link
         self.generator = generator
-        self.continuous = stream.replenish is Replenish.CONTINUOUS
-        self.block_keys = block_keys
+        self.continuous = stream.settings.replenish is Replenish.CONTINUOUS
         self.open = False
         for pool in (stream.upstream, stream.downstream):
             pool.on_free = self._on_free
@@ -107,7 +104,7 @@ class Supply:
         """Begin a refill, or continuous generation, with a fresh session; do nothing if one is under way."""
         if not self.open:
             self.open = True
-            self._session = self.link.session(self.stream.key_bits)
+            self._session = self.link.session(self.stream.settings.key_bits)
             self.generator.submit(self)
 
     def _on_free(self) -> None:
@@ -119,24 +116,22 @@ class Supply:
         if self.stream.downstream.serving and not self.continuous:
             self.open = False  # asked for late, by a message that was duplicated or delayed
             return None
-        wanted = min(self.stream.free, self.block_keys if self.continuous else self._missing())
+        # A refill asks for all it needs at once.
+        wanted = min(self.stream.free, self.stream.settings.block_keys if self.continuous else self._missing())
         return self._session.block(wanted) if wanted > 0 else None
 
     def _missing(self) -> int:
         """Return how many keys the downstream copy needs to recover."""
-        return self.stream.thresholds.recover - int(self.stream.downstream.level)
+        return self.stream.settings.thresholds.recover - self.stream.downstream.level
 
     def finish(self, block: Block) -> None:
         """Store the block at both ends."""
         stream = self.stream
-        count = min(block.keys, stream.free)
-        stream.overflow += block.keys - count
+        count = stream.admit(block.keys)
         # Where the upstream copy waits as well (mirrors = "head"), nothing else can free capacity.
         filled = not self.continuous and (count >= self._missing() or not stream.upstream.serving)
         self.open = not filled
-        keys = stream.draw(count)
-        self.link.after_delay(lambda: stream.upstream.store(keys, filled))
-        stream.downstream.store(keys, filled)
+        stream.add(count, filled)
         self._on_free()
 
 

@@ -9,9 +9,9 @@ from simpy.events import Timeout
 
 from qkdrmp.network.layer import Layer, on
 from qkdrmp.network.node import NetworkNode
-from qkdrmp.qkd.keys.key_pool import Replenish
 from qkdrmp.qkd.keys.key_stream import KeyStream
 from qkdrmp.qkd.keys.quantum_link import Supply
+from qkdrmp.qkd.keys.thresholds import Replenish
 from qkdrmp.qkd.layers.reservation import Neighbour, Reservation
 from qkdrmp.qkd.messages import Refill
 
@@ -40,9 +40,9 @@ class KeyGeneration(Layer):
                 pool.on_interrupt = partial(self._refill, neighbour, neighbour.incoming)
 
     def _refill(self, neighbour: Neighbour, stream: KeyStream) -> None:
-        if stream.replenish is Replenish.CONTINUOUS:
+        if stream.settings.replenish is Replenish.CONTINUOUS:
             return
-        if stream.refill_lead_delays is None:
+        if stream.settings.refill_lead_delays is None:
             neighbour.channel.put(Refill(self.node.name))
         else:
             self.after_lead(neighbour, stream)
@@ -50,7 +50,7 @@ class KeyGeneration(Layer):
     def after_lead(self, neighbour: Neighbour, stream: KeyStream) -> None:
         """Start a refill some one-way delays from now, without a message."""
         supply = self.supplies[stream]
-        delays = 1 if stream.refill_lead_delays is None else stream.refill_lead_delays
+        delays = 1 if stream.settings.refill_lead_delays is None else stream.settings.refill_lead_delays
         lead = round(delays * neighbour.channel.delay)
         Timeout(self.node.env, lead).callbacks.append(lambda event: supply.start())
 

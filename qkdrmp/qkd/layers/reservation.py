@@ -84,8 +84,8 @@ class Reservation:
         outgoing = down.outgoing if down else None
         self.up_pool: KeyPool | None = incoming.downstream if incoming else None
         self.down_pool: KeyPool | None = outgoing.upstream if outgoing else None
-        self.up_count = incoming.keys_for(request.bits) if incoming else 0
-        self.down_count = outgoing.keys_for(request.bits) if outgoing else 0
+        self.up_count = incoming.settings.keys_for(request.bits) if incoming else 0
+        self.down_count = outgoing.settings.keys_for(request.bits) if outgoing else 0
         self.chosen: tuple[tuple[KeyPool, int], ...] = ()
         self.up_keys: KeyRange | None = None
         self.down_keys: KeyRange | None = None
@@ -127,4 +127,4 @@ class Reservation:
                 pool.excess_bits -= 0 if key is None else self._excess(pool, keys)
 
     def _excess(self, pool: KeyPool, keys: KeyRange) -> int:
-        return keys.count * pool.key_bits - self.request.bits
+        return keys.count * pool.settings.key_bits - self.request.bits

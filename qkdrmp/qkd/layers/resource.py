@@ -85,7 +85,7 @@ class QKDRMP(Layer):
             self._arrive(reservation)
             return False
         stream = reservation.down.outgoing
-        if stream is not None and not stream.thresholds.could_ever_serve(reservation.down_count):
+        if stream is not None and not stream.settings.thresholds.could_ever_serve(reservation.down_count):
             self.reject(reservation, RejectReason.REFUSED, accepted_downstream=False)
             return False
         return True

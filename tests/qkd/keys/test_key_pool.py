@@ -14,8 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.qkd.invariants import check_pool
 from qkdrmp.qkd.keys.key_bits import KeyBits
-from qkdrmp.qkd.keys.key_pool import KeyPool, KeyRange, Replenish, Thresholds
+from qkdrmp.qkd.keys.key_pool import KeyPool, KeyRange
 from qkdrmp.qkd.keys.key_stream import KeyStream
+from qkdrmp.qkd.keys.thresholds import Replenish, StreamSettings, Thresholds
 from qkdrmp.qkd.prediction import predict_stuck
 from qkdrmp.qkd.settings import PoolSettings
 from qkdrmp.scenario_file import make_scenario
@@ -48,8 +49,8 @@ class MirroredPools(RuleBasedStateMachine):
     def begin(self, sizes: Thresholds, key_bits: int, replenish: Replenish) -> None:
         self.env = Environment()
         self.sizes, self.key_bits, self.replenish = sizes, key_bits, replenish
-        bits = KeyBits(np.random.default_rng(SEED))
-        self.stream = KeyStream(self.env, ("a", "b"), sizes, key_bits, replenish, None, bits)
+        chosen = StreamSettings(sizes, key_bits, replenish)
+        self.stream = KeyStream(self.env, ("a", "b"), chosen, np.random.default_rng(SEED))
         self.up, self.down = self.stream.upstream, self.stream.downstream
         self.calls = {"interrupt": 0, "free": 0, "ready": 0}
         self.down.on_interrupt = lambda: self.count("interrupt")
@@ -61,9 +62,10 @@ class MirroredPools(RuleBasedStateMachine):
         self.coming: list[list[int]] = []
         self.next = 0
         self.level = sizes.initial
-        self.serving, self.stuck = True, False
+        self.serving, self.stuck = sizes.initial > sizes.interrupt, False
         self.wants: dict[int, int] = {}
-        self.interrupts = self.interrupted = self.stuck_time = 0
+        self.interrupts = int(not self.serving)
+        self.interrupted = self.stuck_time = 0
         self.in_flight: list[KeyRange] = []
         self.set_aside: dict[str, list[KeyRange]] = {"up": [], "down": []}
         self.used: dict[str, dict[KeyRange, int]] = {"up": {}, "down": {}}
@@ -235,10 +237,7 @@ class TestMirroredPoolsAtLength(MirroredPools.TestCase):
 @fixed
 @given(st.integers(0, 20), st.integers(1, 300))
 def test_keys_for_is_the_least_number_of_keys(bits: int, key_bits: int) -> None:
-    sizes = Thresholds(1, 0, 1)
-    source = KeyBits(np.random.default_rng(1))
-    stream = KeyStream(Environment(), ("a", "b"), sizes, key_bits, Replenish.DEMAND, None, source)
-    keys = stream.keys_for(bits * 37)
+    keys = StreamSettings(Thresholds(1, 0, 1), key_bits).keys_for(bits * 37)
     assert keys * key_bits >= bits * 37 > (keys - 1) * key_bits
 
 
