@@ -43,7 +43,7 @@ class Channel(simpy.Store):
     source, target : str
         Names of the two nodes.
     delay : int
-        One-way delay in ticks.
+        One-way delay in ticks (>= 0).
     trace : list of Transmission, optional
         If given, every copy of a message is noted there when it is sent.
 
@@ -51,12 +51,19 @@ class Channel(simpy.Store):
     ----------
     sent : int
         Messages sent so far.
+
+    Raises
+    ------
+    ValueError
+        If the delay is negative.
     """
 
     def __init__(
         self, env: simpy.Environment, source: str, target: str, delay: int, trace: list[Transmission] | None = None
     ) -> None:
         super().__init__(env)
+        if delay < 0:
+            raise ValueError(f"delay = {delay} must be at least 0")
         self.env = env
         self.source = source
         self.target = target

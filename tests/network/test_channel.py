@@ -1,8 +1,11 @@
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import simpy
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.network.channel import Channel, FaultyChannel, Transmission
@@ -168,6 +171,108 @@ def test_a_get_may_be_cancelled_or_lose_a_race(env: Environment) -> None:
     channel.put("message")
     env.advance(100)
     assert seen == [False, "message"]
+
+
+def test_puts_and_gets_are_context_managers(env: Environment) -> None:
+    channel, seen = Channel(env, "A", "B", 5), list[object]()
+
+    def sender():
+        with channel.put("message") as put:
+            yield put
+        seen.append(env.now)
+
+    def receiver():
+        with channel.get() as get:
+            seen.append((yield get))
+        with channel.get() as get:
+            yield get | env.timeout(10)
+
+    env.process(receiver())
+    env.process(sender())
+    env.advance(100)
+    assert seen == [0, "message"]
+    assert channel.get_queue == []
+
+
+def test_an_interrupt_leaves_the_message_to_the_next_get(env: Environment) -> None:
+    channel, seen = Channel(env, "A", "B", 50), list[object]()
+
+    def receiver():
+        try:
+            with channel.get() as get:
+                seen.append((yield get))
+        except simpy.Interrupt:
+            seen.append("interrupted")
+
+    process = env.process(receiver())
+    channel.put("message")
+    env.advance(10)
+    process.interrupt()
+    env.advance(20)
+    env.process(receiver())
+    env.advance(100)
+    assert seen == ["interrupted", "message"]
+
+
+def test_a_put_and_a_get_are_joined_to_other_events(env: Environment) -> None:
+    channel, seen = Channel(env, "A", "B", 5), list[object]()
+
+    def ping():
+        result = yield channel.put("one") & env.timeout(20, "later")
+        seen.append((env.now, list(result.values())))
+        result = yield channel.get() & env.timeout(1, "soon")
+        seen.append((env.now, list(result.values())))
+
+    env.process(ping())
+    env.advance(100)
+    assert seen == [(20, [None, "later"]), (21, ["one", "soon"])]
+
+
+def test_a_delay_is_not_negative(env: Environment) -> None:
+    with pytest.raises(ValueError, match="delay = -1 must be at least 0"):
+        Channel(env, "A", "B", -1)
+
+
+class DelayedStore(simpy.Store):
+    """A channel of SimPy's own parts only."""
+
+    def send(self, env: simpy.Environment, delay: int, message: object) -> None:
+        env.timeout(delay, message).callbacks.append(lambda event: self.put(event.value))
+
+
+Script = list[tuple[int, str, int]]
+scripts = st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["send", "wait", "give up"]), st.integers(0, 9)))
+
+
+def received(env: simpy.Environment, script: Script, send: Callable[[object], object], store: simpy.Store) -> object:
+    """Carry out a script at even ticks; return which get had which message when, and what is left."""
+    seen: dict[int, tuple[float, list[object]]] = {}
+
+    def receiver(number: int, patience: int | None):
+        with store.get() as get:
+            result = yield get | (env.event() if patience is None else env.timeout(2 * patience + 1))
+            seen[number] = env.now, list(result.values())
+
+    def go():
+        for number, (pause, what, patience) in enumerate(script):
+            yield env.timeout(2 * pause)
+            if what == "send":
+                send(number)
+            else:
+                env.process(receiver(number, patience if what == "give up" else None))
+
+    env.process(go())
+    env.run()
+    return seen, list(store.items)
+
+
+@settings(derandomize=True, deadline=None, database=None, max_examples=300)
+@given(scripts, st.integers(0, 6))
+def test_a_channel_does_what_a_store_behind_a_timeout_does(script: Script, half_delay: int) -> None:
+    env, plain_env = simpy.Environment(), simpy.Environment()
+    channel, plain = Channel(env, "A", "B", 2 * half_delay), DelayedStore(plain_env)
+    expected = received(plain_env, script, lambda text: plain.send(plain_env, 2 * half_delay, text), plain)
+    assert received(env, script, channel.put, channel) == expected
 
 
 def test_gets_come_before_the_subscriber(env: Environment, reader: Reader) -> None:

@@ -35,6 +35,11 @@ class KeyStream:
         Ticks by which the upstream copy is later than the downstream one: what is made, got or discarded changes the
         downstream copy at once and the upstream copy after the delay (>= 0).
 
+    Raises
+    ------
+    ValueError
+        If the delay is negative.
+
     Attributes
     ----------
     name : str
@@ -53,6 +58,8 @@ class KeyStream:
         random: np.random.Generator,
         delay: int = 0,
     ) -> None:
+        if delay < 0:
+            raise ValueError(f"delay = {delay} must be at least 0")
         self.env = env
         self.ends = ends
         self.name = f"{ends[0]}>{ends[1]}"
