@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from qkdrmp.entanglement.connections.state import Phase
 from qkdrmp.entanglement.ledger import ConnectionStatus
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.kernel.invariants import require
@@ -64,14 +63,14 @@ def check_memories(network: EntanglementNetwork) -> None:
                 f"{where}: {interface.occupied} of {interface.memories} memories are filled",
             )
             for share in interface.shares.values():
-                require(0 <= share.held <= share.quota, f"{where}: {share.key} holds {share.held} of {share.quota}")
+                require(0 <= share.held <= share.quota, f"{where}: {share.attempt} holds {share.held} of {share.quota}")
 
 
 def check_over(network: EntanglementNetwork) -> None:
     """Check that a node keeps nothing of a connection that is over there."""
     for name, stack in network.stacks.items():
         for record in stack.records.values():
-            if record.phase is Phase.OVER:
-                kept = [interface.peer for interface in record.interfaces if record.key in interface.shares]
-                require(not kept, f"{name}: {record.key} is over and still has memories towards {', '.join(kept)}")
-                require(record.session is None, f"{name}: {record.key} is over and its RuleSet still runs")
+            if record.is_over:
+                kept = [interface.peer for interface in record.interfaces if record.attempt in interface.shares]
+                require(not kept, f"{name}: {record.attempt} is over and still has memories towards {', '.join(kept)}")
+                require(record.session is None, f"{name}: {record.attempt} is over and its RuleSet still runs")

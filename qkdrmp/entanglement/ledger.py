@@ -8,9 +8,9 @@ from enum import StrEnum
 import numpy as np
 
 from qkdrmp.entanglement.demand import Wish
-from qkdrmp.entanglement.messages import EndReason, connection_of, root_of
 from qkdrmp.entanglement.quantum.bell_diagonal import Basis, measure_correlation
 from qkdrmp.entanglement.quantum.pairs import Qubit, bell_diagonal, fidelity
+from qkdrmp.entanglement.request import AttemptId, EndReason
 from qkdrmp.kernel.environment import Environment
 
 
@@ -29,7 +29,8 @@ class Attempt:
 
     Attributes
     ----------
-    number, asked : int
+    id : AttemptId
+    asked : int
     reason : EndReason or None
         Why it failed; None if it did not.
     by : str or None
@@ -41,7 +42,7 @@ class Attempt:
         When the resource that was lacking was expected to be free, and when it was.
     """
 
-    number: int
+    id: AttemptId
     asked: int
     reason: EndReason | None = None
     by: str | None = None
@@ -49,6 +50,13 @@ class Attempt:
     ended: int | None = None
     available: int | None = None
     freed: int | None = None
+
+    @property
+    def outcome(self) -> str | None:
+        """Its reason, or that it was installed; None if that is still open."""
+        if self.reason is not None:
+            return str(self.reason)
+        return None if self.ended is None else "installed"
 
 
 @dataclass(slots=True)
@@ -123,10 +131,10 @@ class ConnectionLedger:
         self.milestones: list[Milestone] | None = [] if milestones else None
         self._random = random
 
-    def note(self, key: str, node: str, event: str) -> None:
+    def note(self, attempt: AttemptId, node: str, event: str) -> None:
         """Keep a milestone, if milestones are kept."""
         if self.milestones is not None:
-            self.milestones.append(Milestone(connection_of(key), self.env.now, node, event))
+            self.milestones.append(Milestone(attempt.connection, self.env.now, node, event))
 
     def open(self, wish: Wish, path: tuple[str, ...]) -> ConnectionEntry:
         """Enter a new connection.
@@ -142,17 +150,17 @@ class ConnectionLedger:
         entry = self.entries[id_] = ConnectionEntry(id_, wish, path, self.env.now)
         return entry
 
-    def arm(self, key: str, tick: int) -> None:
+    def arm(self, attempt: AttemptId, tick: int) -> None:
         """Note that a link end will work for a connection from `tick` on; with the last end it is active."""
-        entry = self.entries[root_of(key)]
+        entry = self.entries[attempt.root.connection]
         entry.armed += 1
         entry.armed_at = max(entry.armed_at, tick)
         if entry.armed == 2 * (len(entry.path) - 1) and entry.active is None:
             entry.active = entry.armed_at
 
-    def deliver(self, key: str, qubit: Qubit, readout_error: float, basis: Basis | None) -> None:
+    def deliver(self, attempt: AttemptId, qubit: Qubit, readout_error: float, basis: Basis | None) -> None:
         """Note that one user has got a half; with the other one's of the same number it is a pair."""
-        entry = self.entries[root_of(key)]
+        entry = self.entries[attempt.root.connection]
         qubit.settle(self.env.now)
         other = entry.halves.pop(qubit.number, None)
         if other is None:
@@ -183,9 +191,9 @@ class ConnectionLedger:
             agree = measure_correlation(bell_diagonal(pair.x, pair.y, pair.z), basis, readout_error)
         return bool(self._random.random() < (agree if basis == "Y" else 1 - agree))
 
-    def complete(self, key: str, user: str) -> None:
+    def complete(self, attempt: AttemptId, user: str) -> None:
         """Note that a user has all the pairs; the connection is delivered when both have."""
-        entry = self.entries[root_of(key)]
+        entry = self.entries[attempt.root.connection]
         entry.ends_done.add(user)
         if entry.ends_done == {entry.wish.src, entry.wish.dst}:
             self.finish(entry, ConnectionStatus.DELIVERED)

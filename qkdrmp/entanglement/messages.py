@@ -3,45 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import ClassVar, Literal
 
 from qkdrmp.entanglement.links.negotiation import LAU, Barrier
+from qkdrmp.entanglement.request import AttemptId, EndReason
 from qkdrmp.entanglement.rulesets.link_budget import QCap
 from qkdrmp.entanglement.rulesets.ruleset import RuleSetStack
 from qkdrmp.network.layer import Message
 from qkdrmp.network.transport import Ack, Segment
-
-
-class EndReason(StrEnum):
-    """Why a connection was not set up, or was aborted."""
-
-    BUSY = "busy"
-    INFEASIBLE = "infeasible"
-    NO_ROUTE = "no_route"
-    UNAUTHORISED = "unauthorised"
-    TIMEOUT = "timeout"
-    SILENT = "silent"
-    TORN_DOWN = "torn_down"
-
-
-REJECTIONS = tuple(reason for reason in EndReason if reason not in (EndReason.SILENT, EndReason.TORN_DOWN))
-"""Reasons of rejections; the other ones are of aborts."""
-
-
-def key_of(connection: str, attempt: int) -> str:
-    """Return what an attempt at a connection is called on the wire and on links."""
-    return f"{connection}#{attempt}"
-
-
-def root_of(key: str) -> str:
-    """Return the connection of two users that `key` serves, through however many networks."""
-    return connection_of(key).partition("/")[0]
-
-
-def connection_of(key: str) -> str:
-    """Return the connection that `key` is an attempt at."""
-    return key.rpartition("#")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +59,7 @@ class CSR(Message):
     Inside a nested network `outer` is the request of the surrounding network, which the exit border sends on.
     """
 
-    connection: str
-    attempt: int
+    attempt: AttemptId
     initiator: str
     responder: str
     terms: Terms
@@ -100,11 +68,6 @@ class CSR(Message):
     path: tuple[str, ...] = ()
     qcaps: tuple[QCap, ...] = ()
     outer: CSR | None = None
-
-    @property
-    def key(self) -> str:
-        """What the attempt is called."""
-        return key_of(self.connection, self.attempt)
 
     @property
     def asker(self) -> str:
@@ -130,7 +93,7 @@ class Response(Message):
     surrounding network, which the entry border sends on.
     """
 
-    key: str
+    attempt: AttemptId
     path: tuple[str, ...]
     stack: RuleSetStack
     fidelity: float
@@ -144,37 +107,47 @@ class SetupReject(Message):
 
     wire_name: ClassVar[str] = "REJECT"
 
-    key: str
+    attempt: AttemptId
     reason: EndReason
     by: str
     available: int | None = None
     """When the resource is expected to be free, in ticks; None if that is unknown."""
     detail: str = ""
 
+    @property
+    def label(self) -> str:
+        """The reason."""
+        return f"reason {self.reason}"
+
 
 @dataclass(frozen=True, slots=True)
 class Teardown(Message):
     """CONNECTION TEARDOWN during setup, hop by hop along the holds towards the Responder."""
 
-    key: str
+    attempt: AttemptId
 
 
 @dataclass(frozen=True, slots=True)
 class Termination(Message):
     """RULESET TERMINATION, from an end (or from whoever aborts) to every node of the path."""
 
-    key: str
+    attempt: AttemptId
     completed: bool
     """Whether the sender has all its pairs; an end that has not goes on until it has."""
     reason: EndReason = EndReason.TORN_DOWN
     """Why the connection ends if it is not complete."""
+
+    @property
+    def label(self) -> str:
+        """That the sender is done, or the reason."""
+        return "complete" if self.completed else str(self.reason)
 
 
 @dataclass(frozen=True, slots=True)
 class SwapResult(Message):
     """SWAP RESULT, from the node that swapped to both far ends: the pair you call so has another partner now."""
 
-    key: str
+    attempt: AttemptId
     source: str
     stage: int
     number: int
@@ -184,16 +157,26 @@ class SwapResult(Message):
     werner: float
     """The Werner parameter estimated for it, waiting at the far ends not counted."""
 
+    @property
+    def label(self) -> str:
+        """The number of the pair."""
+        return f"number {self.number}"
+
 
 @dataclass(frozen=True, slots=True)
 class PurifyResult(Message):
     """PURIFICATION RESULT, from one end of a pair to the other: the bit read from the sacrificed half."""
 
-    key: str
+    attempt: AttemptId
     source: str
     stage: int
     number: int
     bit: int
+
+    @property
+    def label(self) -> str:
+        """The number of the round."""
+        return f"number {self.number}"
 
 
 VOCABULARY = (CSR, Response, SetupReject, Teardown, Termination, SwapResult, PurifyResult, LAU, Barrier, Segment, Ack)

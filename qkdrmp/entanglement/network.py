@@ -2,54 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
 import numpy as np
 
-from qkdrmp.entanglement.connections.admission import Admission
-from qkdrmp.entanglement.connections.initiator import Initiator
-from qkdrmp.entanglement.connections.rule_engine import RuleEngine
-from qkdrmp.entanglement.connections.setup import SetupProtocol
-from qkdrmp.entanglement.connections.table import ConnectionTable
-from qkdrmp.entanglement.connections.teardown import TeardownProtocol
+from qkdrmp.entanglement.connections.stack import EntanglementStack, StackContext
 from qkdrmp.entanglement.demand import ConnectionWorkload, Wish
-from qkdrmp.entanglement.ledger import Attempt, ConnectionEntry, ConnectionLedger
-from qkdrmp.entanglement.links.allocation_protocol import AllocationProtocol
+from qkdrmp.entanglement.ledger import ConnectionEntry, ConnectionLedger
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.link import ElementaryLink
 from qkdrmp.entanglement.links.negotiation import LinkEnd
-from qkdrmp.entanglement.messages import VOCABULARY
 from qkdrmp.entanglement.nesting import Nesting
-from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal, Memory
-from qkdrmp.entanglement.quantum.pairs import Device, Qubit, correlations, new_pair
-from qkdrmp.entanglement.runtime.session import Workbench
+from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal
+from qkdrmp.entanglement.quantum.pairs import Qubit, correlations, new_pair
 from qkdrmp.entanglement.settings import EntanglementSettings
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.randomness import Streams
 from qkdrmp.kernel.timer import Timer
 from qkdrmp.kernel.units import delay_ticks, to_ticks
 from qkdrmp.network.channel import Channel, Transmission, open_channel
-from qkdrmp.network.node import NetworkNode
-from qkdrmp.network.transport import Transport
 from qkdrmp.topology import Link as Fibre
 from qkdrmp.topology import NodeKind
 
 TAKES_PART = (NodeKind.END, NodeKind.REPEATER, NodeKind.ROUTER)
-
-
-@dataclass(frozen=True)
-class EntanglementStack:
-    """The protocols of one node."""
-
-    node: NetworkNode
-    transport: Transport
-    sharing: AllocationProtocol
-    records: ConnectionTable
-    teardowns: TeardownProtocol
-    setup: SetupProtocol
-    initiator: Initiator | None
 
 
 class EntanglementNetwork:
@@ -87,76 +63,26 @@ class EntanglementNetwork:
         self._channels: dict[tuple[str, str], Channel] = {}
         takes_part = [name for name, node in self.topology.nodes.items() if node.kind in TAKES_PART]
         self.interfaces: dict[str, dict[str, Interface]] = {name: {} for name in takes_part}
-        self.stacks = {name: self._stack(name) for name in takes_part}
+        context = StackContext(
+            self.env,
+            settings,
+            self.random,
+            self.ledger,
+            self.layers,
+            self.interfaces,
+            self.channel,
+            self.round_trip,
+        )
+        self.stacks = {name: EntanglementStack(name, context) for name in takes_part}
         for fibre in self.topology.links:
             if all(end in self.stacks for end in fibre.ends):
                 self._connect(fibre)
-        for name, stack in self.stacks.items():
-            stack.setup.connect(self.interfaces[name], partial(self._hold_ticks, name))
         self._start()
-
-    # Nodes
-
-    def _stack(self, name: str) -> EntanglementStack:
-        settings, node = self.settings, NetworkNode(self.env, name)
-        setup = settings.setup.here(node=name)
-        transport = Transport(node, partial(self.channel, name), self._patience, reliable=self._faults is not None)
-        allocation = settings.allocation
-        skew = 0 if allocation.barrier else allocation.skew_trials
-        sharing = AllocationProtocol(node, transport, skew, to_ticks(allocation.skew_from_s))
-        memories, gates = settings.memories.here(node=name), settings.gates.here(node=name)
-        device = Device(Memory(memories.t1_s, memories.t2_s), gates.error, gates.readout_error)
-        bench = Workbench(self.env, name, device, transport, self.random.stream(f"purification {name}"))
-        records = ConnectionTable(name, self.ledger, sharing)
-        teardowns = TeardownProtocol(name, transport, records)
-        engine = RuleEngine(bench, records, sharing, teardowns, self.ledger)
-        admission = Admission(bench, setup, records)
-        requests = SetupProtocol(node, transport, records, admission, engine, teardowns, self.layers, setup.order())
-        sharing.silent = teardowns.give_up_on
-        node.install([transport, sharing, teardowns, engine, requests], VOCABULARY)
-        initiator = None
-        if self.topology.nodes[name].kind is NodeKind.END:
-            random = self.random.stream(f"retries {name}")
-            timeout = partial(self._timeout_ticks, name)
-            initiator = Initiator(
-                self.env, requests, teardowns, records, self.ledger, setup, timeout, random, self._watch
-            )
-        return EntanglementStack(node, transport, sharing, records, teardowns, requests, initiator)
-
-    @property
-    def _patience(self) -> int:
-        """How long beyond the round trip a sender waits before it sends something again, in ticks."""
-        return to_ticks(2 * self.settings.faults.longest_delay_s + self.settings.allocation.margin_s)
-
-    def _hold_ticks(self, name: str, initiator: str, responder: str) -> int:
-        setup = self.settings.setup.here(node=name)
-        return round(setup.hold_round_trips * self.round_trip(initiator, responder)) + to_ticks(setup.hold_margin_s)
-
-    def _timeout_ticks(self, name: str, responder: str) -> int:
-        setup = self.settings.setup.here(node=name)
-        return round(setup.timeout_round_trips * self.round_trip(name, responder)) + to_ticks(setup.timeout_margin_s)
 
     def round_trip(self, a: str, b: str) -> int:
         """Return how long messages take hop by hop from one node to another and back, in ticks; 0 without a route."""
         route = self.layers.route(a, b) or (a,)
         return sum(self.channel(*hop).delay for hop in (*pairwise(route), *pairwise(route[::-1])))
-
-    def _watch(self, node: str, attempt: Attempt, entry: ConnectionEntry) -> None:
-        """Note when enough memories were free for a connection that a node has just rejected."""
-        lacking = [
-            interface
-            for peer, interface in self.interfaces[node].items()
-            if peer in entry.path and interface.free < entry.wish.terms.memories
-        ]
-
-        def freed() -> None:
-            if attempt.freed is None:
-                attempt.freed = self.env.now
-
-        if lacking:
-            lacking[0].watch(entry.wish.terms.memories, freed)
-        else:
-            freed()
 
     # Links and channels
 
@@ -201,7 +127,7 @@ class EntanglementNetwork:
         )
         for interface in sides:
             interface.link = link
-            self.stacks[interface.node].sharing.connect(interface, round_trip, self._patience)
+            self.stacks[interface.node].sharing.connect(interface, round_trip, settings.margin)
         self.links[fibre.ends] = link
 
     # Demand

@@ -10,7 +10,6 @@ import pandas as pd
 from qkdrmp.entanglement import tables
 from qkdrmp.entanglement.demand import ConnectionSpec
 from qkdrmp.entanglement.invariants import check_network
-from qkdrmp.entanglement.ledger import ConnectionStatus
 from qkdrmp.entanglement.nesting import Nesting
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.settings import EntanglementSettings
@@ -55,11 +54,7 @@ class EntanglementRun:
             names = ", ".join(entry.id for entry in wrong)
             found.append(f"{pairs} of {of} delivered pairs have halves that are not each other's partners: {names}")
         late = self.network.env.now - self.network.env.now // 2
-        idle = [
-            e
-            for e in entries
-            if e.state is ConnectionStatus.UNFINISHED and not e.pairs and (e.installed or late) < late
-        ]
+        idle = [e for e in entries if e.done is None and not e.pairs and (e.installed or late) < late]
         if idle:
             names = ", ".join(entry.id for entry in idle)
             found.append(f"{len(idle)} connections have been installed for half of the time and have no pair: {names}")

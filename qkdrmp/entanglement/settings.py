@@ -14,6 +14,7 @@ from qkdrmp.entanglement.links.policies import POLICIES, LinkPolicy
 from qkdrmp.entanglement.quantum.bell_diagonal import Memory
 from qkdrmp.entanglement.quantum.pairs import Device
 from qkdrmp.entanglement.rulesets.swap_tree import SwapOrder, midpoint, sequential
+from qkdrmp.kernel.units import to_ticks
 from qkdrmp.network.settings import NetworkSettings
 from qkdrmp.topology import Link
 
@@ -148,6 +149,14 @@ class SetupSettings(Section):
             raise ValueError("hold_round_trips and hold_margin_s must be at least timeout_round_trips and _margin_s")
         return self
 
+    def timeout_ticks(self, round_trip: int) -> int:
+        """Return how long an Initiator waits for the Response of a user so far away, in ticks."""
+        return round(self.timeout_round_trips * round_trip) + to_ticks(self.timeout_margin_s)
+
+    def hold_ticks(self, round_trip: int) -> int:
+        """Return how long a node holds memories for a connection of two users so far apart, in ticks."""
+        return round(self.hold_round_trips * round_trip) + to_ticks(self.hold_margin_s)
+
     def order(self) -> SwapOrder:
         """Return the swap order as a function."""
         chosen: SwapOrder | str = self.swap_order
@@ -250,6 +259,11 @@ class EntanglementSettings(NetworkSettings):
     allocation: AllocationSettings = AllocationSettings()
     layers: LayerSettings = LayerSettings()
     demand: ConnectionDemandSettings = ConnectionDemandSettings()
+
+    @property
+    def margin(self) -> int:
+        """How long beyond the round trip a sender waits before it sends something again, in ticks."""
+        return to_ticks(2 * self.faults.longest_delay_s + self.allocation.margin_s)
 
     def device(self, node: str, link: Link) -> Device:
         """Return what the memories of a node at one of its links, and its gates, do to qubits."""

@@ -21,8 +21,8 @@ from qkdrmp.entanglement.ledger import Attempt, ConnectionEntry, ConnectionStatu
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.negotiation import LAU, Barrier
 from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy
-from qkdrmp.entanglement.messages import CSR, REJECTIONS, EndReason, Termination, connection_of
 from qkdrmp.entanglement.network import EntanglementNetwork
+from qkdrmp.entanglement.request import REJECTIONS, AttemptId, EndReason
 from qkdrmp.family import Results
 from qkdrmp.kernel.units import to_seconds
 from qkdrmp.network.channel import Transmission
@@ -217,26 +217,12 @@ class ConnectionRow:
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptRow:
-    """What a row of the table of attempts is about: a setup attempt at a connection."""
-
-    connection: str
-    attempt: Attempt
-
-    @property
-    def outcome(self) -> str | None:
-        """How it ended, if it did."""
-        installed = "installed" if self.attempt.ended is not None else None
-        return installed if self.attempt.reason is None else str(self.attempt.reason)
-
-
-@dataclass(frozen=True, slots=True)
 class LinkRow:
     """What a row of the table of links is about: a link, its two ends (sender first), and who was given its trials."""
 
     network: EntanglementNetwork
     ends: tuple[str, str]
-    given: Counter[str]
+    given: Counter[AttemptId]
 
     @property
     def link(self) -> Any:
@@ -253,7 +239,7 @@ class AllocationRow(NamedTuple):
     """What a row of the table of allocations is about: what an attempt at a connection was given of a link."""
 
     link: str
-    key: str
+    attempt: AttemptId
     trials: int
     pairs: int
 
@@ -337,22 +323,22 @@ class EntanglementResults(Results):
             ),
         ],
     )
-    attempts = Table[AttemptRow](
+    attempts = Table[Attempt](
         "a setup attempt",
         [
-            Column("connection", "name of the connection", lambda row: row.connection),
-            Column("attempt", "from 1", lambda row: row.attempt.number),
-            Column("asked_s", "when it began", lambda row: to_seconds(row.attempt.asked)),
-            Column("ended_s", "when the Initiator knew how it had ended", lambda row: _seconds(row.attempt.ended)),
-            Column("outcome", "installed, or the reason why not", lambda row: row.outcome),
-            Column("rejected_by", "node that rejected it", lambda row: row.attempt.by),
-            Column("detail", "more about the reason; what a null setup has found out", lambda row: row.attempt.detail),
+            Column("connection", "name of the connection", lambda attempt: attempt.id.connection),
+            Column("attempt", "from 1", lambda attempt: attempt.id.number),
+            Column("asked_s", "when it began", lambda attempt: to_seconds(attempt.asked)),
+            Column("ended_s", "when the Initiator knew how it had ended", lambda attempt: _seconds(attempt.ended)),
+            Column("outcome", "installed, or the reason why not", lambda attempt: attempt.outcome),
+            Column("rejected_by", "node that rejected it", lambda attempt: attempt.by),
+            Column("detail", "more about the reason; what a null setup has found out", lambda attempt: attempt.detail),
             Column(
                 "estimated_s",
                 "when the rejecting node expected enough memories to be free",
-                lambda row: _seconds(row.attempt.available),
+                lambda attempt: _seconds(attempt.available),
             ),
-            Column("available_s", "when enough were free", lambda row: _seconds(row.attempt.freed)),
+            Column("available_s", "when enough were free", lambda attempt: _seconds(attempt.freed)),
         ],
     )
     links = Table[LinkRow](
@@ -375,7 +361,7 @@ class EntanglementResults(Results):
             Column(
                 "connections",
                 "connections that were given trials",
-                lambda row: len({connection_of(key) for key in row.given}),
+                lambda row: len({attempt.connection for attempt in row.given}),
             ),
             Column("epochs", "agreements closed", lambda row: row.sides[0].allocation.epoch),
             Column(
@@ -394,8 +380,8 @@ class EntanglementResults(Results):
         "what an attempt at a connection was given of a link",
         [
             Column("link", "its two ends, sender first", lambda row: row.link),
-            Column("connection", "connection, or connection within a network", lambda row: connection_of(row.key)),
-            Column("attempt", "setup attempt", lambda row: int(row.key.rpartition("#")[2])),
+            Column("connection", "connection, or connection within a network", lambda row: row.attempt.connection),
+            Column("attempt", "setup attempt", lambda row: row.attempt.number),
             Column("trials", "trials of the clock given to it, seen from the sender", lambda row: row.trials),
             Column("pairs", "halves heralded for it at the sender", lambda row: row.pairs),
         ],
@@ -427,7 +413,7 @@ class EntanglementResults(Results):
             Column("target", "node it goes to", lambda row: row.hop.target),
             Column("sent_s", "when it was sent", lambda row: to_seconds(row.hop.sent)),
             Column("received_s", "when it arrives; empty if it is lost", lambda row: _seconds(row.hop.received)),
-            Column("detail", "what else it says", lambda row: _detail(row.message)),
+            Column("detail", "what else it says", lambda row: row.message.label),
         ],
         record="messages",
     )
@@ -455,9 +441,7 @@ def tables(network: EntanglementNetwork) -> dict[str, pd.DataFrame]:
     links = [LinkRow(network, ends, _given(network, ends)) for ends in network.links]
     made = {
         "connections": kinds.connections.frame(ConnectionRow(entry, now) for entry in ledger.entries.values()),
-        "attempts": kinds.attempts.frame(
-            AttemptRow(entry.id, attempt) for entry in ledger.entries.values() for attempt in entry.attempts
-        ),
+        "attempts": kinds.attempts.frame(attempt for entry in ledger.entries.values() for attempt in entry.attempts),
         "links": kinds.links.frame(links),
         "allocations": kinds.allocations.frame(row for link in links for row in _allocations(link)),
     }
@@ -474,15 +458,15 @@ def _sides(network: EntanglementNetwork, ends: tuple[str, str]) -> tuple[Interfa
 
 
 def _allocations(link: LinkRow) -> Iterator[AllocationRow]:
-    halves = link.sides[0].pairs_by_key()
-    for key, trials in link.given.items():
-        yield AllocationRow("-".join(link.ends), key, trials, halves.get(key, 0))
+    halves = link.sides[0].pairs_by_attempt()
+    for attempt, trials in link.given.items():
+        yield AllocationRow("-".join(link.ends), attempt, trials, halves[attempt])
 
 
-def _given(network: EntanglementNetwork, ends: tuple[str, str]) -> Counter[str]:
+def _given(network: EntanglementNetwork, ends: tuple[str, str]) -> Counter[AttemptId]:
     """Return how many trials of the clock were given to each connection, seen from the sender."""
     link, sender = network.links[ends], _sides(network, ends)[0]
-    given: Counter[str] = Counter()
+    given: Counter[AttemptId] = Counter()
     agreements = sender.allocation.agreements
     bounds = [*(agreement.since for agreement in agreements), link.next_trial(0)]
     for agreement, (first, end) in zip(agreements, pairwise(bounds), strict=True):
@@ -490,7 +474,7 @@ def _given(network: EntanglementNetwork, ends: tuple[str, str]) -> Counter[str]:
     return given
 
 
-def _owned(policy: LinkPolicy, agreement: Agreement, first: int, end: int) -> Counter[str]:
+def _owned(policy: LinkPolicy, agreement: Agreement, first: int, end: int) -> Counter[AttemptId]:
     """Return how many of the trials from `first` up to `end` each connection owns."""
     if not agreement.entries or end <= first:
         return Counter()
@@ -498,7 +482,7 @@ def _owned(policy: LinkPolicy, agreement: Agreement, first: int, end: int) -> Co
     rounds, rest = divmod(end - first, period)
     owners = [policy.owner(trial, agreement) for trial in range(first, first + min(period, end - first))]
     counted = Counter(owner for owner in owners if owner is not None)
-    owned = Counter({owner: count * rounds for owner, count in counted.items()}) if rounds else Counter[str]()
+    owned = Counter({owner: count * rounds for owner, count in counted.items()}) if rounds else Counter[AttemptId]()
     return owned + Counter(owner for owner in owners[:rest] if owner is not None)
 
 
@@ -516,20 +500,5 @@ def _messages(hops: list[Transmission]) -> Iterator[MessageRow]:
 
 def _about(message: Any) -> list[str]:
     if isinstance(message, LAU):
-        return [connection_of(key) for key in dict.fromkeys(entry.id for entry in (*message.active, *message.next))]
-    if isinstance(message, CSR):
-        return [message.connection]
-    return [connection_of(message.key)] if hasattr(message, "key") else []
-
-
-_DETAILS = ("reason", "number")
-
-
-def _detail(message: Any) -> str:
-    if isinstance(message, LAU):
-        return " ".join(entry.id for entry in message.next) or "nobody"
-    if isinstance(message, Termination):
-        return "complete" if message.completed else str(message.reason)
-    if isinstance(message, Barrier):
-        return f"trial {message.pptsn}"
-    return next((f"{name} {getattr(message, name)}" for name in _DETAILS if hasattr(message, name)), "")
+        return [attempt.connection for attempt in dict.fromkeys(entry.id for entry in (*message.active, *message.next))]
+    return [message.attempt.connection] if hasattr(message, "attempt") else []

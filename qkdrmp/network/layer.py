@@ -24,6 +24,11 @@ class Message:
 
     wire_name: ClassVar[str] = ""
 
+    @property
+    def label(self) -> str:
+        """What tables and diagrams show of it beside its name; by default nothing."""
+        return ""
+
     def __init_subclass__(cls) -> None:
         cls.wire_name = cls.__dict__.get("wire_name") or cls.__name__.upper()
 

@@ -49,6 +49,11 @@ class Ack(Message):
     source: str
     number: int
 
+    @property
+    def label(self) -> str:
+        """The number of the segment."""
+        return f"number {self.number}"
+
 
 class Seen:
     """Which of the numbers 0, 1, 2, ... have come.

@@ -63,7 +63,7 @@ def _link(network: EntanglementNetwork, ends: tuple[str, str]) -> LinkStory:
     return LinkStory(ends, (series,), series.mean)
 
 
-def _share(owner: Callable[[int], str | None], first: int, end: int, random: np.random.Generator) -> float:
+def _share(owner: Callable[[int], object], first: int, end: int, random: np.random.Generator) -> float:
     few = end - first <= MOST_TRIALS
     trials = range(first, end) if few else random.integers(first, end, MOST_TRIALS).tolist()
     return float(np.mean([owner(trial) is not None for trial in trials])) if len(trials) else 0.0

@@ -9,15 +9,14 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from qkdrmp.entanglement.connections.state import Phase
 from qkdrmp.entanglement.demand import Listed, ListedConnection
 from qkdrmp.entanglement.invariants import check_network
 from qkdrmp.entanglement.ledger import ConnectionEntry, ConnectionStatus
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.policies import POLICIES, Agreement
-from qkdrmp.entanglement.messages import EndReason
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.quantum.pairs import Qubit
+from qkdrmp.entanglement.request import AttemptId, EndReason
 from qkdrmp.entanglement.settings import EntanglementSettings
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.topology import Link, Node, NodeKind, Topology
@@ -210,7 +209,7 @@ class Witness:
 
     def __init__(self, network: EntanglementNetwork) -> None:
         self.network = network
-        self.halves: dict[tuple[str, int], dict[str, str]] = {}
+        self.halves: dict[tuple[str, int], dict[str, AttemptId]] = {}
         self.changes: dict[tuple[str, str], list[tuple[int, Regions]]] = {}
         for by_peer in network.interfaces.values():
             for interface in by_peer.values():
@@ -226,20 +225,20 @@ class Witness:
                 changes.append((interface.link.next_trial(interface.end), regions))
             review()
 
-        def taken(connection: str, half: Qubit, trial: int) -> None:
-            keys = self.halves.setdefault((link, trial), {})
-            assert interface.node not in keys, f"{link}: trial {trial} succeeds twice at {interface.node}"
-            keys[interface.node] = connection
-            take(connection, half, trial)
+        def taken(owner: AttemptId, half: Qubit, trial: int) -> None:
+            owners = self.halves.setdefault((link, trial), {})
+            assert interface.node not in owners, f"{link}: trial {trial} succeeds twice at {interface.node}"
+            owners[interface.node] = owner
+            take(owner, half, trial)
 
         interface.review = reviewed  # type: ignore[method-assign]
         interface.take = taken  # type: ignore[method-assign]
 
     def check(self) -> None:
         """Check that no trial that both ends started belonged to different connections; for after all heralds."""
-        for (link, trial), keys in self.halves.items():
-            assert len(keys) == 2, f"{link}: only {keys} got a half of trial {trial}"
-            assert len(set(keys.values())) == 1, f"{link}: trial {trial} succeeded for {keys}"
+        for (link, trial), owners in self.halves.items():
+            assert len(owners) == 2, f"{link}: only {owners} got a half of trial {trial}"
+            assert len(set(owners.values())) == 1, f"{link}: trial {trial} succeeded for {owners}"
         for ends in self.network.links:
             self._check_owners(*(self.network.interfaces[a][b] for a, b in (ends, ends[::-1])))
 
@@ -261,8 +260,8 @@ def starts(regions: Regions) -> list[int]:
 
 
 def owner_at(
-    trial: int, changes: list[tuple[int, Regions]], owner: Callable[[int, Agreement], str | None]
-) -> str | None:
+    trial: int, changes: list[tuple[int, Regions]], owner: Callable[[int, Agreement], AttemptId | None]
+) -> AttemptId | None:
     """Return whose trial it was at an end when it started there; None if it was nobody's or void."""
     regions = changes[bisect_right(changes, trial, key=lambda change: change[0]) - 1][1]
     index = bisect_right(regions, trial, key=lambda region: region[0])
@@ -323,7 +322,7 @@ def check_ended(network: EntanglementNetwork, torn: Collection[str]) -> None:
     for entry in entries:
         check_entry(entry, entry.id in torn)
     for name, stack in network.stacks.items():
-        left = {r.key: str(r.phase) for r in stack.records.values() if r.phase is not Phase.OVER}
+        left = {str(r.attempt): str(r.phase) for r in stack.records.values() if not r.is_over}
         assert not left, f"{name} still knows {left}"
         for outbox in stack.transport._outboxes.values():
             assert not outbox._open, f"{name} still has letters to {outbox.channel.target} without a receipt"
@@ -331,7 +330,7 @@ def check_ended(network: EntanglementNetwork, torn: Collection[str]) -> None:
         sides = [network.interfaces[a][b] for a, b in (ends, ends[::-1])]
         for side in sides:
             check_interface(side)
-            assert sum(side.pairs_by_key().values()) <= link.successes
+            assert sum(side.pairs_by_attempt().values()) <= link.successes
         here, there = (side.allocation for side in sides)
         assert here.epoch == there.epoch
         assert here.agreements == there.agreements

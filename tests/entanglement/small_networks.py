@@ -99,7 +99,7 @@ def left_over(network: EntanglementNetwork) -> list[str]:
         if interface.free != interface.memories or interface.occupied or interface.allocation.active
     ]
     found += [
-        f"{node}: {record.key} is {record.phase}"
+        f"{node}: {record.attempt} is {record.phase}"
         for node, stack in network.stacks.items()
         for record in stack.records.values()
         if record.phase is not Phase.OVER

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from qkdrmp.entanglement.ledger import ConnectionEntry, ConnectionStatus
-from qkdrmp.entanglement.messages import EndReason
 from qkdrmp.entanglement.network import EntanglementNetwork
+from qkdrmp.entanglement.request import EndReason
 from qkdrmp.kernel.units import to_seconds
 from tests.entanglement.small_networks import FOR_EVER, US, chain, entry_of, left_over, network_of, run
 

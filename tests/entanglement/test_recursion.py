@@ -15,10 +15,11 @@ from qkdrmp.entanglement.connections.rule_engine import Work
 from qkdrmp.entanglement.connections.state import ConnectionState, Hop, Phase
 from qkdrmp.entanglement.ledger import ConnectionLedger, ConnectionStatus
 from qkdrmp.entanglement.links.models import MSM
-from qkdrmp.entanglement.messages import CSR, EndReason, Response, SwapResult, Terms
+from qkdrmp.entanglement.messages import CSR, Response, SwapResult, Terms
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal, Memory, bbpssw
 from qkdrmp.entanglement.quantum.pairs import Device, correlations, new_pair
+from qkdrmp.entanglement.request import AttemptId, EndReason
 from qkdrmp.entanglement.rulesets.swap_tree import Span, joined, midpoint
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.units import to_seconds
@@ -217,8 +218,8 @@ def test_inner_nodes_never_see_outer_swap_results() -> None:
     seen: dict[str, set[str]] = {}
     for hop in network.hops or ():
         if isinstance(hop.message, SwapResult):
-            seen.setdefault(hop.message.key, set()).update((hop.source, hop.target))
-    assert {key: "".join(sorted(nodes)) for key, nodes in seen.items()} == {
+            seen.setdefault(str(hop.message.attempt), set()).update((hop.source, hop.target))
+    assert {attempt: "".join(sorted(nodes)) for attempt, nodes in seen.items()} == {
         "c1#1": "ABpq",
         "c1/X/1#1": "pqxz",
         "c1/X/1/X/i/1#1": "xyz",
@@ -264,8 +265,9 @@ class MemoryShare:
 def records() -> tuple[ConnectionState, ConnectionState]:
     """Return the records of a connection and of one around it, neither installed."""
     terms = Terms(need=None)
-    outer = ConnectionState("c1", 1, terms, None, Hop("Q", inner="c1/X/1#1"))
-    inner = ConnectionState("c1/X/1", 1, replace(terms), None, None)
+    attempt = AttemptId("c1")
+    outer = ConnectionState(attempt, terms, None, Hop("Q", inner=attempt.inside("X")))
+    inner = ConnectionState(attempt.inside("X"), replace(terms), None, None)
     inner.outer = outer
     return inner, outer
 
@@ -405,19 +407,22 @@ def test_a_busy_node_anywhere_rejects_by_its_name_and_everything_is_let_go(name:
     assert left_over(network) == []
 
 
+STRANGER = AttemptId("stranger")
+
+
 def occupy(network: EntanglementNetwork, node: str) -> None:
     """Hold one memory at every interface of a node for somebody of whom nobody else knows."""
-    stranger = ConnectionState("stranger", 1, Terms(memories=1), None, None)
+    stranger = ConnectionState(STRANGER, Terms(memories=1), None, None)
     network.stacks[node].records.add(stranger)
     for interface in network.interfaces[node].values():
-        interface.hold(stranger.key, 1)
+        interface.hold(STRANGER, 1)
 
 
 def release(network: EntanglementNetwork, node: str) -> None:
     """Undo `occupy`."""
     for interface in network.interfaces[node].values():
-        interface.dismiss("stranger#1")
-    network.stacks[node].records["stranger#1"].end()
+        interface.dismiss(STRANGER)
+    network.stacks[node].records[STRANGER].end()
 
 
 def test_memories_that_are_nowhere_are_infeasible_and_not_asked_for_again() -> None:

@@ -117,7 +117,7 @@ def test_the_forced_ends_switch_exactly_one_trial_apart_and_only_from_the_given_
     run.advance(to_ticks(0.15))
     ends = run.network.interfaces["left"]["right"], run.network.interfaces["right"]["left"]
     early, late = (end.allocation.agreements for end in ends)
-    assert [[entry.id for entry in agreement.entries] for agreement in early][-1] == ["A#1", "B#1", "C#1"]
+    assert [[str(entry.id) for entry in agreement.entries] for agreement in early][-1] == ["A#1", "B#1", "C#1"]
     assert [(a.epoch, a.entries) for a in early] == [(a.epoch, a.entries) for a in late]
     apart = [there.since - here.since for here, there in zip(early, late, strict=True)]
     assert apart == [0] * (len(apart) - 1) + [1]

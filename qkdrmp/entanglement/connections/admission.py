@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from qkdrmp.entanglement.connections.state import ConnectionState
 from qkdrmp.entanglement.connections.table import ConnectionTable
 from qkdrmp.entanglement.links.interface import Interface
-from qkdrmp.entanglement.messages import CSR, EndReason, SetupReject, Terms
+from qkdrmp.entanglement.messages import CSR, SetupReject, Terms
+from qkdrmp.entanglement.request import AttemptId, EndReason
 from qkdrmp.entanglement.rulesets.link_budget import QCap
 from qkdrmp.entanglement.runtime.session import Workbench
 from qkdrmp.entanglement.settings import SetupSettings
@@ -61,7 +62,7 @@ class Admission:
     def refusal(self, csr: CSR, record: ConnectionState) -> SetupReject | None:
         """Return the REJECT of a request, or None if it can be admitted."""
         if csr.asker in self.settings.refuse:
-            return self.reject(csr.key, EndReason.UNAUTHORISED)
+            return self.reject(csr.attempt, EndReason.UNAUTHORISED)
         return self.shortage(record)
 
     def shortage(self, record: ConnectionState) -> SetupReject | None:
@@ -71,17 +72,19 @@ class Admission:
         for interface in short:
             if interface.memories < quota:
                 there = f"there are only {interface.memories} memories towards {interface.peer}, not {quota}"
-                return self.reject(record.key, EndReason.INFEASIBLE, detail=there)
-        return self.reject(record.key, EndReason.BUSY, self._available(short[0], quota)) if short else None
+                return self.reject(record.attempt, EndReason.INFEASIBLE, detail=there)
+        return self.reject(record.attempt, EndReason.BUSY, self._available(short[0], quota)) if short else None
 
-    def reject(self, key: str, reason: EndReason, available: int | None = None, detail: str = "") -> SetupReject:
+    def reject(
+        self, attempt: AttemptId, reason: EndReason, available: int | None = None, detail: str = ""
+    ) -> SetupReject:
         """Return a REJECT by this node."""
-        return SetupReject(key, reason, self.bench.name, available, detail)
+        return SetupReject(attempt, reason, self.bench.name, available, detail)
 
     def _available(self, interface: Interface, memories: int) -> int | None:
         """Return when so many memories are expected to be free: when enough of those who hold them have finished."""
         free = interface.free
-        ends = [(self._expected_end(self.records[key]), share.quota) for key, share in interface.shares.items()]
+        ends = [(self._expected_end(self.records[one]), share.quota) for one, share in interface.shares.items()]
         for end, quota in sorted((end, quota) for end, quota in ends if end is not None):
             free += quota
             if free >= memories:

@@ -13,7 +13,8 @@ from qkdrmp.entanglement.connections.state import ConnectionState, Phase
 from qkdrmp.entanglement.connections.table import ConnectionTable
 from qkdrmp.entanglement.connections.teardown import TeardownProtocol
 from qkdrmp.entanglement.ledger import Attempt, ConnectionEntry, ConnectionLedger, ConnectionStatus
-from qkdrmp.entanglement.messages import CSR, EndReason, Response, SetupReject, key_of
+from qkdrmp.entanglement.messages import CSR, Response, SetupReject
+from qkdrmp.entanglement.request import AttemptId, EndReason
 from qkdrmp.entanglement.settings import SetupSettings
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.timer import Timer
@@ -93,7 +94,7 @@ class Initiator:
             return
         record = self._record(entry)
         self._finish(entry, ConnectionStatus.ABORTED, EndReason.TORN_DOWN)
-        if record is None or record.phase is Phase.OVER:
+        if record is None or record.is_over:
             return
         if record.phase is Phase.INSTALLED:
             self.teardowns.terminate(record, completed=False)
@@ -105,29 +106,29 @@ class Initiator:
     def _attempt(self, entry: ConnectionEntry) -> None:
         if entry.state is not ConnectionStatus.UNFINISHED:
             return
-        number = len(entry.attempts) + 1
-        entry.attempts.append(Attempt(number, self.env.now))
+        attempt = AttemptId(entry.id, len(entry.attempts) + 1)
+        entry.attempts.append(Attempt(attempt, self.env.now))
         entry.armed = entry.armed_at = 0
         wish = entry.wish
-        self.ledger.note(key_of(entry.id, number), wish.src, "asked")
+        self.ledger.note(attempt, wish.src, "asked")
         patience = self.timeout_ticks(wish.dst)
         if wish.terms.until is not None:
             patience = min(patience, max(1, wish.terms.until - self.env.now))
         self._clocks[entry.id].timeout.start(patience)
-        self.setup.request(CSR(entry.id, number, wish.src, wish.dst, wish.terms, self.env.now), None)
+        self.setup.request(CSR(attempt, wish.src, wish.dst, wish.terms, self.env.now), None)
 
     def _record(self, entry: ConnectionEntry) -> ConnectionState | None:
-        return self.records.get(key_of(entry.id, len(entry.attempts)))
+        return self.records.get(entry.attempts[-1].id)
 
     def _timed_out(self, entry: ConnectionEntry) -> None:
         record = self._record(entry)
         assert record is not None
         self.teardowns.tear_down(record)
-        self._failed(record, SetupReject(record.key, EndReason.TIMEOUT, entry.wish.src))
+        self._failed(record, SetupReject(record.attempt, EndReason.TIMEOUT, entry.wish.src))
 
     def _failed(self, record: ConnectionState, reject: SetupReject) -> None:
         """Try again later, or give up."""
-        entry = self.ledger.entries[record.connection]
+        entry = self.ledger.entries[record.attempt.connection]
         if entry.state is not ConnectionStatus.UNFINISHED:
             return
         attempt = entry.attempts[-1]
@@ -155,7 +156,7 @@ class Initiator:
     # Outcomes of attempts
 
     def _established(self, record: ConnectionState, response: Response) -> None:
-        entry = self.ledger.entries[record.connection]
+        entry = self.ledger.entries[record.attempt.connection]
         if entry.state is not ConnectionStatus.UNFINISHED:  # released by the Responder before the Response came
             self.teardowns.terminate(record, completed=False)
             return
@@ -173,8 +174,8 @@ class Initiator:
             clocks.end.start(entry.wish.lasts)
 
     def _aborted(self, record: ConnectionState, reason: EndReason) -> None:
-        entry = self.ledger.entries[record.connection]
-        if record.attempt != len(entry.attempts):
+        entry = self.ledger.entries[record.attempt.connection]
+        if record.attempt != entry.attempts[-1].id:
             return  # the Initiator has given up that attempt long ago, and is at another one
         attempt = entry.attempts[-1]
         if attempt.ended is None:

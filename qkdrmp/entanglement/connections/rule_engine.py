@@ -14,6 +14,7 @@ from qkdrmp.entanglement.links.policies import AllocationEntry
 from qkdrmp.entanglement.messages import PurifyResult, SwapResult
 from qkdrmp.entanglement.quantum.bell_diagonal import Basis
 from qkdrmp.entanglement.quantum.pairs import Qubit, discard
+from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.entanglement.rulesets.ruleset import RuleSet
 from qkdrmp.entanglement.runtime.compiled_rule import compiled
 from qkdrmp.entanglement.runtime.session import Workbench
@@ -39,18 +40,18 @@ class Work:
     user: str
 
     @property
-    def key(self) -> str:
-        """The attempt it works for."""
-        return self.record.key
+    def attempt(self) -> AttemptId:
+        """The attempt at the connection."""
+        return self.record.attempt
 
     def deliver(self, qubit: Qubit, basis: Basis | None) -> None:
         """Give a pair to the application."""
-        self.ledger.deliver(self.key, qubit, qubit.device.readout_error, basis)
+        self.ledger.deliver(self.attempt, qubit, qubit.device.readout_error, basis)
 
     def hand_over(self, partner: str, qubit: Qubit) -> None:
         """Give a pair to the connection around this one, which may not be installed here yet."""
         around = self.record.outer
-        if around is None or around.phase is Phase.OVER:
+        if around is None or around.is_over:
             discard(qubit)
         elif around.session is None:
             around.early.append((partner, qubit))
@@ -60,7 +61,7 @@ class Work:
     def complete(self) -> None:
         """End the connection, which has all it needs here."""
         self.teardowns.terminate(self.record, completed=True)
-        self.ledger.complete(self.key, self.user)
+        self.ledger.complete(self.attempt, self.user)
 
 
 class RuleEngine(Layer):
@@ -96,10 +97,10 @@ class RuleEngine(Layer):
         session = record.session = compiled(
             Work(record, self.ledger, self.teardowns, self.bench.name), self.bench, ruleset
         )
-        self.ledger.note(record.key, self.bench.name, "RuleSet installed")
+        self.ledger.note(record.attempt, self.bench.name, "RuleSet installed")
         for hop in record.hops:
             if hop.interface is not None:
-                hop.interface.open(record.key, session.source(hop.peer))
+                hop.interface.open(record.attempt, session.source(hop.peer))
         for message in record.queue:
             if isinstance(message, SwapResult):
                 session.take_swap(message)
@@ -112,15 +113,15 @@ class RuleEngine(Layer):
 
     def share(self, record: ConnectionState, interface: Interface) -> None:
         """Ask for a connection's share of a link."""
-        self.sharing.want(interface, AllocationEntry(record.key, record.terms.weight, record.terms.priority))
+        self.sharing.want(interface, AllocationEntry(record.attempt, record.terms.weight, record.terms.priority))
 
-    def _armed(self, key: str, interface: Interface, tick: int) -> None:
-        record = self.records.get(key)
+    def _armed(self, attempt: AttemptId, interface: Interface, tick: int) -> None:
+        record = self.records.get(attempt)
         if record is not None and record.phase is Phase.INSTALLED:
             record.active = max(record.active, tick)
-            self.ledger.arm(key, tick)
+            self.ledger.arm(attempt, tick)
             self.ledger.note(
-                key,
+                attempt,
                 self.bench.name,
                 f"armed towards {interface.peer} from trial {interface.allocation.agreements[-1].since}",
             )
@@ -130,7 +131,7 @@ class RuleEngine(Layer):
     @on(SwapResult)
     def take_swap(self, message: SwapResult) -> None:
         """Handle SWAP RESULT."""
-        record = self.records.get(message.key)
+        record = self.records.get(message.attempt)
         if record is not None and record.session is not None:
             record.session.take_swap(message)
         else:
@@ -139,7 +140,7 @@ class RuleEngine(Layer):
     @on(PurifyResult)
     def take_bit(self, message: PurifyResult) -> None:
         """Handle PURIFICATION RESULT."""
-        record = self.records.get(message.key)
+        record = self.records.get(message.attempt)
         if record is not None and record.session is not None:
             record.session.take_bit(message)
         else:
@@ -147,7 +148,7 @@ class RuleEngine(Layer):
 
     def _take_later(self, record: ConnectionState | None, message: SwapResult | PurifyResult) -> None:
         """Keep a message for a connection that is still being set up; count one for a connection that is over."""
-        if record is not None and record.phase is not Phase.OVER:
+        if record is not None and not record.is_over:
             record.queue.append(message)
         else:
             self.records.seen["late_messages"] += 1

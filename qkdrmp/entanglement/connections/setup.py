@@ -12,8 +12,9 @@ from qkdrmp.entanglement.connections.state import ConnectionState, Hop, Phase
 from qkdrmp.entanglement.connections.table import ConnectionTable
 from qkdrmp.entanglement.connections.teardown import TeardownProtocol
 from qkdrmp.entanglement.links.interface import Interface
-from qkdrmp.entanglement.messages import CSR, EndReason, Response, SetupReject, Teardown, key_of
+from qkdrmp.entanglement.messages import CSR, Response, SetupReject, Teardown
 from qkdrmp.entanglement.nesting import Nesting
+from qkdrmp.entanglement.request import AttemptId, EndReason
 from qkdrmp.entanglement.rulesets.link_budget import Infeasible, NoisyPhysics
 from qkdrmp.entanglement.rulesets.planner import ConnectionPlan, null_stack, plan
 from qkdrmp.entanglement.rulesets.swap_tree import SwapOrder
@@ -38,11 +39,13 @@ class SetupProtocol(Layer):
     layers : Nesting
     swap_order : callable
         How this node, as a Responder, orders swaps.
+    interfaces : dict of str to Interface
+        By neighbour.
+    hold_ticks : callable
+        Returns how long memories are held for a connection of two users, in ticks.
 
     Attributes
     ----------
-    interfaces : dict of str to Interface
-        By neighbour.
     failed, established : callable
         Called at the Initiator with the record of its attempt: it was rejected (with the REJECT), it is installed
         (with the RESPONSE).
@@ -58,6 +61,8 @@ class SetupProtocol(Layer):
         teardowns: TeardownProtocol,
         layers: Nesting,
         swap_order: SwapOrder,
+        interfaces: dict[str, Interface],
+        hold_ticks: Callable[[str, str], int],
     ) -> None:
         self.node = node
         self.transport = transport
@@ -67,22 +72,17 @@ class SetupProtocol(Layer):
         self.teardowns = teardowns
         self.layers = layers
         self.swap_order = swap_order
-        self.interfaces: dict[str, Interface] = {}
+        self.interfaces = interfaces
+        self.hold_ticks = hold_ticks
         self.failed: Callable[[ConnectionState, SetupReject], None] = lambda record, reject: None
         self.established: Callable[[ConnectionState, Response], None] = lambda record, response: None
-        self._hold_ticks: Callable[[str, str], int] = lambda initiator, responder: 0
-
-    def connect(self, interfaces: dict[str, Interface], hold_ticks: Callable[[str, str], int]) -> None:
-        """Take over the interfaces; `hold_ticks` says how long a hold between two nodes lasts."""
-        self.interfaces = interfaces
-        self._hold_ticks = hold_ticks
 
     # Requests
 
     @on(CSR)
     def take_request(self, message: CSR) -> None:
         """Handle CONNECTION SETUP REQUEST: admit, add what this node can do, and send it on."""
-        if self.records.has_ended(message.connection, message.attempt):
+        if self.records.has_ended(message.attempt):
             self.records.seen["late_messages"] += 1
             return
         peer = message.path[-1]
@@ -94,7 +94,7 @@ class SetupProtocol(Layer):
     ) -> None:
         """Let a request go on from here, where it came by the hop `before` (None: it starts here, for `outer`)."""
         after, reject = self._onward(csr)
-        record = ConnectionState(csr.connection, csr.attempt, csr.terms, before, after, outer)
+        record = ConnectionState(csr.attempt, csr.terms, before, after, outer)
         if before is not None and before.inner is not None:
             self.records[before.inner].outer = record
         reject = reject or self.admission.refusal(csr, record)
@@ -119,18 +119,18 @@ class SetupProtocol(Layer):
         depth = csr.depth if csr.terms.rewrite else len(self.layers.topology.nodes)  # deeper than any network
         step = self.layers.step(self.node.name, csr.responder, depth)
         if step is None:
-            return None, self.admission.reject(csr.key, EndReason.NO_ROUTE)
+            return None, self.admission.reject(csr.attempt, EndReason.NO_ROUTE)
         peer, network = step
         if network is None:
             return Hop(peer, self.interfaces[peer]), None
-        return Hop(peer, inner=key_of(f"{csr.connection}/{network}/{csr.attempt}", 1)), None
+        return Hop(peer, inner=csr.attempt.inside(network)), None
 
     def _hold(self, record: ConnectionState, csr: CSR) -> None:
         self.records.add(record)
         record.hold()
         record.expiry = Timer(self.node.env, lambda: self._expire(record))
         whole = csr.outermost  # its Response is what a hold waits for, also inside a nested network
-        record.expiry.start(self._hold_ticks(whole.initiator, whole.responder))
+        record.expiry.start(self.hold_ticks(whole.initiator, whole.responder))
         self.records.note(record, "holds memories")
 
     def _expire(self, record: ConnectionState) -> None:
@@ -142,8 +142,7 @@ class SetupProtocol(Layer):
     def _enter(self, record: ConnectionState, csr: CSR, after: Hop) -> None:
         """Ask for a connection through a nested network, of which this is the entry border."""
         terms = replace(csr.terms, need=0 if csr.terms.is_null else None)
-        connection = cast(str, after.inner).rpartition("#")[0]
-        inner = CSR(connection, 1, self.node.name, after.peer, terms, self.node.env.now, outer=csr)
+        inner = CSR(cast(AttemptId, after.inner), self.node.name, after.peer, terms, self.node.env.now, outer=csr)
         self.request(inner, None, outer=record)
 
     # Answers
@@ -154,40 +153,40 @@ class SetupProtocol(Layer):
         try:
             made = self._plan(csr)
         except Infeasible as error:
-            self._refuse(record, self.admission.reject(csr.key, EndReason.INFEASIBLE, detail=str(error)))
+            self._refuse(record, self.admission.reject(csr.attempt, EndReason.INFEASIBLE, detail=str(error)))
             return
         self.records.note(record, "RuleSets made")
         if csr.outer is not None:
             record.plan = made
             spare = max(1, csr.terms.memories - max(link.rounds for link in made.links))
-            self.request(csr.outer, Hop(csr.initiator, inner=record.key), Offer(made.rate, made.fidelity, spare))
+            self.request(csr.outer, Hop(csr.initiator, inner=record.attempt), Offer(made.rate, made.fidelity, spare))
             return
-        stack = null_stack(csr.connection, csr.attempt, csr.path) if csr.terms.is_null else made.stack
+        stack = null_stack(csr.attempt.connection, csr.attempt.number, csr.path) if csr.terms.is_null else made.stack
         qcaps = csr.qcaps if csr.terms.is_null else ()
-        self._return(record, Response(record.key, csr.path, stack, made.fidelity, qcaps))
+        self._return(record, Response(record.attempt, csr.path, stack, made.fidelity, qcaps))
 
     def _plan(self, csr: CSR) -> ConnectionPlan:
         """Return the plan for a request; one that only looks has no bounds to meet."""
         terms, outer = csr.terms, csr.outer
         fidelity, rate = (0.25, 0.0) if terms.is_null else (terms.minimum_fidelity, terms.minimum_rate)
         return plan(
-            csr.connection,
-            csr.attempt,
+            csr.attempt.connection,
+            csr.attempt.number,
             csr.qcaps,
             terms.need,
             fidelity,
             rate,
             self.swap_order,
             NoisyPhysics(to_seconds(self.node.env.now - csr.asked)),
-            None if outer is None else outer.key,
+            None if outer is None else str(outer.attempt),
             terms.basis,
         )
 
     @on(Response)
     def take_response(self, message: Response) -> None:
         """Handle CONNECTION SETUP RESPONSE: pop this node's RuleSet, commit, and pass the rest on."""
-        record = self.records.get(message.key)
-        if record is None or record.phase is Phase.OVER:
+        record = self.records.get(message.attempt)
+        if record is None or record.is_over:
             self._answer_late(message)
         else:
             self._take_up(record, message)
@@ -203,7 +202,7 @@ class SetupProtocol(Layer):
         self.records.seen["late_responses"] += 1
         further = message.path[message.path.index(self.node.name) + 1 :]
         if further:
-            self.transport.send(further[0], Teardown(message.key))
+            self.transport.send(further[0], Teardown(message.attempt))
 
     def _revive(self, record: ConnectionState, message: Response) -> None:
         """Admit a connection again whose Response came after its hold had expired, if enough memories are free."""
@@ -245,11 +244,13 @@ class SetupProtocol(Layer):
         if before is not None and before.interface is not None:
             self.transport.send(before.peer, response)
         elif before is not None:
-            inner = self.records[cast(str, before.inner)]
+            inner = self.records[cast(AttemptId, before.inner)]
             assert inner.plan is not None
             is_null = inner.terms.is_null
-            stack = null_stack(inner.connection, inner.attempt, inner.path) if is_null else inner.plan.stack
-            self._take_up(inner, Response(inner.key, inner.path, stack, inner.plan.fidelity, outer=response))
+            stack = (
+                null_stack(inner.attempt.connection, inner.attempt.number, inner.path) if is_null else inner.plan.stack
+            )
+            self._take_up(inner, Response(inner.attempt, inner.path, stack, inner.plan.fidelity, outer=response))
         elif response.outer is not None:
             self.take_response(response.outer)
         else:
@@ -260,8 +261,8 @@ class SetupProtocol(Layer):
     @on(SetupReject)
     def take_reject(self, message: SetupReject) -> None:
         """Handle CONNECTION SETUP REJECT: release the hold and pass it back."""
-        record = self.records.get(message.key)
-        if record is None or record.phase is Phase.OVER:
+        record = self.records.get(message.attempt)
+        if record is None or record.is_over:
             self.records.seen["late_messages"] += 1
         else:
             self._refuse(record, message)
@@ -274,9 +275,9 @@ class SetupProtocol(Layer):
         """Pass a REJECT to the previous hop towards the Initiator, across the border of a network if need be."""
         before, outer = record.before, record.outer
         if before is not None and before.interface is not None:
-            self.transport.send(before.peer, replace(reject, key=record.key))
+            self.transport.send(before.peer, replace(reject, attempt=record.attempt))
         elif before is not None:
-            self._refuse(self.records[cast(str, before.inner)], reject)
+            self._refuse(self.records[cast(AttemptId, before.inner)], reject)
         elif outer is not None:
             self._refuse(outer, reject)
         else:

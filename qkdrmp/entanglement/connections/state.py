@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from qkdrmp.entanglement.links.interface import Interface
-from qkdrmp.entanglement.messages import PurifyResult, SwapResult, Terms, key_of
+from qkdrmp.entanglement.messages import PurifyResult, SwapResult, Terms
 from qkdrmp.entanglement.quantum.pairs import Qubit, discard
+from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.entanglement.rulesets.planner import ConnectionPlan
 from qkdrmp.entanglement.runtime.session import RuleSetSession
 from qkdrmp.kernel.timer import Timer
@@ -32,13 +33,13 @@ class Hop:
     peer : str
     interface : Interface or None
         None if the hop is virtual.
-    inner : str or None
-        Key of the connection that a virtual hop consists of.
+    inner : AttemptId or None
+        The attempt at the connection that a virtual hop consists of.
     """
 
     peer: str
     interface: Interface | None = None
-    inner: str | None = None
+    inner: AttemptId | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -47,7 +48,7 @@ class ConnectionState:
 
     Attributes
     ----------
-    connection, attempt
+    attempt : AttemptId
     terms : Terms
     before, after : Hop or None
         Towards the Initiator and the Responder; None there.
@@ -61,13 +62,11 @@ class ConnectionState:
     session : RuleSetSession or None
     """
 
-    connection: str
-    attempt: int
+    attempt: AttemptId
     terms: Terms
     before: Hop | None
     after: Hop | None
     outer: ConnectionState | None = None
-    key: str = ""
     phase: Phase = Phase.HELD
     path: tuple[str, ...] = ()
     plan: ConnectionPlan | None = None
@@ -77,8 +76,10 @@ class ConnectionState:
     early: list[tuple[str, Qubit]] = field(default_factory=list)
     active: int = 0
 
-    def __post_init__(self) -> None:
-        self.key = key_of(self.connection, self.attempt)
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended here."""
+        return self.phase is Phase.OVER
 
     @property
     def hops(self) -> list[Hop]:
@@ -106,12 +107,12 @@ class ConnectionState:
         self.phase = Phase.HELD
         if not self.terms.is_null:
             for interface in self.interfaces:
-                interface.hold(self.key, self.terms.memories)
+                interface.hold(self.attempt, self.terms.memories)
 
     def release(self) -> None:
         """Give the memories back."""
         for interface in self.interfaces:
-            interface.dismiss(self.key)
+            interface.dismiss(self.attempt)
 
     def end(self) -> None:
         """Stop at once and free everything."""

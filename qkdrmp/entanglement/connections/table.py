@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from qkdrmp.entanglement.connections.state import ConnectionState, Phase
 from qkdrmp.entanglement.ledger import ConnectionLedger
 from qkdrmp.entanglement.links.allocation_protocol import AllocationProtocol
+from qkdrmp.entanglement.request import AttemptId
 
 
 class ConnectionTable:
@@ -30,50 +31,49 @@ class ConnectionTable:
         self.ledger = ledger
         self.sharing = sharing
         self.seen: Counter[str] = Counter()
-        self._by_key: dict[str, ConnectionState] = {}
+        self._states: dict[AttemptId, ConnectionState] = {}
         self._ended: dict[str, int] = {}
 
-    def __getitem__(self, key: str) -> ConnectionState:
-        return self._by_key[key]
+    def __getitem__(self, attempt: AttemptId) -> ConnectionState:
+        return self._states[attempt]
 
-    def get(self, key: str | None) -> ConnectionState | None:
+    def get(self, attempt: AttemptId | None) -> ConnectionState | None:
         """Return the record of an attempt; None if this node has never had one."""
-        return None if key is None else self._by_key.get(key)
+        return None if attempt is None else self._states.get(attempt)
 
     def values(self) -> Iterable[ConnectionState]:
         """Return all records."""
-        return self._by_key.values()
+        return self._states.values()
 
     def add(self, record: ConnectionState) -> None:
         """Enter a connection."""
-        self._by_key[record.key] = record
+        self._states[record.attempt] = record
 
-    def alive(self, *keys: str | None) -> list[ConnectionState]:
+    def alive(self, *attempts: AttemptId | None) -> list[ConnectionState]:
         """Return the records of these attempts that are there and not over."""
-        found = [self.get(key) for key in keys]
-        return [record for record in found if record is not None and record.phase is not Phase.OVER]
+        found = [self.get(attempt) for attempt in attempts]
+        return [record for record in found if record is not None and not record.is_over]
 
-    def has_ended(self, connection: str, attempt: int) -> bool:
+    def has_ended(self, attempt: AttemptId) -> bool:
         """Return whether an attempt, or a later one at the same connection, is over."""
-        return attempt <= self._ended.get(connection, 0)
+        return attempt.number <= self._ended.get(attempt.connection, 0)
 
-    def mark_ended(self, key: str) -> None:
+    def mark_ended(self, attempt: AttemptId) -> None:
         """Remember that an attempt is over, so that late messages for it are ignored."""
-        connection, _, attempt = key.rpartition("#")
-        self._ended[connection] = max(int(attempt), self._ended.get(connection, 0))
+        self._ended[attempt.connection] = max(attempt.number, self._ended.get(attempt.connection, 0))
 
     def note(self, record: ConnectionState, event: str) -> None:
         """Keep a milestone of a connection."""
-        self.ledger.note(record.key, self.node, event)
+        self.ledger.note(record.attempt, self.node, event)
 
     def drop(self, record: ConnectionState, event: str = "hold released") -> None:
         """End a connection at this node, if it has not ended yet; `event` is what to note if it was not installed."""
-        if record.phase is Phase.OVER:
+        if record.is_over:
             return
         was_installed = record.phase is Phase.INSTALLED
         record.end()
-        self.mark_ended(record.key)
+        self.mark_ended(record.attempt)
         self.note(record, "RuleSet terminated" if was_installed else event)
         if was_installed:
             for interface in record.interfaces:
-                self.sharing.unwant(interface, record.key)
+                self.sharing.unwant(interface, record.attempt)

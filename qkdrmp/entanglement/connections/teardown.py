@@ -7,7 +7,8 @@ from collections.abc import Callable
 from qkdrmp.entanglement.connections.state import ConnectionState, Phase
 from qkdrmp.entanglement.connections.table import ConnectionTable
 from qkdrmp.entanglement.links.interface import Interface
-from qkdrmp.entanglement.messages import EndReason, Teardown, Termination
+from qkdrmp.entanglement.messages import Teardown, Termination
+from qkdrmp.entanglement.request import EndReason
 from qkdrmp.network.layer import Layer, on
 from qkdrmp.network.transport import Transport
 
@@ -38,10 +39,10 @@ class TeardownProtocol(Layer):
     @on(Teardown)
     def take_teardown(self, message: Teardown) -> None:
         """Handle CONNECTION TEARDOWN: end the connection here and pass it on towards the Responder."""
-        record = self.records.get(message.key)
+        record = self.records.get(message.attempt)
         if record is None:
-            self.records.mark_ended(message.key)
-        elif record.phase is not Phase.OVER:
+            self.records.mark_ended(message.attempt)
+        elif not record.is_over:
             self.tear_down(record)
 
     def tear_down(self, record: ConnectionState) -> None:
@@ -49,10 +50,10 @@ class TeardownProtocol(Layer):
         self.records.drop(record)
         after, outer = record.after, record.outer
         if after is not None and after.interface is not None:
-            self.transport.send(after.peer, Teardown(record.key))
+            self.transport.send(after.peer, Teardown(record.attempt))
         elif after is not None:
             self._tear_down_all(self.records.alive(after.inner))
-        elif outer is not None and outer.phase is not Phase.OVER:
+        elif outer is not None and not outer.is_over:
             self._tear_down_all([outer])
 
     def _tear_down_all(self, records: list[ConnectionState]) -> None:
@@ -64,22 +65,22 @@ class TeardownProtocol(Layer):
     @on(Termination)
     def take_termination(self, message: Termination) -> None:
         """Handle RULESET TERMINATION: stop, unless it comes from an end that is done and something here is not."""
-        record = self.records.get(message.key)
+        record = self.records.get(message.attempt)
         if record is None:
-            self.records.mark_ended(message.key)
-        elif record.phase is not Phase.OVER and not (message.completed and self._is_needed(record)):
+            self.records.mark_ended(message.attempt)
+        elif not record.is_over and not (message.completed and self._is_needed(record)):
             self._stop(record, message.completed, message.reason)
 
     def _is_needed(self, record: ConnectionState) -> bool:
         if record.outer is not None:
-            return record.outer.phase is not Phase.OVER
+            return not record.outer.is_over
         return record.phase is Phase.INSTALLED and record.is_end and not record.is_full
 
     def terminate(self, record: ConnectionState, completed: bool, reason: EndReason = EndReason.TORN_DOWN) -> None:
         """End a connection here and at every node of its path; `reason` says why if it is not complete."""
         for name in record.path:
             if name != self.node:
-                self.transport.send(name, Termination(record.key, completed, reason))
+                self.transport.send(name, Termination(record.attempt, completed, reason))
         self._stop(record, completed, reason)
 
     def _stop(self, record: ConnectionState, completed: bool, reason: EndReason) -> None:
@@ -88,14 +89,14 @@ class TeardownProtocol(Layer):
         if record.is_end and not completed:
             self.aborted(record, reason)
         others = self.records.alive(*(hop.inner for hop in record.hops))
-        if not completed and record.outer is not None and record.outer.phase is not Phase.OVER:
+        if not completed and record.outer is not None and not record.outer.is_over:
             others.append(record.outer)
         for other in others:
             self.terminate(other, completed, reason)
 
     def release_connection(self, connection: str) -> None:
         """Tear a connection down as its Responder."""
-        for record in [record for record in self.records.values() if record.connection == connection]:
+        for record in [record for record in self.records.values() if record.attempt.connection == connection]:
             if record.phase is Phase.INSTALLED:
                 self.terminate(record, completed=False)
 

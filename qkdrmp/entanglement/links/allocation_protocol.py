@@ -7,6 +7,7 @@ from collections.abc import Callable
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.negotiation import LAU, Barrier
 from qkdrmp.entanglement.links.policies import AllocationEntry
+from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.kernel.timer import Timer
 from qkdrmp.network.layer import Layer, Message, on
 from qkdrmp.network.node import NetworkNode
@@ -30,7 +31,7 @@ class AllocationProtocol(Layer):
     Attributes
     ----------
     armed : callable
-        Called with a key, an interface and a tick when a new agreement gives a connection its trials from then on.
+        Called with an attempt, an interface and a tick when a new agreement gives a connection its trials from then on.
     silent : callable
         Called with an interface whose peer no longer answers.
     crossings : int
@@ -44,7 +45,7 @@ class AllocationProtocol(Layer):
         self.transport = transport
         self.skew = skew
         self.skew_from = skew_from
-        self.armed: Callable[[str, Interface, int], None] = lambda key, interface, tick: None
+        self.armed: Callable[[AttemptId, Interface, int], None] = lambda attempt, interface, tick: None
         self.silent: Callable[[Interface], None] = lambda interface: None
         self.crossings = 0
         self.resent = 0
@@ -66,9 +67,9 @@ class AllocationProtocol(Layer):
         """Let a connection take part in the sharing of a link, as soon as the peer wants that too."""
         self._send(interface, interface.allocation.add(entry))
 
-    def unwant(self, interface: Interface, key: str) -> None:
+    def unwant(self, interface: Interface, attempt: AttemptId) -> None:
         """Let a connection no longer take part."""
-        self._send(interface, interface.allocation.remove(key))
+        self._send(interface, interface.allocation.remove(attempt))
 
     @on(LAU)
     def take_update(self, message: LAU) -> None:

@@ -9,6 +9,7 @@ from qkdrmp.entanglement.links.link import ElementaryLink
 from qkdrmp.entanglement.links.negotiation import LinkEnd
 from qkdrmp.entanglement.links.policies import Agreement
 from qkdrmp.entanglement.quantum.pairs import Qubit, give_up
+from qkdrmp.entanglement.request import AttemptId
 
 
 class MemoryShare:
@@ -17,7 +18,8 @@ class MemoryShare:
     Attributes
     ----------
     interface : Interface
-    key : str
+    attempt : AttemptId
+        The attempt at the connection.
     quota : int
     held : int
         Halves in memory, those whose success is still to be heralded included.
@@ -28,11 +30,11 @@ class MemoryShare:
         Halves heralded so far.
     """
 
-    __slots__ = ("arrived", "held", "interface", "key", "pairs", "quota")
+    __slots__ = ("arrived", "attempt", "held", "interface", "pairs", "quota")
 
-    def __init__(self, interface: Interface, key: str, quota: int) -> None:
+    def __init__(self, interface: Interface, attempt: AttemptId, quota: int) -> None:
         self.interface = interface
-        self.key = key
+        self.attempt = attempt
         self.quota = quota
         self.held = 0
         self.pairs = 0
@@ -44,7 +46,7 @@ class MemoryShare:
         interface = self.interface
         interface.occupied -= 1
         if self.arrived is not None:
-            interface.link.freed(interface.end, self.key)
+            interface.link.freed(interface.end, self.attempt)
 
 
 class Interface:
@@ -67,8 +69,8 @@ class Interface:
     ----------
     link : ElementaryLink
         The physics of the link; set once both ends exist.
-    shares : dict of str to Share
-        The connections that hold memories here, by key.
+    shares : dict of AttemptId to MemoryShare
+        The connections that hold memories here.
     occupied : int
         Memories with a half in them.
     stalled : int
@@ -87,8 +89,8 @@ class Interface:
         self.pairs_per_s = pairs_per_s
         self.fidelity = fidelity
         self.allocation = allocation
-        self.shares: dict[str, MemoryShare] = {}
-        self.pairs_of: Counter[str] = Counter()
+        self.shares: dict[AttemptId, MemoryShare] = {}
+        self.pairs_of: Counter[AttemptId] = Counter()
         self._watched: list[tuple[int, Callable[[], None]]] = []
         self.occupied = 0
         self.stalled = 0
@@ -101,22 +103,22 @@ class Interface:
         """Memories that are in nobody's quota."""
         return self.memories - sum(share.quota for share in self.shares.values())
 
-    def hold(self, key: str, quota: int) -> None:
+    def hold(self, attempt: AttemptId, quota: int) -> None:
         """Set memories aside for a connection."""
-        self.shares[key] = MemoryShare(self, key, quota)
+        self.shares[attempt] = MemoryShare(self, attempt, quota)
 
-    def dismiss(self, key: str) -> None:
+    def dismiss(self, attempt: AttemptId) -> None:
         """Let a connection go, with its quota; halves still to be heralded are given up as they come."""
-        share = self.shares.pop(key, None)
+        share = self.shares.pop(attempt, None)
         if share is not None:
             share.arrived = None
-            self.pairs_of[key] = share.pairs
+            self.pairs_of[attempt] = share.pairs
             self.link.reallocated()
             self._tell_watchers()
 
-    def pairs_by_key(self) -> Counter[str]:
+    def pairs_by_attempt(self) -> Counter[AttemptId]:
         """Return the halves heralded so far for each connection, also for those that are over."""
-        return self.pairs_of + Counter({key: share.pairs for key, share in self.shares.items()})
+        return self.pairs_of + Counter({attempt: share.pairs for attempt, share in self.shares.items()})
 
     def watch(self, memories: int, freed: Callable[[], None]) -> None:
         """Call `freed` as soon as so many memories are in nobody's quota."""
@@ -132,9 +134,9 @@ class Interface:
                 freed()
         self._watched = [one for one in self._watched if one[0] > free]
 
-    def open(self, key: str, arrived: Callable[[int, Qubit], None]) -> None:
+    def open(self, attempt: AttemptId, arrived: Callable[[int, Qubit], None]) -> None:
         """Let trials be attempted for a connection, and its halves arrive."""
-        self.shares[key].arrived = arrived
+        self.shares[attempt].arrived = arrived
         self.link.reallocated()
 
     # What the physics of the link sees (see `link.LinkSide`)
@@ -150,21 +152,21 @@ class Interface:
         """Return who governs the trials that this end has not started: from which trial on, which agreement."""
         return self.allocation.regions(self.link.next_trial(self.end))
 
-    def free_memories(self, connection: str) -> int:
-        """Return how many memories a connection may still fill."""
-        share = self.shares.get(connection)
+    def free_memories(self, owner: AttemptId) -> int:
+        """Return how many memories an owner of trials may still fill."""
+        share = self.shares.get(owner)
         return 0 if share is None or share.arrived is None else share.quota - share.held
 
-    def occupy(self, connection: str) -> None:
+    def occupy(self, owner: AttemptId) -> None:
         """Count a memory as filled by a trial that has succeeded."""
         self.occupied += 1
-        share = self.shares.get(connection)
+        share = self.shares.get(owner)
         if share is not None:
             share.held += 1
 
-    def take(self, connection: str, half: Qubit, trial: int) -> None:
+    def take(self, owner: AttemptId, half: Qubit, trial: int) -> None:
         """Take in a half that has been heralded."""
-        share = self.shares.get(connection)
+        share = self.shares.get(owner)
         if share is None or share.arrived is None:
             self.occupied -= 1
             give_up(half)

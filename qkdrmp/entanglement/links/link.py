@@ -22,6 +22,7 @@ from qkdrmp.entanglement.links.success_sampler import SuccessSampler
 from qkdrmp.entanglement.links.success_stream import SuccessCandidate
 from qkdrmp.entanglement.links.trial_clock import TrialClock
 from qkdrmp.entanglement.links.trial_table import Owners
+from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.simpy_marks import ScheduledEvent
 
@@ -38,13 +39,13 @@ class LinkSide(Protocol[_H_contra]):
     def regions(self) -> Regions:
         """Return what governs the trials not yet started here; the last region has no end."""
 
-    def free_memories(self, connection: str) -> int:
-        """Return how many memories the connection may still fill here; 0 if it is unknown or has ended."""
+    def free_memories(self, owner: AttemptId) -> int:
+        """Return how many memories an owner of trials may still fill here; 0 if it is unknown or has ended."""
 
-    def occupy(self, connection: str) -> None:
+    def occupy(self, owner: AttemptId) -> None:
         """Count one memory as occupied: the link has made a pair. Called at the first herald, wherever that is."""
 
-    def take(self, connection: str, half: _H_contra, trial: int) -> None:
+    def take(self, owner: AttemptId, half: _H_contra, trial: int) -> None:
         """Take this end's half of a pair; called at this end's herald."""
 
 
@@ -128,10 +129,10 @@ class ElementaryLink(Generic[H]):
         free = left.free_memories, right.free_memories
         self._await(self._sampler.reallocate(self._env.now, (left.regions(), right.regions()), free))
 
-    def freed(self, end: int, connection: str) -> None:
-        """Take note that `connection` may fill one memory more at `end`."""
-        free = self._sides[end].free_memories(connection)
-        self._await(self._sampler.release(self._env.now, end, connection, free))
+    def freed(self, end: int, owner: AttemptId) -> None:
+        """Take note that `owner` may fill one memory more at `end`."""
+        free = self._sides[end].free_memories(owner)
+        self._await(self._sampler.release(self._env.now, end, owner, free))
 
     def _await(self, candidates: Iterable[SuccessCandidate]) -> None:
         for candidate in candidates:
@@ -145,9 +146,9 @@ class ElementaryLink(Generic[H]):
         if lanes is None:
             return
         owners = candidate.stream.owners
-        for side, connection in zip(self._sides, owners, strict=True):
+        for side, owner in zip(self._sides, owners, strict=True):
             for _ in lanes:
-                side.occupy(connection)
+                side.occupy(owner)
         left, right = self._sides
         free = left.free_memories(owners[0]), right.free_memories(owners[1])
         self._await(self._sampler.resume(self._env.now, candidate, free))
@@ -162,8 +163,8 @@ class ElementaryLink(Generic[H]):
         pairs = [(trial, self._make(starts)) for trial in trials]
         if not self._gap:
             for trial, halves in pairs:
-                for side, connection, half in zip(self._sides, owners, halves, strict=True):
-                    side.take(connection, half, trial)
+                for side, owner, half in zip(self._sides, owners, halves, strict=True):
+                    side.take(owner, half, trial)
         elif pairs:
             later = Timeout(self._env, self._gap)
             later.callbacks.append(lambda _: self._give(1 - self._earlier, owners, pairs))

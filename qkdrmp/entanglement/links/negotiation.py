@@ -14,6 +14,7 @@ from enum import StrEnum
 from itertools import count, islice
 
 from qkdrmp.entanglement.links.policies import Agreement, AllocationEntry, AllocationError, LinkPolicy
+from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.network.layer import Message
 
 SILENT_AFTER = 20
@@ -35,6 +36,11 @@ class LAU(Message):
     reply: bool = False
     """Sent again because the other end asked; never answered."""
 
+    @property
+    def label(self) -> str:
+        """The connections wanted."""
+        return " ".join(str(entry.id) for entry in self.next) or "nobody"
+
 
 @dataclass(frozen=True, slots=True)
 class Barrier(Message):
@@ -46,6 +52,11 @@ class Barrier(Message):
     """Number of the photon pair trial."""
     reply: bool = False
     """Sent again because the other end asked; never answered."""
+
+    @property
+    def label(self) -> str:
+        """The trial."""
+        return f"trial {self.pptsn}"
 
 
 class NegotiationState(StrEnum):
@@ -121,7 +132,7 @@ class LinkEnd:
         self.epoch = 0
         self.agreements = [Agreement()]
         self._draw = draw
-        self._wanted: dict[str, AllocationEntry] = {}
+        self._wanted: dict[AttemptId, AllocationEntry] = {}
         self._lau: LAU | None = None
         self._barrier: Barrier | None = None
         self._peer_lau: LAU | None = None
@@ -171,7 +182,7 @@ class LinkEnd:
         """Return whether it is known which allocation governs `trial`; between the two Barriers it is not."""
         return self._barrier is None or trial < self._barrier.pptsn
 
-    def owner(self, trial: int) -> str | None:
+    def owner(self, trial: int) -> AttemptId | None:
         """Return the connection `trial` belongs to if started now, or None if it is void or nobody's."""
         if not self.may_attempt(trial):
             return None
@@ -194,9 +205,9 @@ class LinkEnd:
         self._wanted[entry.id] = entry
         return self._review()
 
-    def remove(self, connection: str) -> tuple[Message, ...]:
+    def remove(self, attempt: AttemptId) -> tuple[Message, ...]:
         """Want the connection no longer; unknown ones are ignored."""
-        self._wanted.pop(connection, None)
+        self._wanted.pop(attempt, None)
         return self._review()
 
     def receive(self, message: LAU | Barrier, highest_started: int) -> tuple[Message, ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 
+from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.errors import QKDRMPError
 
 MASK = (1 << 64) - 1
@@ -27,21 +28,21 @@ class AllocationEntry:
 
     Parameters
     ----------
-    id : str
-        The connection.
+    id : AttemptId
+        The connection, by the attempt at it.
     weight : int
         Its share relative to the others (>= 1).
     priority : int
         Its class; the highest number comes first.
     """
 
-    id: str
+    id: AttemptId
     weight: int = 1
     priority: int = 0
 
     def __post_init__(self) -> None:
         if self.weight < 1:
-            raise AllocationError(f"The weight of connection {self.id!r} is {self.weight}, but must be at least 1.")
+            raise AllocationError(f"weight = {self.weight} of {self.id} must be at least 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +126,9 @@ class LinkPolicy:
 
     def __post_init__(self) -> None:
         if self.lanes < 1:
-            raise AllocationError(f"A link has {self.lanes} lanes, but must have at least 1.")
+            raise AllocationError(f"lanes = {self.lanes} of a link must be at least 1")
 
-    def owner(self, trial: int, agreement: Agreement) -> str | None:
+    def owner(self, trial: int, agreement: Agreement) -> AttemptId | None:
         """Return the connection that `trial` belongs to, or None if it belongs to nobody."""
         raise NotImplementedError
 
@@ -141,7 +142,7 @@ class RoundRobin(LinkPolicy):
 
     __slots__ = ()
 
-    def owner(self, trial: int, agreement: Agreement) -> str | None:
+    def owner(self, trial: int, agreement: Agreement) -> AttemptId | None:
         """Return the entry at position (trial - K) of the cycle."""
         return take_turns(trial - agreement.since, agreement.entries)
 
@@ -155,7 +156,7 @@ class Statistical(LinkPolicy):
 
     __slots__ = ()
 
-    def owner(self, trial: int, agreement: Agreement) -> str | None:
+    def owner(self, trial: int, agreement: Agreement) -> AttemptId | None:
         """Return the entry on which the lot of the trial falls."""
         if not agreement.entries:
             return None
@@ -173,7 +174,7 @@ class Priority(LinkPolicy):
 
     __slots__ = ()
 
-    def owner(self, trial: int, agreement: Agreement) -> str | None:
+    def owner(self, trial: int, agreement: Agreement) -> AttemptId | None:
         """Return whose turn it is in the highest class."""
         return take_turns(trial - agreement.since, top_class(agreement.entries))
 
@@ -187,7 +188,7 @@ class Circuit(LinkPolicy):
 
     __slots__ = ()
 
-    def owner(self, trial: int, agreement: Agreement) -> str | None:
+    def owner(self, trial: int, agreement: Agreement) -> AttemptId | None:
         """Return the entry whose place is the trial's lane; an entry beyond the last lane owns nothing."""
         lane = trial % self.lanes
         return next((e.id for e, place in zip(agreement.entries, agreement.places, strict=True) if place == lane), None)
@@ -202,7 +203,7 @@ class BufferSpace(LinkPolicy):
 
     __slots__ = ()
 
-    def owner(self, trial: int, agreement: Agreement) -> str | None:
+    def owner(self, trial: int, agreement: Agreement) -> AttemptId | None:
         """Return the entry to which the trial's lane was given."""
         if not agreement.entries:
             return None
@@ -213,7 +214,7 @@ class BufferSpace(LinkPolicy):
         return self.lanes
 
 
-def take_turns(position: int, entries: Sequence[AllocationEntry]) -> str | None:
+def take_turns(position: int, entries: Sequence[AllocationEntry]) -> AttemptId | None:
     """Return the entry at `position` of the endless interleaving of `entries`, or None if there are none."""
     cycle = interleave(weights_of(entries))
     return entries[cycle[position % len(cycle)]].id if cycle else None

@@ -21,6 +21,7 @@ from qkdrmp.entanglement.links.trial_table import (
     SlotTrials,
     owner_of,
 )
+from qkdrmp.entanglement.request import AttemptId
 
 Regions = Sequence[tuple[int, Agreement | None]]
 """First trials in ascending order, each with the agreement that governs from there on (None: void)."""
@@ -62,7 +63,7 @@ class TrialTableCache:
         slots = _cut(ours, lanes, period)
         return PeriodicTrialTable(slots, slots if theirs is ours else _cut(theirs, lanes, period))
 
-    def _cycle(self, agreement: Agreement) -> list[str | None] | None:
+    def _cycle(self, agreement: Agreement) -> list[AttemptId | None] | None:
         """Return the owners of the trials from trial 0 until they repeat, or None if they never do."""
         period = self.policy.period(agreement)
         return None if period is None else [self.policy.owner(trial, agreement) for trial in range(period)]
@@ -111,7 +112,7 @@ class TrialSchedule:
 
         Parameters
         ----------
-        owners : tuple of str
+        owners : tuple of AttemptId
             Whose trials to count.
         slot, until : int
             Where to begin, and before which slot to stop.
@@ -178,7 +179,7 @@ def clip(regions: Regions, first: int, end: int) -> list[tuple[int, Agreement | 
     ]
 
 
-def _cut(cycle: list[str | None], lanes: int, slots: int) -> list[OwnerRow]:
+def _cut(cycle: list[AttemptId | None], lanes: int, slots: int) -> list[OwnerRow]:
     """Return the owners of the first `slots` slots if those of the trials repeat like `cycle`."""
     longer = cycle * (lanes // len(cycle) + 2)
     begins = (slot * lanes % len(cycle) for slot in range(slots))

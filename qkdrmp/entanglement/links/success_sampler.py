@@ -30,11 +30,12 @@ from qkdrmp.entanglement.links.schedule import NEVER, Regions, TrialSchedule, Tr
 from qkdrmp.entanglement.links.success_stream import FreeMemoryCount, SuccessCandidate, SuccessStream
 from qkdrmp.entanglement.links.trial_clock import TrialClock
 from qkdrmp.entanglement.links.trial_table import FreeMemories, Owners
+from qkdrmp.entanglement.request import AttemptId
 
 _BATCH = 256
 
-CountFree = Callable[[str], int]
-"""Returns how many memories a connection may still fill; 0 if it is unknown or has ended."""
+CountFree = Callable[[AttemptId], int]
+"""Returns how many memories an owner of trials may still fill; 0 if it is unknown or has ended."""
 
 
 class SuccessGaps:
@@ -95,7 +96,7 @@ class SuccessSampler:
         self._schedule = TrialSchedule(self._tables, *self._regions)
         self._joint_from = 0
         self._streams: dict[Owners, SuccessStream] = {}
-        self._counts: tuple[dict[str, FreeMemoryCount], dict[str, FreeMemoryCount]] = {}, {}
+        self._counts: tuple[dict[AttemptId, FreeMemoryCount], dict[AttemptId, FreeMemoryCount]] = {}, {}
 
     def reallocate(
         self, now: int, regions: tuple[Regions, Regions], free: tuple[CountFree, CountFree]
@@ -124,21 +125,21 @@ class SuccessSampler:
                 drawn += self._restart(stream, begin)
         return drawn
 
-    def release(self, now: int, end: int, connection: str, free: int) -> Iterable[SuccessCandidate]:
-        """Apply that a memory of `connection` was released at `end`, where it may now fill `free`."""
-        count = self._counts[end].get(connection)
+    def release(self, now: int, end: int, owner: AttemptId, free: int) -> Iterable[SuccessCandidate]:
+        """Apply that a memory of `owner` was released at `end`, where it may now fill `free`."""
+        count = self._counts[end].get(owner)
         if count is None:
             return ()
         slot = self._clock.next_slot(end, now)
         if self._joint_from > slot:
             count.update(slot - 1, free)
             return self._restart_users([count], now)
-        other = self._counts[1 - end].get(connection)
+        other = self._counts[1 - end].get(owner)
         least = count.free
         if other is None or (least >= other.free and least >= other.at(slot)):
             count.update(slot - 1, free)  # the other end has no memory for more trials
             return ()
-        stream = self._streams.get((connection, connection))
+        stream = self._streams.get((owner, owner))
         before = min(stream.free(slot)) if stream else 0
         count.update(slot - 1, free)
         return self._grow(stream, max(slot, stream.done), before) if stream else ()
@@ -187,23 +188,23 @@ class SuccessSampler:
         """Count the free memories of those who own trials at `end`, and return the counts that have changed."""
         owners = {entry.id for _, agreement in self._regions[end] if agreement for entry in agreement.entries}
         counts = self._counts[end]
-        for connection in counts.keys() - owners:
-            del counts[connection]
-        for connection in sorted(owners - counts.keys()):
-            counts[connection] = FreeMemoryCount()
-        return [count for connection, count in counts.items() if count.update(slot, free(connection))]
+        for owner in counts.keys() - owners:
+            del counts[owner]
+        for owner in sorted(owners - counts.keys()):
+            counts[owner] = FreeMemoryCount()
+        return [count for owner, count in counts.items() if count.update(slot, free(owner))]
 
     def _enlist(self, start: int) -> None:
         """Keep a stream for each pair of owners to come, and those that still await a herald of the past."""
         owners = self._schedule.owners_from(start)
         old = {
-            key: stream
-            for key, stream in self._streams.items()
-            if key in owners or stream.done > start or stream.stack[-1].slot < start
+            pair: stream
+            for pair, stream in self._streams.items()
+            if pair in owners or stream.done > start or stream.stack[-1].slot < start
         }
-        new = {key: self._new_stream(key) for key in sorted(owners - old.keys())}
-        for key in self._streams.keys() - old.keys():
-            self._streams[key].forget()
+        new = {pair: self._new_stream(pair) for pair in sorted(owners - old.keys())}
+        for pair in self._streams.keys() - old.keys():
+            self._streams[pair].forget()
         self._streams = old | new
 
     def _new_stream(self, owners: Owners) -> SuccessStream:

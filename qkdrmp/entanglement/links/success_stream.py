@@ -41,7 +41,7 @@ class SuccessStream:
 
     Attributes
     ----------
-    owners : tuple of str
+    owners : tuple of AttemptId
         The owners at the sender and at the receiver.
     counts : tuple of FreeMemoryCount
         Their free memories.

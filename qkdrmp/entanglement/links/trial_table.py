@@ -13,14 +13,15 @@ from itertools import product
 from typing import NamedTuple
 
 from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy
+from qkdrmp.entanglement.request import AttemptId
 
-Owners = tuple[str, str]
+Owners = tuple[AttemptId, AttemptId]
 """The owners of a trial at the sender and at the receiver."""
 
 FreeMemories = tuple[int, int]
 """How many memories the owners may still fill at the sender and at the receiver."""
 
-OwnerRow = Sequence[str | None]
+OwnerRow = Sequence[AttemptId | None]
 """The owners of some trials in a row."""
 
 KEPT = 8
@@ -50,7 +51,7 @@ class PeriodicTrialTable:
 
     Parameters
     ----------
-    left, right : sequence of sequence of (str or None)
+    left, right : sequence of sequence of (AttemptId or None)
         For each slot of one period and each lane, the owner at the sender and at the receiver. Slot s is like slot s
         modulo the period.
     """
@@ -163,14 +164,14 @@ class BlockTrialTable:
         return [[owner_of(self._policy, s * lanes + lane, agreement) for lane in range(lanes)] for s in slots]
 
 
-def owner_of(policy: LinkPolicy, trial: int, agreement: Agreement | None) -> str | None:
+def owner_of(policy: LinkPolicy, trial: int, agreement: Agreement | None) -> AttemptId | None:
     """Return whom a trial belongs to; None in a void stretch."""
     return policy.owner(trial, agreement) if agreement else None
 
 
 def _agreed_trials(owners: OwnerRow) -> dict[Owners, SlotTrials]:
     """Return the trials of a slot that both ends see alike."""
-    lanes: dict[str, list[int]] = {}
+    lanes: dict[AttemptId, list[int]] = {}
     for lane, owner in enumerate(owners):
         if owner is not None:
             lanes.setdefault(owner, []).append(lane)
@@ -181,7 +182,7 @@ def _agreed_trials(owners: OwnerRow) -> dict[Owners, SlotTrials]:
 def _disputed_trials(left: OwnerRow, right: OwnerRow) -> dict[Owners, SlotTrials]:
     """Return the trials of a slot that the ends see differently: each end counts the trials of its own owners."""
     trials: dict[Owners, SlotTrials] = {}
-    counts: tuple[dict[str, int], dict[str, int]] = {}, {}
+    counts: tuple[dict[AttemptId, int], dict[AttemptId, int]] = {}, {}
     for lane, (ours, theirs) in enumerate(zip(left, right, strict=True)):
         for count, owner in zip(counts, (ours, theirs), strict=True):
             if owner is not None:

@@ -119,7 +119,7 @@ def _condition(session: RuleSetSession, condition: Condition, places: Places) ->
 class _Swap:
     """A swap: one object with slots, as it is by far the most frequent action and thousands of them take turns."""
 
-    __slots__ = ("_a", "_b", "_env", "_i", "_j", "_key", "_name", "_send", "_session", "_stage", "_swaps", "_to")
+    __slots__ = ("_a", "_attempt", "_b", "_env", "_i", "_j", "_name", "_send", "_session", "_stage", "_swaps", "_to")
 
     def __init__(self, session: RuleSetSession, action: Swap, places: Places) -> None:
         (self._i, left), (self._j, right) = places[action.left], places[action.right]
@@ -127,17 +127,17 @@ class _Swap:
         self._stage, self._to = left.stage, action.to
         self._session = session
         self._env, self._name = session.bench.env, session.bench.name
-        self._send, self._key = session.bench.transport.send, session.owner.key
+        self._send, self._attempt = session.bench.transport.send, session.owner.attempt
         self._swaps = 0
 
     def __call__(self, taken: Taken) -> None:
         first, second = taken[self._i], taken[self._j]
         werner = join(first, second, self._env.now)
-        a, b, key, name, stage, to = self._a, self._b, self._key, self._name, self._stage, self._to
+        a, b, attempt, name, stage, to = self._a, self._b, self._attempt, self._name, self._stage, self._to
         number = self._swaps
         self._swaps = number + 1
-        self._send(a, SwapResult(key, name, stage, first.number, b, to, number, werner))
-        self._send(b, SwapResult(key, name, stage, second.number, a, to, number, werner))
+        self._send(a, SwapResult(attempt, name, stage, first.number, b, to, number, werner))
+        self._send(b, SwapResult(attempt, name, stage, second.number, a, to, number, werner))
         self._session.progress += 1
         first.share.release()
         second.share.release()

@@ -13,6 +13,7 @@ import numpy as np
 from qkdrmp.entanglement.messages import PurifyResult, SwapResult
 from qkdrmp.entanglement.quantum.bell_diagonal import Basis
 from qkdrmp.entanglement.quantum.pairs import Device, Qubit, discard, estimated_after, purify
+from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.entanglement.runtime.pair_buffer import PairBuffer
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.timer import Timer
@@ -23,8 +24,8 @@ class Owner(Protocol):
     """What a session needs of the connection it works for."""
 
     @property
-    def key(self) -> str:
-        """What the attempt it works for is called."""
+    def attempt(self) -> AttemptId:
+        """The attempt at the connection."""
 
     def deliver(self, qubit: Qubit, basis: Basis | None) -> None:
         """Give a pair to the application."""
@@ -221,7 +222,7 @@ class RuleSetSession:
         place = (bin_.partner, bin_.stage, number)
         round_ = self._rounds.setdefault(place, Round())
         round_.qubit, round_.to, round_.mine = keep, to, bit
-        bench.transport.send(bin_.partner, PurifyResult(self.owner.key, bench.name, bin_.stage, number, bit))
+        bench.transport.send(bin_.partner, PurifyResult(self.owner.attempt, bench.name, bin_.stage, number, bit))
         sacrifice.share.release()
         self._compare(place)
 

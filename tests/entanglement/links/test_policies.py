@@ -141,7 +141,7 @@ def test_policies_are_pure_and_name_entries_only(name, claims, lanes, random, tr
 
 
 def test_bad_numbers_are_refused():
-    with pytest.raises(AllocationError, match="weight of connection 'A' is 0, but must be at least 1"):
+    with pytest.raises(AllocationError, match="weight = 0 of A must be at least 1"):
         AllocationEntry("A", 0)
-    with pytest.raises(AllocationError, match="0 lanes"):
+    with pytest.raises(AllocationError, match="lanes = 0 of a link must be at least 1"):
         Circuit(0)

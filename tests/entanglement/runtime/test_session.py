@@ -13,6 +13,7 @@ import pytest
 from qkdrmp.entanglement.messages import PurifyResult, Response, SwapResult
 from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal, Memory
 from qkdrmp.entanglement.quantum.pairs import Device, Qubit, correlations, fidelity, new_pair
+from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.entanglement.rulesets.link_budget import LinkPlan
 from qkdrmp.entanglement.rulesets.planner import ConnectionPlan
 from qkdrmp.entanglement.rulesets.ruleset import RuleSetStack
@@ -34,7 +35,7 @@ from tests.entanglement.small_networks import (
 
 MS = to_ticks(1e-3)
 DEVICE = Device(Memory(1e12, 1e12))
-KEY = "c7#1"
+ATTEMPT = AttemptId("c7")
 
 # --- A session with a pretended owner and transport -------------------------------------------------------------------
 
@@ -53,7 +54,7 @@ class MemoryShare:
 class Owner:
     """Notes what the session asks of it."""
 
-    key: str = KEY
+    attempt: AttemptId = ATTEMPT
     delivered: list[tuple[int, str | None]] = field(default_factory=list)
     handed_over: list[tuple[str, int]] = field(default_factory=list)
     completed: int = 0
@@ -127,7 +128,7 @@ PURIFY = rule([res("B", "k", "s")], {"purify": {"keep": "k", "sacrifice": "s", "
 
 
 def swapped(number: int, new: int, source: str = "R", partner: str = "B", werner: float = 0.9) -> SwapResult:
-    return SwapResult(KEY, source, 0, number, partner, 1, new, werner)
+    return SwapResult(ATTEMPT, source, 0, number, partner, 1, new, werner)
 
 
 # --- Conditions -------------------------------------------------------------------------------------------------------
@@ -273,8 +274,8 @@ def test_a_swap_tells_both_far_ends_what_their_pairs_are_now() -> None:
     assert a.partner is b
     w = (4 * 0.9 - 1) / 3 * (4 * 0.8 - 1) / 3
     assert bench.wire.sent == [
-        ("A", SwapResult(KEY, "R", 0, 0, "B", 1, 0, pytest.approx(w))),
-        ("B", SwapResult(KEY, "R", 0, 0, "A", 1, 0, pytest.approx(w))),
+        ("A", SwapResult(ATTEMPT, "R", 0, 0, "B", 1, 0, pytest.approx(w))),
+        ("B", SwapResult(ATTEMPT, "R", 0, 0, "A", 1, 0, pytest.approx(w))),
     ]
     bench.arrive("A", 1, 0.8)
     assert [(target, m.number, m.new_number) for target, m in bench.wire.sent[2:]] == [("A", 1, 1), ("B", 1, 1)]
@@ -311,10 +312,10 @@ def test_a_swap_result_from_a_node_that_is_not_the_partner_is_held() -> None:
     # A - R - S - B: S has swapped R-B, of which A hears before R's own result: A's pair is with R only after R's word.
     bench = Bench("A", (2, rule([res("B", "p")], DELIVER)), path=("A", "R", "S", "B"))
     bench.arrive("R", 0)
-    from_s = SwapResult(KEY, "S", 1, 0, "B", 2, 0, 0.8)
+    from_s = SwapResult(ATTEMPT, "S", 1, 0, "B", 2, 0, 0.8)
     bench.session.take_swap(from_s)
     assert bench.names == []
-    bench.session.take_swap(SwapResult(KEY, "R", 0, 0, "S", 1, 0, 0.9))
+    bench.session.take_swap(SwapResult(ATTEMPT, "R", 0, 0, "S", 1, 0, 0.9))
     assert bench.names == [0]
 
 
@@ -322,9 +323,9 @@ def test_results_of_many_swaps_come_in_any_order() -> None:
     # The same, with three pairs and every message in the worst order.
     bench = Bench("A", (2, rule([res("B", "p")], DELIVER)), path=("A", "R", "S", "B"))
     for number in (2, 0, 1):
-        bench.session.take_swap(SwapResult(KEY, "S", 1, number, "B", 2, number, 0.8))
+        bench.session.take_swap(SwapResult(ATTEMPT, "S", 1, number, "B", 2, number, 0.8))
     for number in (1, 2, 0):
-        bench.session.take_swap(SwapResult(KEY, "R", 0, number, "S", 1, number, 0.9))
+        bench.session.take_swap(SwapResult(ATTEMPT, "R", 0, number, "S", 1, number, 0.9))
     for number in (2, 1, 0):
         bench.arrive("R", number)
     assert bench.names == [0, 1, 2]
@@ -332,7 +333,7 @@ def test_results_of_many_swaps_come_in_any_order() -> None:
 
 def test_a_bit_that_comes_before_the_own_round_waits_for_it() -> None:
     bench = Bench("A", (0, PURIFY), FROM_B, path=("A", "B"))
-    bench.session.take_bit(PurifyResult(KEY, "B", 0, 0, 0))
+    bench.session.take_bit(PurifyResult(ATTEMPT, "B", 0, 0, 0))
     bench.arrive("B", 0)
     bench.arrive("B", 1)
     [(target, message)] = bench.wire.sent
@@ -350,7 +351,7 @@ def test_failed_purification_leaves_no_gap() -> None:
     assert bench.names == []
     bits = [message.bit for _, message in bench.wire.sent]
     for number, (mine, agree) in enumerate(zip(bits, agrees, strict=True)):
-        bench.session.take_bit(PurifyResult(KEY, "B", 0, number, mine if agree else 1 - mine))
+        bench.session.take_bit(PurifyResult(ATTEMPT, "B", 0, number, mine if agree else 1 - mine))
     assert bench.names == [1, 4, 5]
     assert bench.share.released == 12
 
@@ -361,7 +362,7 @@ def test_rounds_that_end_out_of_order_are_still_used_in_order() -> None:
         bench.arrive("B", number)
     bits = [message.bit for _, message in bench.wire.sent]
     for number, agree, then in ((3, True, []), (1, False, []), (2, True, []), (0, True, [0, 2, 3])):
-        bench.session.take_bit(PurifyResult(KEY, "B", 0, number, bits[number] if agree else 1 - bits[number]))
+        bench.session.take_bit(PurifyResult(ATTEMPT, "B", 0, number, bits[number] if agree else 1 - bits[number]))
         assert bench.names == then
 
 
@@ -372,10 +373,10 @@ def test_two_rounds_skip_the_failures_of_the_first() -> None:
         bench.arrive("B", number)
     bits = [message.bit for _, message in bench.wire.sent]
     for number, agree in enumerate((True, False, True)):
-        bench.session.take_bit(PurifyResult(KEY, "B", 0, number, bits[number] if agree else 1 - bits[number]))
+        bench.session.take_bit(PurifyResult(ATTEMPT, "B", 0, number, bits[number] if agree else 1 - bits[number]))
     _, last = bench.wire.sent[-1]
     assert (last.stage, last.number) == (1, 0)  # survivors 0 and 2 of the first round are round 0 of the second
-    bench.session.take_bit(PurifyResult(KEY, "B", 1, 0, last.bit))
+    bench.session.take_bit(PurifyResult(ATTEMPT, "B", 1, 0, last.bit))
     assert bench.names == [0]
 
 

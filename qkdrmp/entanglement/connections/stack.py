@@ -1,0 +1,143 @@
+"""The stack of a node: its protocols, made and connected with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from qkdrmp.entanglement.connections.admission import Admission
+from qkdrmp.entanglement.connections.initiator import Initiator
+from qkdrmp.entanglement.connections.rule_engine import RuleEngine
+from qkdrmp.entanglement.connections.setup import SetupProtocol
+from qkdrmp.entanglement.connections.table import ConnectionTable
+from qkdrmp.entanglement.connections.teardown import TeardownProtocol
+from qkdrmp.entanglement.ledger import Attempt, ConnectionEntry, ConnectionLedger
+from qkdrmp.entanglement.links.allocation_protocol import AllocationProtocol
+from qkdrmp.entanglement.links.interface import Interface
+from qkdrmp.entanglement.messages import VOCABULARY
+from qkdrmp.entanglement.nesting import Nesting
+from qkdrmp.entanglement.quantum.bell_diagonal import Memory
+from qkdrmp.entanglement.quantum.pairs import Device
+from qkdrmp.entanglement.runtime.session import Workbench
+from qkdrmp.entanglement.settings import EntanglementSettings
+from qkdrmp.kernel.environment import Environment
+from qkdrmp.kernel.randomness import Streams
+from qkdrmp.kernel.units import to_ticks
+from qkdrmp.network.channel import Channel
+from qkdrmp.network.node import NetworkNode
+from qkdrmp.network.transport import Transport
+from qkdrmp.topology import NodeKind
+
+
+@dataclass(frozen=True)
+class StackContext:
+    """What the stacks of a network have in common.
+
+    Parameters
+    ----------
+    env : Environment
+    settings : EntanglementSettings
+    random : Streams
+    ledger : ConnectionLedger
+    nesting : Nesting
+    interfaces : dict of str to dict of str to Interface
+        By node and neighbour; they may be added later.
+    channel : callable
+        Returns the channel from one node to another.
+    round_trip : callable
+        Returns how long messages take from one node to another and back, in ticks.
+    """
+
+    env: Environment
+    settings: EntanglementSettings
+    random: Streams
+    ledger: ConnectionLedger
+    nesting: Nesting
+    interfaces: dict[str, dict[str, Interface]]
+    channel: Callable[[str, str], Channel]
+    round_trip: Callable[[str, str], int]
+
+    def note_release(self, node: str, attempt: Attempt, entry: ConnectionEntry) -> None:
+        """Note when enough memories are free for a connection that a node has just rejected as busy."""
+        memories = entry.wish.terms.memories
+        lacking = [
+            interface
+            for peer, interface in self.interfaces[node].items()
+            if peer in entry.path and interface.free < memories
+        ]
+
+        def freed() -> None:
+            if attempt.freed is None:
+                attempt.freed = self.env.now
+
+        if lacking:
+            lacking[0].watch(memories, freed)
+        else:
+            freed()
+
+
+class EntanglementStack:
+    """The protocols of one node.
+
+    Parameters
+    ----------
+    name : str
+        The node.
+    context : StackContext
+
+    Attributes
+    ----------
+    node : NetworkNode
+    transport : Transport
+    sharing : AllocationProtocol
+    records : ConnectionTable
+    teardowns : TeardownProtocol
+    setup : SetupProtocol
+    initiator : Initiator or None
+        None if it is not the node of a user.
+    """
+
+    def __init__(self, name: str, context: StackContext) -> None:
+        settings, ledger, random = context.settings, context.ledger, context.random
+        allocation, setup = settings.allocation, settings.setup.here(node=name)
+        memories, gates = settings.memories.here(node=name), settings.gates.here(node=name)
+        self.node = node = NetworkNode(context.env, name)
+        reliable = settings.faults.active() is not None
+        self.transport = Transport(node, partial(context.channel, name), settings.margin, reliable)
+        skew = 0 if allocation.barrier else allocation.skew_trials
+        self.sharing = AllocationProtocol(node, self.transport, skew, to_ticks(allocation.skew_from_s))
+        device = Device(Memory(memories.t1_s, memories.t2_s), gates.error, gates.readout_error)
+        bench = Workbench(context.env, name, device, self.transport, random.stream(f"purification {name}"))
+        self.records = ConnectionTable(name, ledger, self.sharing)
+        self.teardowns = TeardownProtocol(name, self.transport, self.records)
+        self.sharing.silent = self.teardowns.give_up_on
+        engine = RuleEngine(bench, self.records, self.sharing, self.teardowns, ledger)
+        self.setup = SetupProtocol(
+            node,
+            self.transport,
+            self.records,
+            Admission(bench, setup, self.records),
+            engine,
+            self.teardowns,
+            context.nesting,
+            setup.order(),
+            context.interfaces[name],
+            lambda initiator, responder: setup.hold_ticks(context.round_trip(initiator, responder)),
+        )
+        node.install([self.transport, self.sharing, self.teardowns, engine, self.setup], VOCABULARY)
+        self.initiator = self._initiator(context) if settings.topology.nodes[name].kind is NodeKind.END else None
+
+    def _initiator(self, context: StackContext) -> Initiator:
+        name, setup = self.node.name, context.settings.setup.here(node=self.node.name)
+        return Initiator(
+            context.env,
+            self.setup,
+            self.teardowns,
+            self.records,
+            context.ledger,
+            setup,
+            lambda responder: setup.timeout_ticks(context.round_trip(name, responder)),
+            context.random.stream(f"retries {name}"),
+            context.note_release,
+        )
