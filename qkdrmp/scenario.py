@@ -10,6 +10,8 @@ import numpy as np
 from pydantic import ConfigDict, PrivateAttr, ValidationError, model_validator
 from typing_extensions import TypeVar
 
+from qkdrmp.config.own_objects import OwnFiles
+from qkdrmp.config.registry import Surroundings
 from qkdrmp.config.sections import ModelSection, Section, sentences
 from qkdrmp.config.sweep_settings import SweepSettings
 from qkdrmp.errors import ScenarioError, TopologyError, did_you_mean
@@ -47,8 +49,10 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
     preset: str | None = None
     sweep: SweepSettings = SweepSettings()
 
-    # What the scenario was made from: a copy with changes is made from that, changed.
+    # What the scenario was made from: a copy with changes is made from that, changed. And where its files are.
     _raw: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _folder: Path | None = PrivateAttr(default=None)
+    _own_files: OwnFiles = PrivateAttr(default=OwnFiles())
 
     @model_validator(mode="after")
     def _check_whole(self) -> Self:
@@ -113,10 +117,19 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
         raw = copy_of(self._raw)
         # The parameters of a model go with the model, so those that are given with another one come after it.
         for path, value in sorted(changes.items(), key=lambda change: not change[0].endswith(".model")):
-            if path.endswith(".model") and value != self.value(path):
+            if path.endswith(".model") and value != self.value(path) and value != _get(raw, path.split(".")):
                 self._drop_parameters(raw, path.removesuffix(".model"))
             _set(raw, path.split("."), value.item() if isinstance(value, np.generic) else value)
-        return type(self).from_mapping(raw, where=self.name)
+        return type(self).from_mapping(raw, self.name, self._folder)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The files of the user's own come first: objects from them can only be made once those are loaded.
+        return _unpickled, (self._own_files, type(self), self.__getstate__())
+
+    @property
+    def folder(self) -> Path | None:
+        """Where files that the scenario names are looked for first."""
+        return self._folder
 
     def as_mapping(self) -> dict[str, Any]:
         """Return what the scenario was made from: a structure like that of a scenario file, the topology an object."""
@@ -162,17 +175,32 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
         """
         raw = copy_of(raw)
         _find_files(raw, folder)
+        around = Surroundings(folder, set())
         try:
-            scenario = cls.model_validate(_with_preset(raw, cls, where))
+            scenario = cls.model_validate(_with_preset(raw, cls, where), context=around)
         except ValidationError as error:
             raise ScenarioError("\n".join(f"{where}: {line}" for line in sentences(error, cls))) from None
         scenario._raw = {**raw, "topology": scenario.topology}  # copies need not read the file again
+        scenario._folder = folder
+        scenario._own_files = OwnFiles(sorted(around.files))
         return scenario
+
+
+def _unpickled(own_files: OwnFiles, kind: type[Scenario[Any]], state: dict[str, Any]) -> Scenario[Any]:
+    scenario = kind.__new__(kind)
+    scenario.__setstate__(state)
+    return scenario
 
 
 def copy_of(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of nested mappings; the values themselves, which may be functions, are shared."""
     return {key: copy_of(value) if isinstance(value, Mapping) else value for key, value in raw.items()}
+
+
+def _get(raw: Any, path: list[str]) -> Any:
+    for part in path:
+        raw = raw.get(part) if isinstance(raw, Mapping) else None
+    return raw
 
 
 def _set(raw: dict[str, Any], path: list[str], value: Any) -> None:
@@ -184,13 +212,12 @@ def _set(raw: dict[str, Any], path: list[str], value: Any) -> None:
 
 
 def _find_files(raw: dict[str, Any], folder: Path | None) -> None:
-    """Let the files that a scenario names be found beside it."""
+    """Let the list of requests that a scenario names be found beside it."""
     demand = raw.get("demand")
-    for section, field in ((raw, "topology"), (demand, "file")):
-        if folder and isinstance(section, dict) and isinstance(section.get(field), str):
-            beside = folder / section[field]
-            if beside.is_file():
-                section[field] = str(beside)
+    if folder and isinstance(demand, dict) and isinstance(demand.get("file"), str):
+        beside = folder / demand["file"]
+        if beside.is_file():
+            demand["file"] = str(beside)
 
 
 def _with_preset(raw: dict[str, Any], family: type[Scenario[Any]], where: str) -> dict[str, Any]:

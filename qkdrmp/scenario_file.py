@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tomllib
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from qkdrmp.config.bundled import resolve
+from qkdrmp.config.own_objects import file_of, references_in
 from qkdrmp.config.points import label
 from qkdrmp.errors import ScenarioError, did_you_mean
 from qkdrmp.family import FAMILIES
@@ -93,16 +95,44 @@ def is_writable(scenario: Scenario[Any]) -> bool:
 
 
 def save_scenario(scenario: Scenario[Any], path: Path) -> None:
-    """Write a scenario into a JSON file, with its topology and list of requests beside it (see `is_writable`)."""
-    raw = scenario.as_mapping()
+    """Write a scenario into a JSON file, with the files that it needs beside it (see `is_writable`)."""
+    raw = _with_own_files(scenario, path.parent)
     save_topology(scenario.topology, path.parent / TOPOLOGY)
     raw["topology"] = TOPOLOGY
     demand = raw.get("demand")
     if isinstance(demand, dict) and isinstance(demand.get("file"), str | Path):
-        if not (path.parent / DEMAND).exists() or not (path.parent / DEMAND).samefile(demand["file"]):
-            shutil.copyfile(demand["file"], path.parent / DEMAND)
+        _copy(Path(demand["file"]), path.parent / DEMAND)
         demand["file"] = DEMAND
     path.write_text(json.dumps(_writable(raw), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _with_own_files(scenario: Scenario[Any], folder: Path) -> dict[str, Any]:
+    """Return what a scenario was made from, with the Python files that it names copied into a folder."""
+    raw, renamed = scenario.as_mapping(), {}
+    for reference in references_in(raw):
+        place, _, name = reference.rpartition(":")
+        if file := file_of(reference, scenario.folder):
+            is_inside = not Path(place).is_absolute() and ".." not in Path(place).parts
+            mark = hashlib.blake2b(file.read_bytes(), digest_size=4).hexdigest()
+            copy = place if is_inside else f"{file.stem}_{mark}.py"
+            _copy(file, folder / copy)
+            renamed[reference] = f"{copy}:{name}"
+    return {name: _renamed(value, renamed) for name, value in raw.items()}
+
+
+def _copy(file: Path, to: Path) -> None:
+    if not to.exists() or not to.samefile(file):
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, to)
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """Return nested mappings and lists with other names for the references in them."""
+    if isinstance(value, Mapping):
+        return {key: _renamed(inner, names) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_renamed(inner, names) for inner in value]
+    return names.get(value, value) if isinstance(value, str) else value
 
 
 def _writable(value: Any) -> Any:

@@ -130,6 +130,6 @@ def test_the_instrument_sees_the_wrong_keys_of_unsynchronised_copies(scenario, e
     assert 0.05 < mismatched(scenario, executor, 1e-3) < 0.15
     assert 0.001 < mismatched(scenario, executor, 0.08e-3) < 0.01
     # With routes through repeaters only:
-    routes = {"routing.through_end_nodes": False}
+    routes = {"routing.policy": "through-repeaters"}
     assert 0.10 < mismatched(scenario, executor, 1e-3, **routes) < 0.25
     assert 0.004 < mismatched(scenario, executor, 0.08e-3, **routes) < 0.04

@@ -121,7 +121,7 @@ def test_windows_editors_may_mark_their_files(tmp_path: Path) -> None:
 
 def test_a_preset_lies_underneath_what_the_file_says(tmp_path: Path) -> None:
     scenario = load(tmp_path, f'preset = "qnet"\n{BASE}[pools]\nreserve = 3\n[queue]\npolicy = "priority"\n')
-    assert scenario.routing.through_end_nodes
+    assert scenario.routing.policy == "through-end-nodes"
     assert scenario.channels.signal_speed_m_per_s == 3e8
     assert (scenario.pools.reserve, scenario.pools.refill_lead_delays) == (3, 5)
     assert (scenario.queue.capacity, scenario.queue.policy) == (10, "priority")
@@ -234,7 +234,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
     "unknown field of access": (BASE + "[access]\nmod = 2", ["'access.mod' (did you mean 'mode'?)"]),
     "unknown field of queue": (BASE + "[queue]\npolcy = 2", ["'queue.polcy' (did you mean 'policy'?)"]),
     "unknown field of channels": (BASE + "[channels]\nspeed = 2", ["'channels.speed'", "signal_speed_m_per_s"]),
-    "unknown field of routing": (BASE + "[routing]\nthrough = 2", ["'routing.through'", "through_end_nodes"]),
+    "unknown field of routing": (BASE + "[routing]\nthrough = 2", ["'routing.through'", "known are at, policy"]),
     "unknown field of key_rate": (BASE + "[key_rate]\nmean_photon = 2", ["key_rate: unknown field", "'mean_photons'"]),
     "unknown field of demand": (BASE + "[demand]\nkey_nums = 2", ["demand: unknown field", "mean 'key_num'"]),
     "unknown field of sweep": (BASE + "[sweep]\nreplication = 2", ["'sweep.replication' (did you mean 'repli"]),
@@ -246,9 +246,12 @@ WRONG: dict[str, tuple[str, list[str]]] = {
     "name": ("name = 3\n" + BASE, ["name = 3 must be text"]),
     "preset": ('preset = "qnett"\n' + BASE, ["preset = 'qnett' must be one of qnet (did you mean 'qnet'?)"]),
     "preset is a list": ('preset = ["qnet"]\n' + BASE, ["preset = ['qnet'] must be one of qnet"]),
-    "policy": (BASE + '[queue]\npolicy = "fcsf"', ["queue.policy: 'fcsf'", "(did you mean 'fcfs'?), or a function"]),
-    "policy is a number": (BASE + "[queue]\npolicy = 3", ["queue.policy: 3 must be one of fcfs, smallest-first"]),
-    "policy is a list": (BASE + '[queue]\npolicy = ["fcfs"]', ["queue.policy: ['fcfs'] must be one of"]),
+    "policy": (
+        BASE + '[queue]\npolicy = "fcsf"',
+        ["queue.policy = 'fcsf' must be", "(did you mean 'fcfs'?), or a queue"],
+    ),
+    "policy is a number": (BASE + "[queue]\npolicy = 3", ["queue.policy = 3 must be one of fcfs, smallest-first"]),
+    "policy is a list": (BASE + '[queue]\npolicy = ["fcfs"]', ["queue.policy = ['fcfs'] must be one of"]),
     "key-rate model": (
         BASE + '[key_rate]\nmodel = "bb84-sift"',
         ["model = 'bb84-sift' must be one of", "mean 'bb84-sifted'"],
@@ -280,7 +283,11 @@ WRONG: dict[str, tuple[str, list[str]]] = {
     "replenish": (BASE + '[pools]\nreplenish = "on"', ["pools.replenish = 'on' must be 'threshold', 'demand' or"]),
     "mirrors": (BASE + '[pools]\nmirrors = "head"', ['mirrors = "head" needs replenish = "threshold"']),
     "mode": (BASE + '[access]\nmode = "pol"', ["access.mode = 'pol' must be 'per-request' or 'pool'"]),
-    "yes": (BASE + '[routing]\nthrough_end_nodes = "yes"', ["routing.through_end_nodes = 'yes' must be true or false"]),
+    "yes": (BASE + '[key_rate]\nper_direction = "yes"', ["key_rate.per_direction = 'yes' must be true or false"]),
+    "route policy": (
+        BASE + '[routing]\npolicy = "through-repeater"',
+        ["routing.policy = 'through-repeater' must be one of through-repeaters, through-end-nodes (did you mean"],
+    ),
     "lead": (BASE + "[pools]\nrefill_lead_delays = inf", ["pools.refill_lead_delays = inf must be a finite number"]),
     "no topology": ("duration_s = 1", ["topology is missing"]),
     "unknown topology": ('topology = "lin"\nduration_s = 1', ["topology: 'lin' is neither", "mean 'line'"]),
@@ -416,7 +423,7 @@ def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
     message = error_of(tmp_path, text)
     expected = [
         *("unknown field 'foo'", "topology: 'lin'", "duration_s = -1", "pools.capacity = 0", "pools.reserve = -1"),
-        *("queue.policy: 'x'", "'mean_photon'", "'dead_time'", "key_num = 0", "think_s = -1"),
+        *("queue.policy = 'x'", "'mean_photon'", "'dead_time'", "key_num = 0", "think_s = -1"),
     ]
     assert [word for word in expected if word not in message] == []
     assert len(message.splitlines()) == len(expected)
@@ -464,10 +471,35 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
         load_scenario(path)
 
 
-@pytest.mark.parametrize("model", [BB84Sifted, 3, [], object()])
-def test_a_key_rate_object_must_be_one(model: Any) -> None:
-    with pytest.raises(ScenarioError, match="must be one of bb84-sifted, constant, or a key-rate model object"):
+NO_SESSION = "it has no method session(fibre, key_bits, random)"
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (3, "key_rate.model = 3 must be one of bb84-sifted, constant, or a key-rate model of your own"),
+        ([], "key_rate.model = [] must be one of bb84-sifted, constant, or a key-rate model of your own"),
+        (
+            object(),
+            "key_rate.model = object must be a key-rate model, but it has no method session(fibre, key_bits, random)",
+        ),
+        (
+            object,
+            "key_rate.model = object must be a key-rate model, but it has no method session(fibre, key_bits, random)",
+        ),
+    ],
+)
+def test_a_key_rate_object_must_be_one(model: Any, said: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
         load_scenario("line").replace({"key_rate": {"model": model}})
+    assert str(caught.value) == f"line: {said}"
+
+
+def test_a_class_stands_for_the_model_that_it_makes() -> None:
+    changed = load_scenario("line").replace({"key_rate": {"model": BB84Sifted, "mean_photons": 0.4}})
+    assert changed.value("key_rate").build() == BB84Sifted(mean_photons=0.4)
+    with pytest.raises(ScenarioError, match="key_rate: unknown field 'mean_photon'"):
+        load_scenario("line").replace({"key_rate": {"model": BB84Sifted, "mean_photon": 0.4}})
 
 
 def test_an_object_has_no_parameters_beside_it() -> None:

@@ -9,8 +9,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Self, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
+from qkdrmp.config.own_objects import is_reference
+from qkdrmp.config.points import label
+from qkdrmp.config.registry import Registry
 from qkdrmp.errors import did_you_mean
 
 PLACES = ("node", "link")
@@ -47,26 +61,37 @@ class Section(BaseModel):
 
     at: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
 
+    @classmethod
+    def registries(cls) -> dict[str, Registry[Any]]:
+        """Return the registries of the fields that take something by name, or an object of the user's own."""
+        fields = cls.model_fields.items()
+        return {name: item for name, field in fields for item in field.metadata if isinstance(item, Registry)}
+
     @model_validator(mode="after")
-    def _check_exceptions(self) -> Self:
-        problems: list[str] = []
+    def _check_exceptions(self, info: ValidationInfo) -> Self:
+        checked, problems = [], []
         for number, exception in enumerate(self.at, start=1):
-            problems += [f"at, entry {number}: {problem}" for problem in self._problems_of(exception)]
+            found, wrong = self._checked(exception, info.context)
+            checked.append(found)
+            problems += [f"at, entry {number}: {problem}" for problem in wrong]
         if problems:
             raise ValueError("\n".join(problems))
+        object.__setattr__(self, "at", tuple(checked))  # with objects where they were only named
         return self
 
-    def _problems_of(self, exception: Mapping[str, Any]) -> list[str]:
+    def _checked(self, exception: dict[str, Any], context: Any) -> tuple[dict[str, Any], list[str]]:
+        """Return an exception, with the objects that it names, and what is wrong with it."""
         problems = self._problems_of_place(exception)
         fixed = [name for name in exception if name in ("at", *self.same_everywhere)]
         problems += [f"{name} cannot be set for a single {' or '.join(self.exceptions_by)}" for name in fixed]
         if not exception.keys() - PLACES:
             problems.append("no field is given that is different there")
         try:
-            self._with({name: value for name, value in exception.items() if name not in fixed})
+            there = self._with({name: value for name, value in exception.items() if name not in fixed}, context)
         except ValidationError as error:
-            problems += sentences(error, type(self))
-        return problems
+            return exception, problems + sentences(error, type(self))
+        objects = {name: getattr(there, name) for name in self.registries() if name in exception}
+        return {**exception, **objects}, problems
 
     def _problems_of_place(self, exception: Mapping[str, Any]) -> list[str]:
         given = [place for place in PLACES if place in exception]
@@ -87,9 +112,9 @@ class Section(BaseModel):
         """Return what was set explicitly, exceptions left out."""
         return {name: getattr(self, name) for name in self.model_fields_set if name != "at"}
 
-    def _with(self, exception: Mapping[str, Any]) -> Self:
+    def _with(self, exception: Mapping[str, Any], context: Any = None) -> Self:
         changed = {name: value for name, value in exception.items() if name not in PLACES}
-        return type(self).model_validate({**self.given(), **changed})
+        return type(self).model_validate({**self.given(), **changed}, context=context)
 
     def here(self, node: str | None = None, link: Iterable[str] = ()) -> Self:
         """Return the settings that hold at a node, on a link, or at one end of a link."""
@@ -103,22 +128,7 @@ class Section(BaseModel):
 
 
 def name_or_own(value: Any, registry: Mapping[str, Any], is_own: bool, own: str) -> Any:
-    """Return a value that is the name of something in a registry, or something of the user's own.
-
-    Parameters
-    ----------
-    value : object
-    registry : mapping of str to object
-    is_own : bool
-        Whether the value will do as it is.
-    own : str
-        What would do as it is, for the error message.
-
-    Raises
-    ------
-    ValueError
-        If it is neither.
-    """
+    """Return a value that is a name in a registry, or an object of the user's own."""
     if not is_own and not (isinstance(value, str) and value in registry):
         hint = did_you_mean(str(value), registry)
         raise ValueError(f"{value!r} must be one of {', '.join(registry)}{hint}, or {own}")
@@ -128,14 +138,18 @@ def name_or_own(value: Any, registry: Mapping[str, Any], is_own: bool, own: str)
 class ModelSection(Section):
     """A section that chooses one of several models by name, with the model's own parameters beside the name.
 
-    Instead of a name, `model` may be an object of one's own.
+    Instead of a name, `model` may be an object of one's own, or a class of one's own whose parameters stand beside it.
     """
 
-    registry: ClassVar[Mapping[str, type]]
-    noun: ClassVar[str]
+    registry: ClassVar[Registry[Any]]
 
     model: Any
     parameters: dict[str, Any] = {}
+
+    @classmethod
+    def registries(cls) -> dict[str, Registry[Any]]:
+        """Return the registries of the fields that take something by name, or an object of the user's own."""
+        return {"model": cls.registry, **super().registries()}
 
     @model_validator(mode="before")
     @classmethod
@@ -149,22 +163,22 @@ class ModelSection(Section):
             own["parameters"] = {**given, **extra}
         return own
 
+    @field_validator("model", mode="before")
+    @classmethod
+    def _find_model(cls, value: Any, info: ValidationInfo) -> Any:
+        return cls.registry.found(value, info.context)
+
     @model_validator(mode="after")
     def _check_model(self) -> Self:
         self.build()
         return self
 
-    def _with(self, exception: Mapping[str, Any]) -> Self:
+    def _with(self, exception: Mapping[str, Any], context: Any = None) -> Self:
         if exception.get("model", self.model) == self.model:
-            return super()._with(exception)
+            return super()._with(exception, context)
         given = {name: value for name, value in self.given().items() if name != "parameters"}
         changed = {name: value for name, value in exception.items() if name not in PLACES}
-        return type(self).model_validate({**given, **changed})
-
-    @classmethod
-    def fits(cls, model: Any) -> bool:
-        """Return whether an object can be used as a model."""
-        return not isinstance(model, type)
+        return type(self).model_validate({**given, **changed}, context=context)
 
     def build(self) -> Any:
         """Return the model object.
@@ -172,20 +186,17 @@ class ModelSection(Section):
         Raises
         ------
         ValueError
-            If there is no model of that name, or if its parameters are wrong.
+            If the parameters are wrong, or an object is no such model.
         """
-        if not isinstance(self.model, str):
-            if self.parameters:
-                raise ValueError(f"unknown field '{next(iter(self.parameters))}' beside a {self.noun} object")
-            if not self.fits(self.model):
-                names = ", ".join(self.registry)
-                raise ValueError(f"model = {self.model!r} must be one of {names}, or a {self.noun} object")
-            return self.model
-        if self.model not in self.registry:
-            known = ", ".join(self.registry)
-            hint = did_you_mean(self.model, self.registry)
-            raise ValueError(f"model = '{self.model}' must be one of {known}{hint}, or an object")
-        return self._instance(self.registry[self.model])
+        known = isinstance(self.model, str)
+        model = self.registry[self.model] if known else self.model
+        if not isinstance(model, type) and self.parameters:
+            raise ValueError(f"unknown field '{next(iter(self.parameters))}' beside a {self.registry.noun} object")
+        made = self._instance(model) if isinstance(model, type) else model
+        try:
+            return made if known else self.registry.fitting(made)
+        except PydanticCustomError as error:
+            raise ValueError(f"model = {shown(self.model)} {error}") from None
 
     def _instance(self, model: type) -> Any:
         types = _fields(model)
@@ -209,7 +220,8 @@ class ModelSection(Section):
 
 @lru_cache
 def _adapter(model: type) -> TypeAdapter[Any]:
-    return TypeAdapter(model)
+    # A class that is no dataclass has no parameters to check.
+    return TypeAdapter(model if dataclasses.is_dataclass(model) else Annotated[Any, BeforeValidator(lambda _: model())])
 
 
 def sentences(error: ValidationError, model: type) -> list[str]:
@@ -230,7 +242,14 @@ def _sentences(problem: dict[str, Any], model: type) -> list[str]:
     if kind == "value_error":
         lines = problem["msg"].removeprefix("Value error, ").splitlines()
         return [_below(path, line) for line in lines]
-    return [f"{path} = {reprlib.repr(problem['input'])} {_requirement(problem)}"]
+    return [f"{path} = {shown(problem['input'])} {_requirement(problem)}"]
+
+
+def shown(value: Any) -> str:
+    """Return how a value is quoted in a sentence: in full if it names something, short if it is long."""
+    if isinstance(value, str):
+        return repr(value) if is_reference(value) else reprlib.repr(value)
+    return str(label(value)) if callable(value) or repr(value) == object.__repr__(value) else reprlib.repr(value)
 
 
 def _below(path: str, line: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeAlias
 
 from pydantic import ConfigDict, Field
 from simpy.events import ProcessGenerator
 
+from qkdrmp.config.registry import Registry
 from qkdrmp.entanglement.messages import Terms
 from qkdrmp.kernel.arrivals import at_times, poisson
 from qkdrmp.kernel.environment import Environment
@@ -251,4 +252,13 @@ class PoissonConnections(ConnectionSpec):
         return ask
 
 
-DEMANDS: dict[str, type] = {"listed": Listed, "poisson": PoissonConnections}
+class ConnectionDemand(Protocol):
+    """Who asks for which connections, and when."""
+
+    def processes(self, workload: ConnectionWorkload) -> Iterable[ProcessGenerator]:
+        """Return generators that ask through the workload; SimPy runs each as a process."""
+
+
+CONNECTION_DEMANDS: Registry[ConnectionDemand] = Registry(
+    "demand", ConnectionDemand, {"listed": Listed, "poisson": PoissonConnections}
+)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from qkdrmp.config.registry import Registry
 from qkdrmp.config.sections import ModelSection, Section, name_or_own
-from qkdrmp.entanglement.demand import DEMANDS
+from qkdrmp.entanglement.demand import CONNECTION_DEMANDS
 from qkdrmp.entanglement.links.models import MIM, MM, MSM, LinkModel
 from qkdrmp.entanglement.links.policies import POLICIES, LinkPolicy
 from qkdrmp.entanglement.quantum.bell_diagonal import Memory
@@ -237,16 +237,10 @@ class LayerSettings(Section):
 class ConnectionDemandSettings(ModelSection):
     """Who asks for which connections when: a model of `demand` by name with its parameters, or an object."""
 
-    registry: ClassVar[Mapping[str, type]] = DEMANDS
-    noun: ClassVar[str] = "demand"
+    registry: ClassVar[Registry[Any]] = CONNECTION_DEMANDS
     exceptions_by: ClassVar[tuple[str, ...]] = ()
 
     model: Any = "listed"
-
-    @classmethod
-    def fits(cls, model: Any) -> bool:
-        """Return whether an object can be used as a model."""
-        return super().fits(model) and hasattr(model, "processes")
 
 
 class EntanglementSettings(NetworkSettings):

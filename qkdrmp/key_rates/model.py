@@ -1,13 +1,13 @@
 """What a key-rate model is: how fast two neighbours on one fibre make keys.
 
-A model is a frozen dataclass with two methods (see `KeyRate`). It opens a `GenerationSession` on a fibre; the session
-hands out `Block` after `Block` of keys. Stopping is forgetting the session: whatever it had begun is lost.
+A model is a frozen object that all links share (see `KeyRateModel`). It opens a `GenerationSession` on a fibre; the
+session hands out `Block` after `Block` of keys. Stopping is forgetting the session: whatever it had begun is lost.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -55,11 +55,16 @@ class GenerationSession(Protocol):
         """Return the next block, with `keys` keys if the model can make that many at once."""
 
 
-class KeyRate(Protocol):
-    """A key-rate model."""
+class KeyRateModel(Protocol):
+    """How fast two neighbours make keys."""
 
     def session(self, fibre: Fibre, key_bits: int, random: np.random.Generator) -> GenerationSession:
         """Open a session on `fibre` that makes keys of `key_bits` bits and draws from `random`."""
+
+
+@runtime_checkable
+class HasMeanRate(Protocol):
+    """Optional for a key-rate model: its mean rate, from which the load of links can be predicted."""
 
     def mean_rate_bps(self, fibre: Fibre, key_bits: int) -> float:
         """Return the long-run mean rate on `fibre` with keys of `key_bits` bits, in key bits per second."""

@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from qkdrmp.config.registry import Registry
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.network.layer import Message
 
@@ -115,5 +116,4 @@ class RandomFaultSession:
         return [int(extra) for extra in self.random.integers(0, self.extra_delay, count, endpoint=True)]
 
 
-FAULT_MODELS: dict[str, type] = {"random": RandomFaults}
-"""The fault models that a scenario can name."""
+FAULT_MODELS: Registry[FaultModel] = Registry("fault model", FaultModel, {"random": RandomFaults})

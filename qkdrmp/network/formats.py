@@ -8,37 +8,65 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 from xml.etree import ElementTree
 
 import networkx as nx
 from pydantic import BaseModel
 
 from qkdrmp.config.bundled import resolve
-from qkdrmp.errors import TopologyError, did_you_mean
+from qkdrmp.config.registry import Registry
+from qkdrmp.config.sections import shown
+from qkdrmp.errors import TopologyError
 from qkdrmp.network import file_records as fields
 from qkdrmp.topology import Link, Node, NodeKind, Topology
 
 EARTH_RADIUS_KM = 6371.0088
 
 
+class TopologyReader(Protocol):
+    """What makes a topology of a file in some format."""
+
+    def __call__(self, path: Path, content: Any, /) -> Topology:
+        """Return the topology that a file describes.
+
+        Parameters
+        ----------
+        path : Path
+            For error messages.
+        content : object
+            What the JSON of the file holds, or else its text.
+        """
+
+
+@runtime_checkable
+class RecognisesContent(Protocol):
+    """Optional for a reader: whether a file is for it can be seen from its content."""
+
+    def recognises(self, content: Any) -> bool:
+        """Return whether content is of this format."""
+
+
 @dataclass(frozen=True)
-class Reader:
-    """One file format.
+class FileFormat:
+    """A file format that is recognised by the content of a file.
 
     Parameters
     ----------
-    recognises
-        Says whether content is of this format. Content is what the JSON of the file holds, or else its text.
-    read
-        Makes the topology from the path of the file, which error messages name, and its content.
+    recognises : callable
+        Returns whether content is of this format.
+    read : TopologyReader
     """
 
     recognises: Callable[[Any], bool]
-    read: Callable[[Path, Any], Topology]
+    read: TopologyReader
+
+    def __call__(self, path: Path, content: Any) -> Topology:
+        """Return the topology that a file describes."""
+        return self.read(path, content)
 
 
-def load_topology(name_or_path: str | Path, format: str | Reader | None = None) -> Topology:
+def load_topology(name_or_path: str | Path, format: str | TopologyReader | None = None) -> Topology:
     """Return a bundled topology, or the one a file describes.
 
     Parameters
@@ -46,7 +74,8 @@ def load_topology(name_or_path: str | Path, format: str | Reader | None = None) 
     name_or_path
         A bundled name such as ``"beijing_qman"``, or the path of a file.
     format
-        A name in `FORMATS`, or a reader; by default the first reader of `FORMATS` that recognises the file.
+        ``qkdrmp``, ``qnet``, ``node-link`` or ``graphml``, or a reader of your own, as an object or named like
+        ``my_reader.py:read``; by default the first of these formats that recognises the file.
 
     Raises
     ------
@@ -59,19 +88,25 @@ def load_topology(name_or_path: str | Path, format: str | Reader | None = None) 
     >>> qkdrmp.load_topology("beijing_qman")
     <Topology beijing_qman: 35 nodes, 37 links>
     """
-    if isinstance(format, str) and format not in FORMATS:
-        known = ", ".join(FORMATS)
-        raise TopologyError(f"unknown topology format '{format}'{did_you_mean(format, FORMATS)}: {known}")
+    reader = None if format is None else _reader(format)
     path = resolve("topologies", name_or_path, TopologyError)
     content = _content(path)
-    readers = [FORMATS[format]] if isinstance(format, str) else [format] if format else FORMATS.values()
-    for reader in readers:
-        if format or reader.recognises(content):
-            return reader.read(path, content)
+    if reader is not None:
+        return reader(path, content)
+    for known in TOPOLOGY_READERS.values():
+        if isinstance(known, RecognisesContent) and known.recognises(content):
+            return known(path, content)
     raise TopologyError(
-        f"{path}: this is none of the formats {', '.join(FORMATS)} as far as can be seen; "
-        f'a file of our own says "format": "{fields.OWN_FORMAT}"'
+        f"{path}: must be in one of the formats {', '.join(TOPOLOGY_READERS)}, as far as can be seen; "
+        f'our own says "format": "{fields.OWN_FORMAT}"'
     )
+
+
+def _reader(format: str | TopologyReader) -> TopologyReader:
+    try:
+        return TOPOLOGY_READERS.made(TOPOLOGY_READERS.found(format))
+    except ValueError as error:
+        raise TopologyError(f"format = {shown(format)} {error}") from None
 
 
 def save_topology(topology: Topology, path: str | Path) -> None:
@@ -251,10 +286,14 @@ def great_circle_km(latitude: float, longitude: float, latitude2: float, longitu
     return 2 * EARTH_RADIUS_KM * math.asin(math.sqrt(min(1.0, haversine)))
 
 
-FORMATS: dict[str, Reader] = {
-    "qkdrmp": Reader(_is_own, _read_own),
-    "qnet": Reader(_is_qnet, _read_qnet),
-    "node-link": Reader(_is_node_link, _read_node_link),
-    "graphml": Reader(_is_graphml, _read_graphml),
-}
-"""Every format by its name, in the order in which they are tried; a new one is added here."""
+TOPOLOGY_READERS: Registry[TopologyReader] = Registry(
+    "topology reader",
+    TopologyReader,
+    {
+        "qkdrmp": FileFormat(_is_own, _read_own),
+        "qnet": FileFormat(_is_qnet, _read_qnet),
+        "node-link": FileFormat(_is_node_link, _read_node_link),
+        "graphml": FileFormat(_is_graphml, _read_graphml),
+    },
+)
+"""Every format by its name, in the order in which they are tried."""

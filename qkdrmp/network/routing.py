@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from itertools import permutations
-from typing import Any, TypeAlias
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from itertools import pairwise, permutations
+from typing import Any, Protocol, TypeAlias
 
 import networkx as nx
 
+from qkdrmp.config.registry import Registry
+from qkdrmp.errors import QKDRMPError
 from qkdrmp.topology import NodeKind, Topology
 
 Route: TypeAlias = tuple[str, ...]
@@ -17,6 +20,18 @@ Routes: TypeAlias = dict[tuple[str, str], Route | None]
 """A route, or None, for every ordered pair (source, destination) of distinct end nodes."""
 
 _MM_PER_KM = 10**6
+
+
+class RoutePolicy(Protocol):
+    """Which way requests go.
+
+    It is hashable, as functions and frozen dataclasses are: its routes are made once for a topology.
+    """
+
+    def __hash__(self) -> int: ...
+
+    def __call__(self, topology: Topology, /) -> Routes:
+        """Return the route of every pair of end nodes that has one; it follows links, from its source on."""
 
 
 def leads_to(route: Route | None, user: str) -> bool:
@@ -122,3 +137,27 @@ def routes_to(topology: Topology, destination: str) -> dict[str, Route]:
     """
     relays = {name for name, node in topology.nodes.items() if node.kind in (NodeKind.REPEATER, NodeKind.ROUTER)}
     return {name: path[::-1] for name, path in _shortest_paths(topology, destination, relays).items()}
+
+
+ROUTE_POLICIES: Registry[RoutePolicy] = Registry(
+    "route policy", RoutePolicy, {"through-repeaters": repeater_routes, "through-end-nodes": end_node_routes}
+)
+
+
+@lru_cache(maxsize=16)
+def routes_by(policy: RoutePolicy, topology: Topology) -> Routes:
+    """Return the routes of a policy in a topology, with a route or None for every pair of end nodes.
+
+    Raises
+    ------
+    QKDRMPError
+        If it returns something else, or a route that does not follow links from its source on.
+    """
+    chosen, name = policy(topology), getattr(policy, "__name__", type(policy).__name__)
+    if not isinstance(chosen, Mapping):
+        raise QKDRMPError(f"route policy {name} must return a mapping from pairs of users to routes")
+    routes = {pair: chosen.get(pair) for pair in permutations(topology.ends, 2)}
+    for (source, destination), route in routes.items():
+        if route and (route[0] != source or any(b not in topology.neighbours(a) for a, b in pairwise(route))):
+            raise QKDRMPError(f"route policy {name}: {route} from {source} to {destination} must follow links")
+    return routes

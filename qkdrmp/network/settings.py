@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from qkdrmp.config.sections import ModelSection, Section
+from qkdrmp.config.registry import Registry, Surroundings
+from qkdrmp.config.sections import ModelSection, Section, sentences
 from qkdrmp.network.faults import FAULT_MODELS, BoundedDelay, FaultModel, RandomFaults
-from qkdrmp.network.formats import load_topology
+from qkdrmp.network.formats import TOPOLOGY_READERS, load_topology
 from qkdrmp.topology import Topology
 
 
@@ -23,17 +23,10 @@ class ChannelSettings(Section):
 class FaultSettings(ModelSection):
     """Faults of the classical channels: a model of `faults` by name with its parameters, or an object."""
 
-    registry: ClassVar[Mapping[str, type]] = FAULT_MODELS
-    noun: ClassVar[str] = "fault model"
-
+    registry: ClassVar[Registry[Any]] = FAULT_MODELS
     exceptions_by: ClassVar[tuple[str, ...]] = ()
 
     model: Any = "random"
-
-    @classmethod
-    def fits(cls, model: Any) -> bool:
-        """Return whether an object can be used as a model."""
-        return super().fits(model) and hasattr(model, "session")
 
     def active(self) -> FaultModel | None:
         """Return the model, or None if it is one by which nothing goes wrong."""
@@ -47,13 +40,36 @@ class FaultSettings(ModelSection):
         return chosen.extra_delay_s if isinstance(chosen, BoundedDelay) else 0.0
 
 
+class TopologyFile(BaseModel):
+    """A file that describes a topology, and its format.
+
+    Attributes
+    ----------
+    file : str
+        Its path, or a bundled name.
+    format
+        A name, or a reader of your own; without it, the format is recognised.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    file: str
+    format: Annotated[Any, TOPOLOGY_READERS] = None
+
+
+def _beside(file: str | Path, folder: Path | None) -> str | Path:
+    """Return the file of that name in a folder, if there is one, or else what was given."""
+    return folder / file if folder and (folder / file).is_file() else file
+
+
 class NetworkSettings(BaseModel):
     """What every network needs.
 
     Attributes
     ----------
     topology : Topology
-        Given as a bundled name, a path or an object.
+        Given as a bundled name, a path or an object; or, for a file in a format of your own, as a table of its
+        ``file`` and its ``format``, a name or a reader.
     duration_s : float
         Simulated time, in seconds.
     warmup_s : float
@@ -72,5 +88,14 @@ class NetworkSettings(BaseModel):
 
     @field_validator("topology", mode="before")
     @classmethod
-    def _load_topology(cls, value: Any) -> Any:
-        return load_topology(value) if isinstance(value, (str, Path)) else value
+    def _load_topology(cls, value: Any, info: ValidationInfo) -> Any:
+        folder = info.context.folder if isinstance(info.context, Surroundings) else None
+        if isinstance(value, str | Path):
+            return load_topology(_beside(value, folder))
+        if isinstance(value, dict):
+            try:
+                file = TopologyFile.model_validate(value, context=info.context)
+            except ValidationError as error:
+                raise ValueError("\n".join(sentences(error, TopologyFile))) from None
+            return load_topology(_beside(file.file, folder), file.format)
+        return value

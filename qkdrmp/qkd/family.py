@@ -9,6 +9,7 @@ import numpy as np
 
 from qkdrmp.errors import ScenarioError, did_you_mean
 from qkdrmp.family import Counted, Family, Quantity, RunWarning
+from qkdrmp.network.demand import NamesUsers
 from qkdrmp.qkd.network import TAKES_PART, has_pools
 from qkdrmp.qkd.prediction import predict
 from qkdrmp.qkd.run import QKDRun
@@ -38,7 +39,7 @@ class QKDScenario(QKDSettings, Scenario[QKDResults]):
         users = self.topology.ends
         demands = [self.demand, *(self.demand.here(node=exception["node"]) for exception in self.demand.at)]
         models = [section.build() for section in demands]
-        named = [("demand", name) for model in models for name in getattr(model, "users_named", tuple[str, ...])()]
+        named = [("demand", name) for model in models if isinstance(model, NamesUsers) for name in model.users_named()]
         for section in ("demand", "routing"):
             at = enumerate(getattr(self, section).at, start=1)
             named += [(f"{section}.at, entry {number}", exception["node"]) for number, exception in at]

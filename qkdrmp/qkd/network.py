@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.randomness import Streams
@@ -12,8 +10,8 @@ from qkdrmp.kernel.units import delay_ticks
 from qkdrmp.key_rates.model import Fibre
 from qkdrmp.network.channel import Channel, Transmission, open_channel
 from qkdrmp.network.node import NetworkNode
-from qkdrmp.network.routing import Route, end_node_routes, repeater_routes
-from qkdrmp.qkd.demand.workload import RequestWorkload
+from qkdrmp.network.routing import Routes, routes_by
+from qkdrmp.qkd.demand.workload import LimitsUsers, RequestDemand, RequestWorkload
 from qkdrmp.qkd.keys.key_bits import KeyBits
 from qkdrmp.qkd.keys.key_stream import KeyStream
 from qkdrmp.qkd.keys.quantum_link import QuantumLink, Supply
@@ -99,7 +97,7 @@ class QKDNetwork:
 
     def _concurrent(self) -> int | None:
         chosen = self.settings.demand.concurrent
-        default: int | None = getattr(self._demand, "concurrent", None)
+        default = self._demand.concurrent if isinstance(self._demand, LimitsUsers) else None
         return default if chosen is None else chosen
 
     # Links
@@ -166,14 +164,13 @@ class QKDNetwork:
         apps = {name: stack.app for name, stack in self.stacks.items() if stack.app is not None}
         workload = RequestWorkload(self.env, apps, self.random)
         for model, sources in self._sources().items():
-            made = model.processes(workload, sources) if hasattr(model, "processes") else [model(workload, sources)]
-            for process in made:
+            for process in model.processes(workload, sources):
                 self.env.process(process)
 
-    def _sources(self) -> dict[Any, list[str]]:
+    def _sources(self) -> dict[RequestDemand, list[str]]:
         """Return the demand models, each with the users it acts for."""
         section = self.settings.demand
-        groups: dict[Any, list[str]] = {}
+        groups: dict[RequestDemand, list[str]] = {}
         for user in self.topology.ends:
             local = section.here(node=user)
             groups.setdefault(self._demand if local is section else local.build(), []).append(user)
@@ -202,16 +199,11 @@ def has_pools(settings: QKDSettings, link: Link) -> bool:
     return between_repeaters or settings.access.here(link=link.ends).mode == "pool"
 
 
-_repeater_routes = lru_cache(maxsize=16)(repeater_routes)
-_end_node_routes = lru_cache(maxsize=16)(end_node_routes)
-
-
-def routes_of(settings: QKDSettings) -> dict[tuple[str, str], Route | None]:
+def routes_of(settings: QKDSettings) -> Routes:
     """Return the route that each user's requests take to each other user."""
     topology = settings.topology
-    routes: dict[tuple[str, str], Route | None] = {}
+    routes: Routes = {}
     for source in topology.ends:
-        through = settings.routing.here(node=source).through_end_nodes
-        table = (_end_node_routes if through else _repeater_routes)(topology)
+        table = routes_by(settings.routing.here(node=source).function(), topology)
         routes |= {(source, peer): table[source, peer] for peer in topology.ends if peer != source}
     return routes

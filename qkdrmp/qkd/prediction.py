@@ -6,11 +6,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
 
+from qkdrmp.config.sections import shown
+from qkdrmp.errors import QKDRMPError
 from qkdrmp.kernel.units import delay_ticks
-from qkdrmp.key_rates.model import Fibre
+from qkdrmp.key_rates.model import Fibre, HasMeanRate
 from qkdrmp.network.faults import Lossy
 from qkdrmp.network.routing import leads_to
 from qkdrmp.qkd.demand.models import PoissonRequests, Rekey
+from qkdrmp.qkd.demand.workload import KnowsSizes
 from qkdrmp.qkd.keys.thresholds import Replenish
 from qkdrmp.qkd.network import has_pools, routes_of
 from qkdrmp.qkd.settings import QKDSettings
@@ -84,8 +87,7 @@ def _sizes_by_stream(settings: QKDSettings) -> dict[tuple[str, str], set[int]]:
 
 def _request_sizes(settings: QKDSettings, user: str) -> set[int]:
     demand = settings.demand.here(node=user).build()
-    sizes: set[int] = demand.request_sizes() if hasattr(demand, "request_sizes") else set()
-    return sizes
+    return demand.request_sizes() if isinstance(demand, KnowsSizes) else set()
 
 
 def _participants(settings: QKDSettings) -> set[str]:
@@ -97,6 +99,11 @@ def link_loads(settings: QKDSettings) -> dict[tuple[str, str], float]:
 
     Only for `PoissonRequests` and `Rekey` demand, whose rates do not depend on what happens. Both directions of a link
     share its devices unless the scenario says `per_direction`; then the busier direction counts.
+
+    Raises
+    ------
+    QKDRMPError
+        If the key-rate model of a link does not say its mean rate.
     """
     asked: dict[tuple[str, str], float] = defaultdict(float)
     for pair, bits_per_s in _offered(settings).items():
@@ -114,8 +121,12 @@ def link_loads(settings: QKDSettings) -> dict[tuple[str, str], float]:
 def _rate_bps(settings: QKDSettings, link: Link) -> float:
     speed = settings.channels.here(link=link.ends).signal_speed_m_per_s
     fibre = Fibre(link.length_km, link.loss_db, delay_ticks(link.classical_length_km, speed))
-    rate: float = settings.key_rate.here(link=link.ends).build().mean_rate_bps(fibre, settings.pools.key_length_bits)
-    return rate
+    model = settings.key_rate.here(link=link.ends).build()
+    if not isinstance(model, HasMeanRate):
+        raise QKDRMPError(
+            f"key_rate.model = {shown(model)} must have a method mean_rate_bps(fibre, key_bits) for loads"
+        )
+    return model.mean_rate_bps(fibre, settings.pools.key_length_bits)
 
 
 def _offered(settings: QKDSettings) -> dict[tuple[str, str], float]:

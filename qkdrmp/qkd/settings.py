@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from qkdrmp.config.sections import ModelSection, Section, name_or_own
+from qkdrmp.config.registry import Registry
+from qkdrmp.config.sections import ModelSection, Section
 from qkdrmp.errors import ScenarioError
-from qkdrmp.key_rates import KEY_RATES
+from qkdrmp.key_rates import KEY_RATE_MODELS
+from qkdrmp.network.routing import ROUTE_POLICIES, RoutePolicy
 from qkdrmp.network.settings import FaultSettings, NetworkSettings
-from qkdrmp.qkd.demand.models import DEMANDS
+from qkdrmp.qkd.demand.models import REQUEST_DEMANDS
 from qkdrmp.qkd.keys.thresholds import Replenish, StreamSettings, Thresholds
-from qkdrmp.qkd.layers.queue_policies import POLICIES, QueuePolicy
+from qkdrmp.qkd.layers.queue_policies import QUEUE_POLICIES, QueuePolicy
 
 Count = Annotated[int, Field(strict=True, ge=0)]
 Positive = Annotated[int, Field(strict=True, ge=1)]
@@ -93,22 +94,16 @@ class AccessSettings(Section):
 
 
 class QueueSettings(Section):
-    """The request queue of a node: `capacity` slots, scanned in the order of `policy` (a name or a function)."""
+    """The request queue of a node: `capacity` slots, scanned in the order of `policy`."""
 
     exceptions_by: ClassVar[tuple[str, ...]] = ("node",)
 
     capacity: Count = 10
-    policy: Any = "fcfs"
-
-    @field_validator("policy")
-    @classmethod
-    def _check_policy(cls, value: Any) -> Any:
-        return name_or_own(value, POLICIES, callable(value), "a function")
+    policy: Annotated[Any, QUEUE_POLICIES] = "fcfs"
 
     def function(self) -> QueuePolicy:
         """Return the policy as a function."""
-        chosen: QueuePolicy | str = self.policy
-        return POLICIES[chosen] if isinstance(chosen, str) else chosen
+        return QUEUE_POLICIES.made(self.policy)
 
 
 class KeyRateSettings(ModelSection):
@@ -120,16 +115,10 @@ class KeyRateSettings(ModelSection):
         Whether each direction of a link has its own devices, at full rate (QNET); otherwise both share one pair.
     """
 
-    registry: ClassVar[Mapping[str, type]] = KEY_RATES
-    noun: ClassVar[str] = "key-rate model"
+    registry: ClassVar[Registry[Any]] = KEY_RATE_MODELS
 
     model: Any = "bb84-sifted"
     per_direction: bool = False
-
-    @classmethod
-    def fits(cls, model: Any) -> bool:
-        """Return whether an object can be used as a model."""
-        return super().fits(model) and hasattr(model, "session")
 
 
 class KeyDemandSettings(ModelSection):
@@ -141,19 +130,12 @@ class KeyDemandSettings(ModelSection):
         How many requests a user may have at once, as sender or receiver; by default what the model says.
     """
 
-    registry: ClassVar[Mapping[str, type]] = DEMANDS
-    noun: ClassVar[str] = "demand"
-
+    registry: ClassVar[Registry[Any]] = REQUEST_DEMANDS
     exceptions_by: ClassVar[tuple[str, ...]] = ("node",)
     same_everywhere: ClassVar[tuple[str, ...]] = ("concurrent",)
 
     model: Any = "closed-loop"
     concurrent: Positive | None = None
-
-    @classmethod
-    def fits(cls, model: Any) -> bool:
-        """Return whether an object can be used as a model."""
-        return super().fits(model) and (callable(model) or hasattr(model, "processes"))
 
 
 class RoutingSettings(Section):
@@ -161,14 +143,18 @@ class RoutingSettings(Section):
 
     Attributes
     ----------
-    through_end_nodes : bool
-        False: the shortest path through repeaters. True: QNET's rule, by which a path may lead into a user, who
-        refuses.
+    policy
+        ``through-repeaters``: the shortest path through repeaters. ``through-end-nodes``: QNET's rule, by which a path
+        may lead into a user, who refuses.
     """
 
     exceptions_by: ClassVar[tuple[str, ...]] = ("node",)
 
-    through_end_nodes: bool = False
+    policy: Annotated[Any, ROUTE_POLICIES] = "through-repeaters"
+
+    def function(self) -> RoutePolicy:
+        """Return the policy as a function."""
+        return ROUTE_POLICIES.made(self.policy)
 
 
 class KeyFaultSettings(FaultSettings):
@@ -225,7 +211,7 @@ class QKDSettings(NetworkSettings):
 PRESETS: dict[str, dict[str, Any]] = {
     # What the public implementation (QNET 1.3.0) does, so that its published figure can be reproduced.
     "qnet": {
-        "routing": {"through_end_nodes": True},
+        "routing": {"policy": "through-end-nodes"},
         "channels": {"signal_speed_m_per_s": 3e8},
         "pools": {"reserve": 1, "replenish": "threshold", "refill_lead_delays": 5},
         "queue": {"capacity": 10},

@@ -29,7 +29,16 @@ from qkdrmp.topology import Topology
 PACKAGE = Path(__file__).resolve().parent.parent
 PARTS = (
     *("kernel", "network", "key_rates", "qkd", "entanglement"),
-    *("config/sections.py", "scenario.py", "simulation.py", "topology.py", "stats/estimators.py", "sweeps/plan.py"),
+    *(
+        "config/sections.py",
+        "config/registry.py",
+        "config/own_objects.py",
+        "scenario.py",
+        "simulation.py",
+        "topology.py",
+        "stats/estimators.py",
+        "sweeps/plan.py",
+    ),
 )
 """The parts of the package that the metrics of a run come from."""
 LIBRARIES = ("numpy", "scipy", "simpy", "networkx")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from qkdrmp.config.own_objects import names_objects
 from qkdrmp.config.points import Point, checked_grid, checked_points, combinations, label, varied
 from qkdrmp.errors import ScenarioError
 from qkdrmp.family import family_of
@@ -157,9 +158,10 @@ class Plan:
         merged: dict[str, tuple[Point, dict[str, Any], list[float]]] = {}
         for point in points:
             others = {path: value for path, value in point.items() if path != DURATION}
-            duration_s = self.scenario.replace({DURATION: point.get(DURATION, self.scenario.duration_s)}).duration_s
-            facts = {path: self._facts_of(value) for path, value in others.items()}
-            merged.setdefault(digest(facts), (others, facts, []))[2].append(duration_s)
+            there = self.scenario.replace(point)
+            meant = {path: there.value(path) if names_objects(value) else value for path, value in others.items()}
+            facts = {path: self._facts_of(value) for path, value in meant.items()}
+            merged.setdefault(digest(facts), (others, facts, []))[2].append(there.duration_s)
         for others, facts, durations in merged.values():
             scenario = self.scenario.replace({**others, DURATION: max(durations)})
             whole = {path: others.get(path, scenario.value(path)) for path in self.swept if path != DURATION}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from qkdrmp.kernel.units import delay_ticks
-from qkdrmp.key_rates import KEY_RATES, BB84Sifted, Block, Fibre, KeyRate, detector_chain
+from qkdrmp.key_rates import KEY_RATE_MODELS, BB84Sifted, Block, Fibre, KeyRateModel, detector_chain
 
 DRAWS = 20_000
 SLOT = 12_500
@@ -186,7 +186,7 @@ def test_an_impossible_loss_is_a_clear_error() -> None:
 
 
 def test_the_registry_names_the_model() -> None:
-    model: KeyRate = KEY_RATES["bb84-sifted"]()
+    model: KeyRateModel = KEY_RATE_MODELS["bb84-sifted"]()
     assert model == MODEL
 
 

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from qkdrmp.kernel.units import TICKS_PER_SECOND
-from qkdrmp.key_rates import KEY_RATES, Block, Constant, Fibre, GenerationSession, KeyRate
+from qkdrmp.key_rates import KEY_RATE_MODELS, Block, Constant, Fibre, GenerationSession, KeyRateModel
 
 FIBRE = Fibre(length_km=10.0, loss_db=2.0, delay_ticks=50_000_000)
 
 
 def session(rate_bps: float, key_bits: int) -> GenerationSession:
-    model: KeyRate = Constant(rate_bps)
+    model: KeyRateModel = Constant(rate_bps)
     return model.session(FIBRE, key_bits, np.random.default_rng(0))
 
 
@@ -45,4 +45,4 @@ def test_a_bad_rate_is_a_clear_error(rate_bps: float) -> None:
 
 
 def test_the_registry_names_the_model() -> None:
-    assert KEY_RATES["constant"] is Constant
+    assert KEY_RATE_MODELS["constant"] is Constant

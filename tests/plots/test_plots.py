@@ -64,7 +64,7 @@ def saved_size(ax: Axes, folder: Path) -> int:
         ({"queue__policy": ["fcfs", "mine"], "pools__capacity": [2, 4]}, "queue policy", 2),
         ({"duration_s": [1.0]}, "simulated time (s)", 1),
         ({"pools__interrupt": [None, 1, 2], "duration_s": [1.0, 2.0]}, "interrupt threshold $V_i$ (keys)", 2),
-        ({"routing__through_end_nodes": [False, True], "duration_s": [1.0]}, "routing.through_end_nodes", 1),
+        ({"key_rate__per_direction": [False, True], "duration_s": [1.0]}, "key_rate.per_direction", 1),
         ({"pools__capacity": [1, 2], "queue__capacity": list(range(12))}, "key pool capacity", 12),
     ],
 )

@@ -148,5 +148,5 @@ def scenarios(
         "access": {"mode": draw(st.sampled_from(["per-request", "pool"]))},
         "key_rate": {**rate, "per_direction": draw(st.booleans())},
         "demand": demand,
-        "routing": {"through_end_nodes": draw(st.sampled_from([False, False, True]))},
+        "routing": {"policy": draw(st.sampled_from(["through-repeaters"] * 2 + ["through-end-nodes"]))},
     }

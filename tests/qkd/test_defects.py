@@ -348,24 +348,24 @@ ASTRAY = topology("U1 R1 U3 R2 U2")
 ROUND_A_PASSIVE_NODE = topology("U1 R1 P1 R2 U2")
 
 
-def check_nothing_is_dropped_silently(where: Topology, through_end_nodes: bool, reason: RejectReason) -> None:
-    network = ended(scenario(where, ask(), routing={"through_end_nodes": through_end_nodes}))
+def check_nothing_is_dropped_silently(where: Topology, policy: str, reason: RejectReason) -> None:
+    network = ended(scenario(where, ask(), routing={"policy": policy}))
     (entry,) = network.ledger.entries
     assert (entry.state, entry.reason) == (RequestStatus.REJECTED, reason)
     check_quiescent(network)
 
 
 @pytest.mark.parametrize(
-    ("where", "through_end_nodes", "reason"),
+    ("where", "policy", "reason"),
     [
-        (ASTRAY, False, RejectReason.NO_ROUTE),
-        (ASTRAY, True, RejectReason.REFUSED),
-        (ROUND_A_PASSIVE_NODE, False, RejectReason.NO_ROUTE),
-        (ROUND_A_PASSIVE_NODE, True, RejectReason.NO_ROUTE),
+        (ASTRAY, "through-repeaters", RejectReason.NO_ROUTE),
+        (ASTRAY, "through-end-nodes", RejectReason.REFUSED),
+        (ROUND_A_PASSIVE_NODE, "through-repeaters", RejectReason.NO_ROUTE),
+        (ROUND_A_PASSIVE_NODE, "through-end-nodes", RejectReason.NO_ROUTE),
     ],
 )
-def test_requests_that_cannot_pass_are_rejected(where: Topology, through_end_nodes: bool, reason: RejectReason) -> None:
-    check_nothing_is_dropped_silently(where, through_end_nodes, reason)
+def test_requests_that_cannot_pass_are_rejected(where: Topology, policy: str, reason: RejectReason) -> None:
+    check_nothing_is_dropped_silently(where, policy, reason)
 
 
 def test_dropping_requests_silently_is_noticed(monkeypatch: Patch) -> None:
@@ -379,7 +379,7 @@ def test_dropping_requests_silently_is_noticed(monkeypatch: Patch) -> None:
 
     monkeypatch.setattr(QKDRouting, "request", drop_what_is_not_ours)
     with pytest.raises(AssertionError):
-        check_nothing_is_dropped_silently(ASTRAY, True, RejectReason.REFUSED)
+        check_nothing_is_dropped_silently(ASTRAY, "through-end-nodes", RejectReason.REFUSED)
 
 
 # A user who stops for good when no peer is idle

@@ -65,7 +65,7 @@ REFUSED: dict[str, Callable[[], QKDScenario]] = {
     "wrong user": lambda: scenario(
         network_of(("Alice", "R1", 1), ("R1", "Carol", 2), ("Carol", "R2", 1), ("R2", "Bob", 1)),
         [ask()],
-        routing={"through_end_nodes": True},
+        routing={"policy": "through-end-nodes"},
     ),
 }
 

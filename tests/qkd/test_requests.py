@@ -425,7 +425,7 @@ def test_a_user_who_routes_through_end_nodes() -> None:
         *(("R1", "R3", 9), ("R3", "R2", 9)),
     )
     asked = [ask(), ask("Bob", "Alice")]
-    routing = {"at": [{"node": "Bob", "through_end_nodes": True}]}
+    routing = {"at": [{"node": "Bob", "policy": "through-end-nodes"}]}
     network = run(scenario(both, asked, pools=FULL, routing=routing))
     assert entry(network, 1).request.route == ("Alice", "R1", "R3", "R2", "Bob")
     assert entry(network, 2).request.route == ("Bob", "R2", "Carol")

@@ -522,7 +522,7 @@ def test_the_qnet_preset_waits_five_delays_for_every_refill() -> None:
 
 def test_a_route_that_ends_at_another_user_is_refused_there() -> None:
     through = network_of(("Alice", "R1", 1), ("R1", "Carol", 2), ("Carol", "R2", 1), ("R2", "Bob", 1))
-    network = run(scenario(through, [ask()], routing={"through_end_nodes": True}))
+    network = run(scenario(through, [ask()], routing={"policy": "through-end-nodes"}))
     assert entry(network).request.route == ("Alice", "R1", "Carol")
     assert trace(network) == table("""
         REQUEST  Alice>R1>Carol   0  5 15
@@ -535,7 +535,7 @@ def test_a_route_that_ends_at_another_user_is_refused_there() -> None:
 def test_a_route_that_comes_back_to_the_sender_is_refused_by_the_sender() -> None:
     # Alice's gateway is R1, the repeater listed last; from there the way to Bob leads through Alice.
     back = network_of(("Alice", "R2", 1), ("R2", "Bob", 1), ("Alice", "R1", 2))
-    network = run(scenario(back, [ask()], routing={"through_end_nodes": True}))
+    network = run(scenario(back, [ask()], routing={"policy": "through-end-nodes"}))
     assert entry(network).request.route == ("Alice", "R1", "Alice")
     assert trace(network) == table("""
         REQUEST  Alice>R1>Alice   0 10 20

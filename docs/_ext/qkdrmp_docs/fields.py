@@ -17,11 +17,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from qkdrmp.config.sections import ModelSection
+from qkdrmp.config.sections import ModelSection, Section
 from qkdrmp.entanglement.links.policies import POLICIES as SHARING_POLICIES
 from qkdrmp.entanglement.settings import LINKS, SWAP_ORDERS, AllocationSettings, LinkSettings, SetupSettings
-from qkdrmp.qkd.layers.queue_policies import POLICIES as QUEUE_POLICIES
-from qkdrmp.qkd.settings import QueueSettings
 from qkdrmp.scenario import Scenario
 from qkdrmp_docs.tables import ReferenceDirective, Row, introduction, literal, named, sentence
 from qkdrmp_docs.words import meaning
@@ -35,7 +33,6 @@ BOUNDS = (
     (annotated_types.Lt, "lt", "<\N{NO-BREAK SPACE}"),
 )
 BY_NAME: dict[tuple[type, str], Mapping[str, Any]] = {
-    (QueueSettings, "policy"): QUEUE_POLICIES,
     (AllocationSettings, "policy"): SHARING_POLICIES,
     (LinkSettings, "model"): LINKS,
     (SetupSettings, "swap_order"): SWAP_ORDERS,
@@ -198,9 +195,8 @@ def _number(value: float) -> str:
 
 
 def _allowed(model: type, name: str, hint: Any, metadata: list[Any]) -> str:
-    names = BY_NAME.get((model, name))
-    if names is None and name == "model" and issubclass(model, ModelSection):
-        names = model.registry
+    registries = model.registries() if issubclass(model, Section) else {}
+    names = registries.get(name, BY_NAME.get((model, name)))
     if names is not None:
         return ", ".join(map(literal, names)) + ", or an object of your own"
     values = list(_values(hint))

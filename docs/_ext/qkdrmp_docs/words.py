@@ -40,7 +40,7 @@ MEANINGS = {
 FIELDS = {
     ("AccessSettings", "mode"): "`per-request`: keys are made for each request; `pool`: users' links have pools too",
     ("QueueSettings", "capacity"): "slots for requests that wait; a request that finds none is rejected (`queue_full`)",
-    ("QueueSettings", "policy"): "in which order waiting requests are looked at; a name or a function",
+    ("QueueSettings", "policy"): "in which order waiting requests are served",
     ("PoolSettings", "capacity"): "V_m, the most keys a pool can hold",
     ("PoolSettings", "interrupt"): "V_i, in keys: a delivery that leaves so many or fewer interrupts service",
     ("PoolSettings", "interrupt_share"): "V_i as a share of the capacity, rounded down, if `interrupt` is not given",

@@ -7,7 +7,7 @@ plain generator function of the same two arguments will do as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, ClassVar, Literal
@@ -16,8 +16,10 @@ import numpy as np
 from pydantic import ConfigDict, Field
 from simpy.events import ProcessGenerator
 
+from qkdrmp.config.registry import Registry
 from qkdrmp.kernel import arrivals
 from qkdrmp.kernel.units import to_seconds, to_ticks
+from qkdrmp.network.demand import demand_of
 from qkdrmp.qkd.demand.request_list import FixedList
 from qkdrmp.qkd.demand.workload import (
     NonNegativeFloat,
@@ -25,6 +27,7 @@ from qkdrmp.qkd.demand.workload import (
     PositiveFloat,
     PositiveInt,
     Rate,
+    RequestDemand,
     RequestWorkload,
     check_pair,
 )
@@ -209,9 +212,9 @@ class Rekey(_EqualRequests):
         return [name for pair in self.pairs for name in pair]
 
 
-DEMANDS: Mapping[str, type] = {
-    "closed-loop": ClosedLoop,
-    "poisson": PoissonRequests,
-    "list": FixedList,
-    "rekey": Rekey,
-}
+REQUEST_DEMANDS: Registry[RequestDemand] = Registry(
+    "demand",
+    RequestDemand,
+    {"closed-loop": ClosedLoop, "poisson": PoissonRequests, "list": FixedList, "rekey": Rekey},
+    demand_of,
+)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Protocol, runtime_checkable
 
 import numpy as np
 import simpy
 from pydantic import Field
+from simpy.events import ProcessGenerator
 
 from qkdrmp.errors import QKDRMPError, did_you_mean
 from qkdrmp.kernel.environment import Environment
@@ -80,6 +81,30 @@ class RequestWorkload:
     def random(self, name: str) -> np.random.Generator:
         """Return the random stream called `name` of this run's demand."""
         return self._streams.stream(f"demand {name}")
+
+
+class RequestDemand(Protocol):
+    """Who asks whom for how many keys, and when."""
+
+    def processes(self, workload: RequestWorkload, users: Sequence[str]) -> Iterable[ProcessGenerator]:
+        """Return generators that ask through the workload for some users; SimPy runs each as a process."""
+
+
+@runtime_checkable
+class KnowsSizes(Protocol):
+    """Optional for a demand: by the sizes of its requests it can be predicted which pools will get stuck."""
+
+    def request_sizes(self) -> set[int]:
+        """Return the sizes of the requests, in bits."""
+
+
+@runtime_checkable
+class LimitsUsers(Protocol):
+    """Optional for a demand: a user has at most `concurrent` requests at once, as sender or receiver."""
+
+    @property
+    def concurrent(self) -> int | None:
+        """The limit, unless the scenario sets another one; None if there is none."""
 
 
 def check_pair(src: str, dst: str, where: str = "") -> None:

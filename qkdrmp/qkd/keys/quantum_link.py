@@ -15,7 +15,7 @@ import simpy
 from simpy.events import ProcessGenerator, Timeout
 
 from qkdrmp.kernel.environment import Environment
-from qkdrmp.key_rates.model import Block, Fibre, GenerationSession, KeyRate
+from qkdrmp.key_rates.model import Block, Fibre, GenerationSession, KeyRateModel
 from qkdrmp.qkd.keys.key_bits import KeyBits
 from qkdrmp.qkd.keys.key_stream import KeyStream
 from qkdrmp.qkd.keys.thresholds import Replenish
@@ -176,7 +176,7 @@ class QuantumLink:
     ----------
     env : Environment
     fibre : Fibre
-    model : KeyRate
+    model : KeyRateModel
     rate_random : numpy.random.Generator
         Where durations come from.
     bits : KeyBits
@@ -189,7 +189,7 @@ class QuantumLink:
         self,
         env: Environment,
         fibre: Fibre,
-        model: KeyRate,
+        model: KeyRateModel,
         rate_random: np.random.Generator,
         bits: KeyBits,
         per_direction: bool,

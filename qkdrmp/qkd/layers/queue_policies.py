@@ -6,12 +6,26 @@ returns them in the order in which they are to be served. A request that still c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import Protocol
 
+from qkdrmp.config.registry import Registry
 from qkdrmp.qkd.request import KeyRequest
 
-QueuePolicy: TypeAlias = Callable[[Sequence[KeyRequest], int], Sequence[KeyRequest]]
+
+class QueuePolicy(Protocol):
+    """In which order a node serves the requests that wait."""
+
+    def __call__(self, waiting: Sequence[KeyRequest], now: int, /) -> Sequence[KeyRequest]:
+        """Return the requests in the order in which they are to be served, each once.
+
+        Parameters
+        ----------
+        waiting : sequence of KeyRequest
+            In the order in which they joined the queue.
+        now : int
+            The present tick.
+        """
 
 
 def fcfs(waiting: Sequence[KeyRequest], now: int) -> Sequence[KeyRequest]:
@@ -34,9 +48,13 @@ def earliest_deadline(waiting: Sequence[KeyRequest], now: int) -> Sequence[KeyRe
     return sorted(waiting, key=lambda request: (request.deadline is None, request.deadline or 0))
 
 
-POLICIES: dict[str, QueuePolicy] = {
-    "fcfs": fcfs,
-    "smallest-first": smallest_first,
-    "priority": priority,
-    "earliest-deadline": earliest_deadline,
-}
+QUEUE_POLICIES: Registry[QueuePolicy] = Registry(
+    "queue policy",
+    QueuePolicy,
+    {
+        "fcfs": fcfs,
+        "smallest-first": smallest_first,
+        "priority": priority,
+        "earliest-deadline": earliest_deadline,
+    },
+)

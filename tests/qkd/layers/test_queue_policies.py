@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from qkdrmp.errors import QKDRMPError, ScenarioError
-from qkdrmp.qkd.layers.queue_policies import POLICIES
+from qkdrmp.qkd.layers.queue_policies import QUEUE_POLICIES
 from qkdrmp.qkd.messages import Claim
 from qkdrmp.qkd.request import KeyRequest
 from tests.qkd.helpers import ask, line, run, scenario
@@ -18,11 +18,11 @@ def waiting(number: int, **more: Any) -> KeyRequest:
 
 
 def order(policy: str, *requests: KeyRequest) -> list[int]:
-    return [request.id for request in POLICIES[policy](list(requests), 0)]
+    return [request.id for request in QUEUE_POLICIES[policy](list(requests), 0)]
 
 
 def test_there_are_four_policies() -> None:
-    assert set(POLICIES) == {"fcfs", "smallest-first", "priority", "earliest-deadline"}
+    assert set(QUEUE_POLICIES) == {"fcfs", "smallest-first", "priority", "earliest-deadline"}
 
 
 def test_fcfs_keeps_the_order_of_arrival_in_the_queue() -> None:
@@ -42,7 +42,7 @@ def test_the_earliest_deadline_comes_first_and_none_comes_last() -> None:
     assert order("earliest-deadline", *requests) == [3, 4, 2, 1]
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", QUEUE_POLICIES)
 def test_equal_requests_keep_their_order(policy: str) -> None:
     assert order(policy, *(waiting(number) for number in (4, 2, 9, 1))) == [4, 2, 9, 1]
 
