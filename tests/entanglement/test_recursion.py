@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from qkdrmp.entanglement.connections.rule_engine import Work
-from qkdrmp.entanglement.connections.state import ConnectionState, Hop, Phase
+from qkdrmp.entanglement.connections.state import ConnectionState, Phase
 from qkdrmp.entanglement.ledger import ConnectionLedger, ConnectionStatus
 from qkdrmp.entanglement.links.models import MSM
 from qkdrmp.entanglement.messages import CSR, Response, SwapResult, Terms
@@ -266,15 +266,14 @@ def records() -> tuple[ConnectionState, ConnectionState]:
     """Return the records of a connection and of one around it, neither installed."""
     terms = Terms(need=None)
     attempt = AttemptId("c1")
-    outer = ConnectionState(attempt, terms, None, Hop("Q", inner=attempt.inside("X")))
+    outer = ConnectionState(attempt, terms, None, None)
     inner = ConnectionState(attempt.inside("X"), replace(terms), None, None)
-    inner.outer = outer
     return inner, outer
 
 
-def work(record: ConnectionState) -> Work:
+def work(record: ConnectionState, outer: ConnectionState) -> Work:
     ledger = ConnectionLedger(Environment(), np.random.default_rng(1), pairs=False, milestones=False)
-    return Work(record, ledger, None, "P")  # type: ignore[arg-type]
+    return Work(record, outer, ledger, None, "P")  # type: ignore[arg-type]
 
 
 def test_a_handover_before_the_outer_install_waits_and_is_freed_if_it_never_comes() -> None:
@@ -284,7 +283,7 @@ def test_a_handover_before_the_outer_install_waits_and_is_freed_if_it_never_come
     halves = [new_pair(correlations(BellDiagonal.werner(1.0)), (device, device), (0, 0))[0] for _ in range(2)]
     for number, half in enumerate(halves):
         half.share, half.number = share, number  # type: ignore[assignment]
-        work(inner).hand_over("Q", half)
+        work(inner, outer).hand_over("Q", half)
     assert [(partner, half.number) for partner, half in outer.early] == [("Q", 0), ("Q", 1)]
     assert share.released == 0
     outer.end()
@@ -299,7 +298,7 @@ def test_a_handover_to_a_connection_that_is_over_frees_the_half() -> None:
     half, other = new_pair(correlations(BellDiagonal.werner(1.0)), (device, device), (0, 0))
     half.share = share  # type: ignore[assignment]
     outer.end()
-    work(inner).hand_over("Q", half)
+    work(inner, outer).hand_over("Q", half)
     assert share.released == 1
     assert other.partner is None
 
@@ -316,7 +315,7 @@ def test_what_was_handed_over_early_is_used_once_the_outer_ruleset_is_there(monk
         if response.outer is None:
             take(record, response)
             return
-        outer = record.outer
+        outer = network.stacks["A"].records.get(record.attempt.outer)
         assert outer is not None
 
         def go() -> Any:

@@ -28,6 +28,8 @@ class Work:
     Parameters
     ----------
     record : ConnectionState
+    outer : ConnectionState or None
+        The connection around the network that it is inside of, if this is a border.
     ledger : ConnectionLedger
     teardowns : TeardownProtocol
     user : str
@@ -35,6 +37,7 @@ class Work:
     """
 
     record: ConnectionState
+    outer: ConnectionState | None
     ledger: ConnectionLedger
     teardowns: TeardownProtocol
     user: str
@@ -50,13 +53,13 @@ class Work:
 
     def hand_over(self, partner: str, qubit: Qubit) -> None:
         """Give a pair to the connection around this one, which may not be installed here yet."""
-        around = self.record.outer
-        if around is None or around.is_over:
+        outer = self.outer
+        if outer is None or outer.is_over:
             discard(qubit)
-        elif around.session is None:
-            around.early.append((partner, qubit))
+        elif outer.session is None:
+            outer.early.append((partner, qubit))
         else:
-            around.session.arrive(around.session.bin(partner, 0), qubit.number, qubit)
+            outer.session.arrive(outer.session.bin(partner, 0), qubit.number, qubit)
 
     def complete(self) -> None:
         """End the connection, which has all it needs here."""
@@ -94,13 +97,12 @@ class RuleEngine(Layer):
     def install(self, record: ConnectionState, ruleset: RuleSet) -> None:
         """Start a RuleSet, and let the links make pairs for it as soon as their other ends agree."""
         record.phase = Phase.INSTALLED
-        session = record.session = compiled(
-            Work(record, self.ledger, self.teardowns, self.bench.name), self.bench, ruleset
-        )
+        outer = self.records.get(record.attempt.outer)
+        work = Work(record, outer, self.ledger, self.teardowns, self.bench.name)
+        session = record.session = compiled(work, self.bench, ruleset)
         self.ledger.note(record.attempt, self.bench.name, "RuleSet installed")
-        for hop in record.hops:
-            if hop.interface is not None:
-                hop.interface.open(record.attempt, session.source(hop.peer))
+        for interface in record.interfaces:
+            interface.open(record.attempt, session.source(interface.peer))
         for message in record.queue:
             if isinstance(message, SwapResult):
                 session.take_swap(message)

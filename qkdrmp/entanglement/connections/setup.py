@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import cast
 
 from qkdrmp.entanglement.connections.admission import Admission, Offer
+from qkdrmp.entanglement.connections.hops import Hop, OuterHop, PhysicalHop, VirtualHop
 from qkdrmp.entanglement.connections.rule_engine import RuleEngine
-from qkdrmp.entanglement.connections.state import ConnectionState, Hop, Phase
+from qkdrmp.entanglement.connections.state import ConnectionState, Phase
 from qkdrmp.entanglement.connections.table import ConnectionTable
 from qkdrmp.entanglement.connections.teardown import TeardownProtocol
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.messages import CSR, Response, SetupReject, Teardown
 from qkdrmp.entanglement.nesting import Nesting
-from qkdrmp.entanglement.request import AttemptId, EndReason
+from qkdrmp.entanglement.request import EndReason
 from qkdrmp.entanglement.rulesets.link_budget import Infeasible, NoisyPhysics
 from qkdrmp.entanglement.rulesets.planner import ConnectionPlan, null_stack, plan
 from qkdrmp.entanglement.rulesets.swap_tree import SwapOrder
@@ -84,19 +84,17 @@ class SetupProtocol(Layer):
         """Handle CONNECTION SETUP REQUEST: admit, add what this node can do, and send it on."""
         if self.records.has_ended(message.attempt):
             self.records.seen["late_messages"] += 1
-            return
-        peer = message.path[-1]
-        interface = self.interfaces[peer]
-        self.request(message, Hop(peer, interface), self.admission.offer(interface, message.terms))
+        elif message.path:
+            interface = self.interfaces[message.path[-1]]
+            offer = self.admission.offer(interface, message.terms)
+            self.request(message, PhysicalHop(interface, self.transport), offer)
+        else:
+            self.request(message, self._outwards(message))
 
-    def request(
-        self, csr: CSR, before: Hop | None, offer: Offer | None = None, outer: ConnectionState | None = None
-    ) -> None:
-        """Let a request go on from here, where it came by the hop `before` (None: it starts here, for `outer`)."""
-        after, reject = self._onward(csr)
-        record = ConnectionState(csr.attempt, csr.terms, before, after, outer)
-        if before is not None and before.inner is not None:
-            self.records[before.inner].outer = record
+    def request(self, csr: CSR, before: Hop | None, offer: Offer | None = None) -> None:
+        """Let a request go on from here, where it came by the hop `before`; None if a user asks here."""
+        after, reject = self._onwards(csr)
+        record = ConnectionState(csr.attempt, csr.terms, before, after)
         reject = reject or self.admission.refusal(csr, record)
         if reject is not None:
             self.records.drop(record, f"rejects: {reject.reason}")
@@ -105,25 +103,28 @@ class SetupProtocol(Layer):
         self._hold(record, csr)
         qcap = self.admission.qcap(csr.terms, offer)
         csr = replace(csr, path=(*csr.path, self.node.name), qcaps=(*csr.qcaps, qcap))
-        if after is None:
-            self._answer(record, csr)
-        elif after.inner is not None:
-            self._enter(record, csr, after)
+        if isinstance(after, PhysicalHop | VirtualHop):
+            after.request(csr)
         else:
-            self.transport.send(after.peer, csr)
+            self._answer(record, csr)
 
-    def _onward(self, csr: CSR) -> tuple[Hop | None, SetupReject | None]:
-        """Return the next hop of a request (None at its end), or why there is none."""
+    def _onwards(self, csr: CSR) -> tuple[Hop | None, SetupReject | None]:
+        """Return the next hop of a request (None for the Responder's user), or why there is none."""
         if csr.responder == self.node.name:
-            return None, None
+            return self._outwards(csr), None
         depth = csr.depth if csr.terms.rewrite else len(self.layers.topology.nodes)  # deeper than any network
         step = self.layers.step(self.node.name, csr.responder, depth)
         if step is None:
             return None, self.admission.reject(csr.attempt, EndReason.NO_ROUTE)
         peer, network = step
         if network is None:
-            return Hop(peer, self.interfaces[peer]), None
-        return Hop(peer, inner=csr.attempt.inside(network)), None
+            return PhysicalHop(self.interfaces[peer], self.transport), None
+        return VirtualHop(peer, csr.attempt.inside(network), self.node), None
+
+    def _outwards(self, csr: CSR) -> Hop | None:
+        """Return the hop at an end of the path of a request; None if a user is there."""
+        outer = csr.attempt.outer
+        return None if outer is None else OuterHop(outer, self.node)
 
     def _hold(self, record: ConnectionState, csr: CSR) -> None:
         self.records.add(record)
@@ -139,16 +140,10 @@ class SetupProtocol(Layer):
         self.records.seen["expired_holds"] += 1
         self.records.note(record, "hold expired")
 
-    def _enter(self, record: ConnectionState, csr: CSR, after: Hop) -> None:
-        """Ask for a connection through a nested network, of which this is the entry border."""
-        terms = replace(csr.terms, need=0 if csr.terms.is_null else None)
-        inner = CSR(cast(AttemptId, after.inner), self.node.name, after.peer, terms, self.node.env.now, outer=csr)
-        self.request(inner, None, outer=record)
-
     # Answers
 
     def _answer(self, record: ConnectionState, csr: CSR) -> None:
-        """Be the Responder: make the RuleSets, or reject."""
+        """Make the RuleSets as the Responder, or reject. From the exit of a network the outer request goes on first."""
         record.path = csr.path
         try:
             made = self._plan(csr)
@@ -156,14 +151,15 @@ class SetupProtocol(Layer):
             self._refuse(record, self.admission.reject(csr.attempt, EndReason.INFEASIBLE, detail=str(error)))
             return
         self.records.note(record, "RuleSets made")
-        if csr.outer is not None:
-            record.plan = made
-            spare = max(1, csr.terms.memories - max(link.rounds for link in made.links))
-            self.request(csr.outer, Hop(csr.initiator, inner=record.attempt), Offer(made.rate, made.fidelity, spare))
+        is_null = csr.terms.is_null
+        stack = null_stack(csr.attempt.connection, csr.attempt.number, csr.path) if is_null else made.stack
+        response = Response(csr.attempt, csr.path, stack, made.fidelity, csr.qcaps if is_null else ())
+        if csr.outer is None:
+            self._return(record, response)
             return
-        stack = null_stack(csr.attempt.connection, csr.attempt.number, csr.path) if csr.terms.is_null else made.stack
-        qcaps = csr.qcaps if csr.terms.is_null else ()
-        self._return(record, Response(record.attempt, csr.path, stack, made.fidelity, qcaps))
+        spare = max(1, csr.terms.memories - max(link.rounds for link in made.links))
+        border = VirtualHop(csr.initiator, csr.attempt, self.node, response)
+        self.request(csr.outer, border, Offer(made.rate, made.fidelity, spare))
 
     def _plan(self, csr: CSR) -> ConnectionPlan:
         """Return the plan for a request; one that only looks has no bounds to meet."""
@@ -235,26 +231,15 @@ class SetupProtocol(Layer):
         self._share(record, record.before)
 
     def _share(self, record: ConnectionState, hop: Hop | None) -> None:
-        if hop is not None and hop.interface is not None and record.phase is Phase.INSTALLED:
+        if isinstance(hop, PhysicalHop) and record.phase is Phase.INSTALLED:
             self.engine.share(record, hop.interface)
 
     def _pass_on(self, record: ConnectionState, response: Response) -> None:
-        """Send a Response on towards the Initiator, into or out of a nested network if need be."""
-        before = record.before
-        if before is not None and before.interface is not None:
-            self.transport.send(before.peer, response)
-        elif before is not None:
-            inner = self.records[cast(AttemptId, before.inner)]
-            assert inner.plan is not None
-            is_null = inner.terms.is_null
-            stack = (
-                null_stack(inner.attempt.connection, inner.attempt.number, inner.path) if is_null else inner.plan.stack
-            )
-            self._take_up(inner, Response(inner.attempt, inner.path, stack, inner.plan.fidelity, outer=response))
-        elif response.outer is not None:
-            self.take_response(response.outer)
-        else:
+        """Pass a Response on towards the Initiator, and to the user there."""
+        if record.before is None:
             self.established(record, response)
+        else:
+            record.before.respond(response)
 
     # Rejection
 
@@ -272,13 +257,8 @@ class SetupProtocol(Layer):
         self._pass_back(record, reject)
 
     def _pass_back(self, record: ConnectionState, reject: SetupReject) -> None:
-        """Pass a REJECT to the previous hop towards the Initiator, across the border of a network if need be."""
-        before, outer = record.before, record.outer
-        if before is not None and before.interface is not None:
-            self.transport.send(before.peer, replace(reject, attempt=record.attempt))
-        elif before is not None:
-            self._refuse(self.records[cast(AttemptId, before.inner)], reject)
-        elif outer is not None:
-            self._refuse(outer, reject)
-        else:
+        """Pass a REJECT back towards the Initiator, and to the user there."""
+        if record.before is None:
             self.failed(record, reject)
+        else:
+            record.before.reject(replace(reject, attempt=record.attempt))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from qkdrmp.entanglement.connections.hops import Hop, PhysicalHop
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.messages import PurifyResult, SwapResult, Terms
 from qkdrmp.entanglement.quantum.pairs import Qubit, discard
 from qkdrmp.entanglement.request import AttemptId
-from qkdrmp.entanglement.rulesets.planner import ConnectionPlan
 from qkdrmp.entanglement.runtime.session import RuleSetSession
 from qkdrmp.kernel.timer import Timer
 
@@ -24,24 +24,6 @@ class Phase(StrEnum):
     OVER = "over"
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """The next node of a connection in one direction.
-
-    Parameters
-    ----------
-    peer : str
-    interface : Interface or None
-        None if the hop is virtual.
-    inner : AttemptId or None
-        The attempt at the connection that a virtual hop consists of.
-    """
-
-    peer: str
-    interface: Interface | None = None
-    inner: AttemptId | None = None
-
-
 @dataclass(slots=True, eq=False)
 class ConnectionState:
     """A connection at a node.
@@ -52,13 +34,9 @@ class ConnectionState:
     terms : Terms
     before, after : Hop or None
         Towards the Initiator and the Responder; None there.
-    outer : ConnectionState or None
-        At the borders of a nested network, the connection around this one.
     phase : Phase
     path : tuple of str
         Nodes of the network this connection is in; known once the Response has come.
-    plan : ConnectionPlan or None
-        At the exit border of a nested network, until the outer Response comes.
     session : RuleSetSession or None
     """
 
@@ -66,10 +44,8 @@ class ConnectionState:
     terms: Terms
     before: Hop | None
     after: Hop | None
-    outer: ConnectionState | None = None
     phase: Phase = Phase.HELD
     path: tuple[str, ...] = ()
-    plan: ConnectionPlan | None = None
     session: RuleSetSession | None = None
     expiry: Timer | None = None
     queue: list[SwapResult | PurifyResult] = field(default_factory=list)
@@ -82,19 +58,19 @@ class ConnectionState:
         return self.phase is Phase.OVER
 
     @property
-    def hops(self) -> list[Hop]:
-        """The hops there are."""
-        return [hop for hop in (self.before, self.after) if hop is not None]
+    def hops(self) -> tuple[Hop | None, Hop | None]:
+        """The hops in both directions."""
+        return self.before, self.after
 
     @property
     def interfaces(self) -> list[Interface]:
         """The interfaces on which the connection has memories."""
-        return [hop.interface for hop in self.hops if hop.interface is not None]
+        return [hop.interface for hop in self.hops if isinstance(hop, PhysicalHop)]
 
     @property
     def is_end(self) -> bool:
         """Whether this is the node of one of the two users."""
-        return self.outer is None and None in (self.before, self.after)
+        return None in self.hops
 
     @property
     def is_full(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from qkdrmp.entanglement.connections.hops import VirtualHop
 from qkdrmp.entanglement.connections.state import ConnectionState, Phase
 from qkdrmp.entanglement.connections.table import ConnectionTable
 from qkdrmp.entanglement.links.interface import Interface
@@ -48,17 +49,8 @@ class TeardownProtocol(Layer):
     def tear_down(self, record: ConnectionState) -> None:
         """End a connection here and at all nodes from here to the Responder."""
         self.records.drop(record)
-        after, outer = record.after, record.outer
-        if after is not None and after.interface is not None:
-            self.transport.send(after.peer, Teardown(record.attempt))
-        elif after is not None:
-            self._tear_down_all(self.records.alive(after.inner))
-        elif outer is not None and not outer.is_over:
-            self._tear_down_all([outer])
-
-    def _tear_down_all(self, records: list[ConnectionState]) -> None:
-        for record in records:
-            self.tear_down(record)
+        if record.after is not None:
+            record.after.tear_down(Teardown(record.attempt))
 
     # Of an installed connection: straight to every node of its path
 
@@ -72,8 +64,8 @@ class TeardownProtocol(Layer):
             self._stop(record, message.completed, message.reason)
 
     def _is_needed(self, record: ConnectionState) -> bool:
-        if record.outer is not None:
-            return not record.outer.is_over
+        if self.records.alive(record.attempt.outer):
+            return True
         return record.phase is Phase.INSTALLED and record.is_end and not record.is_full
 
     def terminate(self, record: ConnectionState, completed: bool, reason: EndReason = EndReason.TORN_DOWN) -> None:
@@ -88,10 +80,8 @@ class TeardownProtocol(Layer):
         self.records.drop(record)
         if record.is_end and not completed:
             self.aborted(record, reason)
-        others = self.records.alive(*(hop.inner for hop in record.hops))
-        if not completed and record.outer is not None and not record.outer.is_over:
-            others.append(record.outer)
-        for other in others:
+        inner = [hop.inner for hop in record.hops if isinstance(hop, VirtualHop)]
+        for other in self.records.alive(*inner, None if completed else record.attempt.outer):
             self.terminate(other, completed, reason)
 
     def release_connection(self, connection: str) -> None:
