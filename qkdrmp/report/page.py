@@ -152,7 +152,7 @@ def _warmup(scenario: Scenario, seed: int) -> Iterator[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RunWarning)  # it is in the sentence too
         found = suggest_warmup(scenario, seed, WARMUP_RUNS)
-    if found.too_short or found.present_s < found.suggested_s:
+    if found.too_short or not found.is_enough:
         yield f"{found.sentences()[0].removeprefix(f'{scenario.name}: ')} (with the settings of the run shown)."
 
 

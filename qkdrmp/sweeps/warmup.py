@@ -17,6 +17,7 @@ from qkdrmp.stats.estimators import BATCH, LEAST_BATCHES, TIME, mser5
 from qkdrmp.stats.time_bins import Numbers
 
 LEAST_BINS = BATCH * LEAST_BATCHES
+ROUNDING = 1e-5  # relative: more than a time printed in six digits can be off
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ class WarmUp:
     quantities: pd.DataFrame
     series: pd.DataFrame
 
+    @property
+    def is_enough(self) -> bool:
+        """Whether the present warm-up is as long as the suggested one, as it is printed."""
+        return self.present_s >= self.suggested_s * (1 - ROUNDING)
+
     def sentences(self) -> list[str]:
         """Return what was found, for people."""
         return [self._suggestion(), *(f"{row.quantity}: {row.verdict}" for row in self.quantities.itertuples())]
@@ -59,9 +65,9 @@ class WarmUp:
         runs = f"{self.replications} runs of {self.duration_s:g} s"
         if self.too_short:
             return f"{self.scenario}: {runs} are too short to tell a warm-up: make duration_s longer"
-        enough = "is enough" if self.present_s >= self.suggested_s else "is too little"
+        enough = "is enough" if self.is_enough else "is too little"
         return (
-            f"{self.scenario}: warmup_s = {self.suggested_s:.3g} or more is suggested by {runs}; "
+            f"{self.scenario}: warmup_s = {self.suggested_s:g} or more is suggested by {runs}; "
             f"the {self.present_s:g} s that it has {enough}"
         )
 
@@ -140,9 +146,9 @@ def _judged(series: pd.Series[float], edges: Numbers) -> dict[str, object]:
     if len(known) < LEAST_BINS:
         verdict = f"has a value in only {len(known)} of {len(series)} intervals, and {LEAST_BINS} are needed"
     elif cut.too_short:
-        verdict = f"had not settled in the first half, after {truncation_s:.3g} s"
+        verdict = f"had not settled in the first half, after {truncation_s:g} s"
     else:
-        verdict = f"settled after {truncation_s:.3g} s" if truncation_s else "settled from the beginning"
+        verdict = f"settled after {truncation_s:g} s" if truncation_s else "settled from the beginning"
     return {
         "quantity": series.name,
         "truncation_s": truncation_s,

@@ -1,5 +1,7 @@
 import math
+import re
 import warnings
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -33,7 +35,7 @@ def found() -> WarmUp:
 # What the runs show
 
 
-def test_themean_of_steps_by_hand() -> None:
+def test_the_mean_of_steps_by_hand() -> None:
     # 0 until 0.5, 2 until 1.5, 3 until 2.25, then 0; the jumps come in any order
     means = mean_of_steps([1.5, 0.5, 2.25], [1, 2, -3], np.array([0.0, 1, 2, 3, 4]))
     assert means == pytest.approx([1.0, 2.5, 0.75, 0.0], abs=1e-12)
@@ -50,7 +52,7 @@ def test_the_means_of_steps_are_those_of_a_fine_grid(jumps: list[tuple[float, in
     assert mean_of_steps(times, sizes, edges) == pytest.approx(expected, abs=1e-9)
 
 
-def test_thenumber_in_progress_by_hand() -> None:
+def test_the_number_in_progress_by_hand() -> None:
     begin, end = pd.Series([0.0, 0.5, 1.0, math.nan]), pd.Series([1.0, math.nan, 1.5, 1.75])
     assert number_in_progress(begin, end, np.array([0.0, 1, 2])) == pytest.approx([1.5, 1.5])
 
@@ -134,10 +136,18 @@ def test_a_run_that_never_settles_is_too_short_and_says_so() -> None:
 
 def test_the_sentences_say_what_to_write_and_whether_it_is_written(found: WarmUp) -> None:
     first, *others = found.sentences()
-    suggested = f"line: warmup_s = {found.suggested_s:.3g} or more is suggested by 3 runs of 20 s; the 1 s that it has"
+    suggested = f"line: warmup_s = {found.suggested_s:g} or more is suggested by 3 runs of 20 s; the 1 s that it has"
     assert first == f"{suggested} {'is enough' if found.suggested_s <= 1 else 'is too little'}"
     assert [line.partition(": ")[0] for line in others] == [one.name for one in FAMILIES["qkd"].settling]
     assert all("settled" in line for line in others)
+
+
+@pytest.mark.parametrize("suggested_s", [3 * 0.1, 1 / 3, 1025.0, 0.1 + 0.2 - 1e-9])
+def test_the_suggestion_as_it_is_printed_is_enough(found: WarmUp, suggested_s: float) -> None:
+    suggestion = replace(found, suggested_s=suggested_s).sentences()[0]
+    printed = float(re.search(r"warmup_s = (\S+) or more", suggestion)[1])  # type: ignore[index]
+    assert replace(found, suggested_s=suggested_s, present_s=printed).is_enough
+    assert not replace(found, suggested_s=suggested_s, present_s=0.999 * printed).is_enough
 
 
 def test_networks_without_pools_have_no_level() -> None:
