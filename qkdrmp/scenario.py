@@ -65,7 +65,7 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
         shortest_s = to_seconds(1)
         if not shortest_s <= self.duration_s <= LONGEST_S:
             yield f"duration_s = {self.duration_s} must be from {shortest_s:g} (a tick) to {LONGEST_S:g}"
-        if self.warmup_s >= self.duration_s:
+        if self.duration_s - self.warmup_s < shortest_s / 2:  # one tick, or the same but for rounding
             yield f"warmup_s = {self.warmup_s} must be less than duration_s = {self.duration_s}"
         for name in self.sections():
             yield from self._unknown_places(name)

@@ -274,6 +274,10 @@ WRONG: dict[str, tuple[str, list[str]]] = {
     "longer than the universe": ('topology = "line"\nduration_s = 1e300', ["duration_s = 1e+300 must be from"]),
     "date": ('topology = "line"\nduration_s = 2020-01-01', ["duration_s = datetime.date(2020, 1, 1) must be a number"]),
     "warm-up": ("warmup_s = 1\n" + BASE, ["warmup_s = 1.0 must be less than duration_s = 1.0"]),
+    "warm-up up to the last tick": (
+        "warmup_s = 0.9999999999999999\n" + BASE,
+        ["warmup_s = 0.9999999999999999 must be less than duration_s = 1.0"],
+    ),
     "interrupt and recover": (BASE + "[pools]\ninterrupt = 30\nrecover = 20", ["interrupt = 30 must be less than"]),
     "interrupt and capacity": (BASE + "[pools]\ninterrupt = 40", ["interrupt = 40 must be less than recover = 40"]),
     "recover and capacity": (BASE + "[pools]\nrecover = 50", ["recover = 50 must be at most the capacity = 40"]),
