@@ -25,7 +25,7 @@ def checked_grid(over: Mapping[str, Any]) -> dict[str, list[Any]]:
     Raises
     ------
     ScenarioError
-        If a field cannot be swept, or its values are no list, none, or two that could not be told apart.
+        If a field cannot be swept, or its values are no list, none, or two with the same name in a table.
     """
     return {path: _checked_values(path, values) for path, values in over.items()}
 
@@ -57,7 +57,7 @@ def latin_hypercube(over: Mapping[str, Sequence[Any]], points: int, seed: int = 
     Raises
     ------
     ScenarioError
-        If a range or list is none, or a number is not allowed.
+        If a range or list is malformed, or a number is not allowed.
 
     Notes
     -----
@@ -92,7 +92,7 @@ def latin_hypercube(over: Mapping[str, Sequence[Any]], points: int, seed: int = 
 
 
 def _at(values: Sequence[Any], share: float, strata: int) -> Any:
-    """Return what lies at a share, from 0 up to 1, of a range; or the value that is dealt to its stratum, of a list."""
+    """Return the value at a share, from 0 up to 1, of a range; or, of a list, the one that belongs to its stratum."""
     if not isinstance(values, tuple):
         return values[int(share * strata) % len(values)]
     low, high = values[:2]
@@ -120,7 +120,7 @@ def checked_points(over: Any) -> list[Point]:
     Raises
     ------
     ScenarioError
-        If it is none, a field cannot be swept, or two points or values could not be told apart in a table.
+        If there is none, a field cannot be swept, or two points or values have the same name in a table.
     """
     points = list(over) if isinstance(over, Iterable) and not isinstance(over, str) else [over]
     if not points:
@@ -151,7 +151,9 @@ def _checked_values(path: str, values: Any) -> list[Any]:
     if not plain:
         raise ScenarioError(f"sweep.over: {path} needs at least one value")
     if repeated:
-        raise ScenarioError(f"sweep.over: {path} has two values called {repeated[0]!r}, which nobody could tell apart")
+        raise ScenarioError(
+            f"sweep.over: {path} has two values called {repeated[0]!r}; no table could distinguish them"
+        )
     return plain
 
 
@@ -161,11 +163,13 @@ def _check_path(path: str) -> None:
 
 
 def _check_labels(path: str, values: Iterable[Any]) -> None:
-    """Refuse different things of the same name: nobody could tell them apart in a table."""
+    """Refuse different values of the same name, which no table could distinguish."""
     named: dict[Any, Any] = {}
     for value in values:
         if named.setdefault(label(value), value) is not value and named[label(value)] != value:
-            raise ScenarioError(f"sweep: {path} has two values called {label(value)!r}, which nobody could tell apart")
+            raise ScenarioError(
+                f"sweep: {path} has two values called {label(value)!r}; no table could distinguish them"
+            )
 
 
 def _plain(value: Any) -> Any:
@@ -178,7 +182,7 @@ def label(value: Any) -> Any:
         return getattr(value, "__name__", type(value).__name__)
     if value is None or isinstance(value, str | int | float):
         return value
-    # The default text of an object is its address, which is another one in every run.
+    # The default text of an object is its address, which differs from process to process.
     return type(value).__name__ if str(value) == object.__repr__(value) else str(value)
 
 

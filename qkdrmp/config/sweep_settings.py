@@ -1,4 +1,4 @@
-"""What a scenario says of the sweep that is made of it."""
+"""The sweep section of a scenario."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Range(BaseModel):
 
 
 class SweepSettings(BaseModel):
-    """What `sweep` does if it is told nothing else.
+    """What `sweep` does by default.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class SweepSettings(BaseModel):
     latin_hypercube : int, optional
         Number of points of a Latin hypercube over `over`, instead of all combinations.
     replications : int
-        How often each point is run, with other random numbers each time; at least so often with `precision`.
+        How often each point is run, with other random numbers each time; at least as often with `precision`.
     precision : float, optional
         Replications are added at each point until the 95 % interval of `metric` is at most this share of the
         mean to either side.

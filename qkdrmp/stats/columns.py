@@ -1,4 +1,4 @@
-"""Columns and tables: what each number that leaves a run is called, its unit, its meaning, and how it is got."""
+"""Columns and tables: the name, unit and meaning of each number that leaves a run, and how it is computed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Column(Generic[T]):
     title : str
         What it is called along an axis, without its unit; by default its name in words.
     unit : str
-        Of what no ending of a name tells, such as ``keys``.
+        If no ending of a name carries it, such as ``keys``.
 
     Raises
     ------

@@ -1,17 +1,17 @@
-"""Paired differences: how one design does beside another, replication by replication."""
+"""Paired differences: how one design differs from another, replication by replication."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import inf, nan
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
 
 from qkdrmp.errors import QKDRMPError, did_you_mean
 from qkdrmp.stats.columns import Column
-from qkdrmp.stats.estimators import CONFIDENCE, half_width, has_succeeded, metrics_of
+from qkdrmp.stats.estimators import CONFIDENCE, ROUNDING, half_width, has_succeeded, metrics_of
 
 PAIRED_BY = ["replication", "seed"]
 OF_BASELINE = " of the baseline"
@@ -133,7 +133,8 @@ def compare(
     table = pd.DataFrame(rows, columns=[*cell, field, *COMPARISON_NAMES])
     if metrics is not None:
         return table
-    differs = (table["difference"].fillna(0) != 0) | (table["low"] < table["high"])
+    spread = table[["difference", "low", "high"]].abs().max(axis=1)
+    differs = spread > ROUNDING * table[["mean", "baseline_mean"]].abs().max(axis=1)
     return table[table["metric"].isin(table["metric"][differs])].reset_index(drop=True)
 
 
@@ -172,10 +173,19 @@ def _is_baseline(runs: pd.DataFrame, field: str, baseline: Any) -> pd.Series[boo
     if len(values) < 2:
         raise QKDRMPError(f"{field} has fewer than two values in the runs: there is nothing to compare")
     chosen = values[0] if baseline is None else baseline
-    found = runs[field].isna() if pd.isna(chosen) else runs[field] == chosen
+    found = _equals(runs[field], chosen)
     if not found.any():
         raise QKDRMPError(f"{field} = {baseline!r} is not in the runs, which have {', '.join(map(str, values))}")
     return found
+
+
+def _equals(values: pd.Series[Any], chosen: Any) -> pd.Series[bool]:
+    """Return which values are a chosen one: 0.1 * 3 is 0.3, and a missing value is nan."""
+    if pd.isna(chosen):
+        return values.isna()
+    if pd.api.types.is_float_dtype(values) and isinstance(chosen, int | float):
+        return pd.Series(np.isclose(values, chosen, rtol=ROUNDING, atol=0), values.index)
+    return cast("pd.Series[bool]", values == chosen)
 
 
 def _checked_metrics(runs: pd.DataFrame, swept: Sequence[str], metrics: Iterable[str] | None) -> list[str]:

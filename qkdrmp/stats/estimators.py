@@ -15,6 +15,7 @@ from qkdrmp.errors import QKDRMPError
 Values: TypeAlias = "Sequence[float] | NDArray[np.float64] | pd.Series[float]"
 
 CONFIDENCE = 0.95
+ROUNDING = 1e-9  # relative: what differs by less differs by rounding
 TIME = "time_s"  # the column of a table of series that has the middle of each interval
 BATCH = 5
 LEAST_BATCHES = 10
@@ -78,7 +79,7 @@ def summarise(runs: pd.DataFrame, by: Sequence[str], confidence: float = CONFIDE
 
 
 def metrics_of(runs: pd.DataFrame, swept: Sequence[str]) -> list[str]:
-    """Return the columns that are metrics: numbers, and no part of what was asked for."""
+    """Return the columns that are metrics: numbers that a run yielded, not settings of it."""
     kinds = pd.api.types
     names = [name for name in runs.columns if name not in (*swept, *NO_METRICS)]
     return [name for name in names if kinds.is_numeric_dtype(runs[name]) and not kinds.is_bool_dtype(runs[name])]
@@ -103,7 +104,7 @@ def jain(values: Iterable[float]) -> float:
 
     ``(sum x)^2 / (n sum x^2)``, by R. Jain, D.-M. Chiu and W. Hawe, A Quantitative Measure of Fairness and
     Discrimination for Resource Allocation in Shared Computer Systems, DEC-TR-301 (1984). Values that are not numbers
-    (nan) are left out; it is nan for no values, and 1 if all are 0, since then, too, all have the same.
+    (nan) are left out; it is nan for no values, and 1 if all are 0, since all have the same then.
 
     Raises
     ------
@@ -149,7 +150,7 @@ def mser5(series: Values) -> Truncation:
     five, and the last quarter, are never left out: a few batches often agree by chance. Sources: K. P. White,
     Simulation 69 (1997) 323 (the rule); K. P. White, M. J. Cobb and S. C. Spratt, Proc. Winter Simulation Conf. (2000)
     755 (batches of five, the half); K. Hoad, S. Robinson and R. Davies, J. Operational Research Society 61 (2010) 1389
-    (the last five). The quarter is ours: it halves how often a steady series of 40 batches seems too short.
+    (the last five). The quarter is our own choice: it halves how often a steady series of 40 batches seems too short.
 
     Raises
     ------
@@ -170,7 +171,7 @@ def mser5(series: Values) -> Truncation:
     if count < LEAST_BATCHES:
         return Truncation(half * BATCH, True)
     batches = values[: count * BATCH].reshape(count, BATCH).mean(axis=1)
-    batches -= batches[-1]  # a steady end is then 0 without rounding errors, which could win over each other
+    batches -= batches[-1]  # a steady end is then 0, without rounding errors that could decide the minimum
     left = np.arange(count, 0, -1)
     sums, squares = (np.cumsum(power[::-1])[::-1] for power in (batches, batches**2))
     errors = (squares - sums**2 / left) / left**2

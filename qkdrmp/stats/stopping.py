@@ -20,7 +20,7 @@ class Precision:
     """The rule that stops a sequence of replications.
 
     Replications are added in rounds: after each, the interval so far says how many there should be, and at most twice
-    as many are made as there were. That the sequence stops when the interval happens to be narrow makes it hold the
+    as many are made as there were. That the sequence stops when the interval happens to be narrow makes it contain the
     mean slightly less often than 95 times in 100 (Law, Simulation Modeling and Analysis, section 9.4.1).
 
     Parameters
@@ -52,7 +52,7 @@ class Precision:
 
     @property
     def least(self) -> int:
-        """How many replications there are at least."""
+        """The smallest number of replications."""
         return min(LEAST, self.max_replications)
 
     def is_reached(self, values: Sequence[float]) -> bool:

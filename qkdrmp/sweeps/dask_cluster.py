@@ -1,4 +1,4 @@
-"""Sweeps past one machine, on a cluster of dask workers (extra ``cluster``)."""
+"""Sweeps on several machines: a cluster of dask workers (extra ``cluster``)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATIENCE_S = 5
 
 @contextmanager
 def cluster(address: str) -> Iterator[Executor]:
-    """Give the executor of a running dask scheduler.
+    """Yield the executor of a running dask scheduler.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""An experiment: a sweep with everything that is known of it, and the folder it is kept in."""
+"""An experiment: a sweep with everything that is known about it, and the folder it is kept in."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Experiment:
     scenario : Scenario
         What was swept.
     swept : list of str
-        The columns of `runs` that tell the cells apart; ``duration_s`` is one of them.
+        The columns of `runs` that define its cells; ``duration_s`` is one of them.
     seed : int
         Of the sweep.
     runs : pandas.DataFrame
@@ -125,7 +125,7 @@ def load_experiment(folder: str | Path, scenario: Scenario | None = None) -> Exp
     ----------
     folder : path
     scenario : Scenario, optional
-        The scenario, if it has functions or objects of one's own, which no file can hold.
+        The scenario, if it has functions or objects of your own, which no file can hold.
 
     Raises
     ------

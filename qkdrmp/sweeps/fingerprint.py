@@ -1,7 +1,7 @@
 """What a run depends on, as plain facts: two runs with the same facts, seed and package version are the same run.
 
-Functions and classes of the user's own are known by their source and by what it refers to, so that a sweep can tell
-whether one has changed since.
+Functions and classes of the user's own are identified by their source and by what it refers to, so that a sweep that is
+resumed notices a change.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ PARTS = (
 )
 """The parts of the package that the metrics of a run come from."""
 LIBRARIES = ("numpy", "scipy", "simpy", "networkx")
-"""The libraries that they come from."""
+"""The libraries that they depend on."""
 INSTALLED = ("site-packages", "dist-packages")
 
 
 class NoSource(QKDRMPError):
-    """A function or class has no source, so nobody can tell later whether it is still the same."""
+    """A function or class has no source, so that it cannot be checked later for changes."""
 
 
 def digest(facts: Any) -> str:
@@ -88,13 +88,13 @@ def facts_of(value: Any) -> Any:
     Raises
     ------
     NoSource
-        If a function, a class or an object cannot be told from another one by anything that lasts.
+        If nothing that outlasts this process identifies a function, a class or an object.
     """
     return _facts(value, ())
 
 
 def _facts(value: Any, above: tuple[int, ...]) -> Any:
-    """Return the facts of a value inside of others; `above` are the ids of these, for things that hold themselves."""
+    """Return the facts of a value inside others; `above` are the ids of these, for values that contain themselves."""
     if value is None or isinstance(value, bool | int | float | str):
         return value.value if isinstance(value, Enum) else value
     if isinstance(value, np.generic):
@@ -180,7 +180,7 @@ def _class(value: type, inside: Callable[[Any], Any]) -> Any:
 
 
 def _members(value: type, inside: Callable[[Any], Any]) -> Iterator[tuple[str, Any]]:
-    """Yield what a class of the user's own is made of, but for what Python or `dataclass` has added."""
+    """Yield the members of a class of the user's own, without those that Python or `dataclass` has added."""
     for name, member in vars(value).items():
         plain = getattr(member, "__func__", getattr(member, "fget", member))  # of class methods and properties
         if isinstance(plain, FunctionType):
@@ -204,7 +204,7 @@ def _object(value: Any, inside: Callable[[Any], Any]) -> Any:
     try:
         return {"of": inside(kind), "pickle": hashlib.blake2b(pickle.dumps(value), digest_size=16).hexdigest()}
     except Exception:
-        raise NoSource(f"an object of the class {kind.__qualname__} cannot be told from another one") from None
+        raise NoSource(f"an object of the class {kind.__qualname__} has no content that identifies it") from None
 
 
 def _state(value: Any) -> dict[str, Any]:
@@ -218,9 +218,9 @@ def _slots(kind: type) -> list[str]:
 
 
 def _packaged(value: FunctionType | type) -> dict[str, Any] | None:
-    """Return what is to be known, beside its name, of what comes with a package; None for what is the user's own.
+    """Return what identifies, beside its name, what comes with a package; None for what is the user's own.
 
-    This package and Python are known by their versions, what is installed beside them by the file that it is in.
+    This package and Python are identified by their versions, what is installed beside them by the file that it is in.
     """
     if (value.__module__ or "").partition(".")[0] in ("qkdrmp", "builtins"):
         return {}

@@ -13,7 +13,7 @@ from qkdrmp.config.points import Point, checked_grid, checked_points, combinatio
 from qkdrmp.errors import ScenarioError
 from qkdrmp.family import family_of
 from qkdrmp.kernel.randomness import replication_seed
-from qkdrmp.kernel.units import to_ticks
+from qkdrmp.kernel.units import to_seconds, to_ticks
 from qkdrmp.scenario import Scenario
 from qkdrmp.simulation import start
 from qkdrmp.stats.stopping import Precision
@@ -21,7 +21,7 @@ from qkdrmp.sweeps.fingerprint import NoSource, digest, facts_of, model_version
 
 DURATION = "duration_s"
 NO_CHANGE = ("kind", "name", "description", "sweep", DURATION)
-"""What does not make another scenario of it: each run has its own duration, and the rest does not change a run."""
+"""Fields that may differ from run to run (the duration), or that do not change a run."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Task:
         In rising order.
     seed : int
     simulation : str
-        What tells it from all others of the same plan.
+        A digest that no other simulation of the same plan has.
     """
 
     scenario: Scenario
@@ -75,7 +75,7 @@ class Cell:
     durations_s : tuple of float
         In rising order.
     facts : dict of str to object
-        What sets it apart from other cells.
+        What distinguishes it from other cells.
     """
 
     scenario: Scenario
@@ -84,7 +84,7 @@ class Cell:
     facts: dict[str, Any]
 
     def simulation(self, seed: int) -> str:
-        """Return what tells the simulation of this cell with a seed from all others of the same plan."""
+        """Return the digest of the simulation of this cell with a seed; no other one of the same plan has it."""
         return digest([self.facts, seed])
 
     def labels(self, swept: Sequence[str], duration_s: float | None = None) -> dict[str, Any]:
@@ -110,12 +110,12 @@ class Plan:
     points : list of dict
         All points.
     swept : list of str
-        The columns that tell the cells apart.
+        The columns that define the cells.
     cells : list of Cell
     replications : int
         Of each cell; with `precision`, of each cell at first.
     no_source : str or None
-        Why nobody can tell later whether something in it is still the same.
+        Why something in it could not be checked for changes when the sweep is resumed; None if everything can.
 
     Raises
     ------
@@ -159,13 +159,14 @@ class Plan:
         for point in points:
             others = {path: value for path, value in point.items() if path != DURATION}
             there = self.scenario.replace(point)
+            duration_s = to_seconds(to_ticks(there.duration_s))  # 0.1 * 3 is 0.3
             meant = {path: there.value(path) if names_objects(value) else value for path, value in others.items()}
             facts = {path: self._facts_of(value) for path, value in meant.items()}
-            merged.setdefault(digest(facts), (others, facts, []))[2].append(there.duration_s)
+            merged.setdefault(digest(facts), (others, facts, []))[2].append(duration_s)
         for others, facts, durations in merged.values():
             scenario = self.scenario.replace({**others, DURATION: max(durations)})
             whole = {path: others.get(path, scenario.value(path)) for path in self.swept if path != DURATION}
-            yield Cell(scenario, whole, tuple(sorted(durations)), facts)
+            yield Cell(scenario, whole, tuple(sorted(set(durations))), facts)
 
     def _facts_of(self, value: Any) -> Any:
         try:

@@ -1,4 +1,4 @@
-"""Progress: what a person sees of a sweep while it runs."""
+"""The progress bar of a sweep."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qkdrmp.sweeps.store import Failure
 from qkdrmp.sweeps.workers import TaskResult
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # without ipywidgets the bar of a notebook is one of text, which will do
+    warnings.simplefilter("ignore")  # without ipywidgets a notebook shows a bar of text
     from tqdm.auto import tqdm
 
 
@@ -36,13 +36,13 @@ class Progress:
         self._bar.close()
 
     def expect(self, runs: int, of: int) -> None:
-        """Say how many runs are still to come, of how many in all."""
+        """Set how many runs are still to come, of how many in all."""
         self._bar.total = of
         self._bar.n = self._bar.initial = max(self._bar.n, of - runs)
         self._bar.refresh()
 
-    def saw(self, task: Task, done: TaskResult[Any]) -> None:
-        """Count what came of a task."""
+    def count(self, task: Task, done: TaskResult[Any]) -> None:
+        """Count the runs of a task that has ended."""
         if isinstance(done.result, Failure):
             self._failed += len(task.durations_s)
         else:

@@ -1,4 +1,4 @@
-"""Going on with a sweep: whether the runs of a store are runs of a plan, and which are missing."""
+"""Resuming a sweep: whether the runs of a store are runs of a plan, and which are missing."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from qkdrmp.sweeps.fingerprint import changes
 from qkdrmp.sweeps.plan import Plan, Task
 from qkdrmp.sweeps.store import Store, StoreError
 
-CHANGES_TOLD, SHORT = 3, 30
+CHANGES_SHOWN, SHORT = 3, 30
 ELSEWHERE = "give another folder (--out), or start anew (--restart, or delete the file)"
 DISAGREEMENTS = {
     "version": "its runs were made by another version, and two versions are not mixed",
     "scenario": "its runs are of another scenario",
-    "values": "a swept value is something else than it was, by its source",
+    "values": "a swept value has changed, by its source",
 }
 
 
 def agree(plan: Plan, store: Store) -> None:
-    """Make sure that the runs of a store are runs of a plan, and let it know what further ones have in common.
+    """Make sure that the runs of a store are runs of a plan, and record in it what further ones have in common.
 
     Raises
     ------
@@ -35,24 +35,24 @@ def agree(plan: Plan, store: Store) -> None:
         before, now = ({**side, "values": {name: side["values"][name] for name in both}} for side in (known, facts))
         for name, sentence in DISAGREEMENTS.items():
             if changed := list(changes(before[name], now[name])):
-                raise StoreError(f"{store.path}: {sentence} ({_told(changed)}); {ELSEWHERE}")
+                raise StoreError(f"{store.path}: {sentence} ({_listed(changed)}); {ELSEWHERE}")
         if plan.no_source is not None:
-            raise StoreError(f"{store.path}: the sweep cannot go on, because {plan.no_source}; {ELSEWHERE}")
+            raise StoreError(f"{store.path}: the sweep cannot be resumed, because {plan.no_source}; {ELSEWHERE}")
     elif store.path is not None and plan.no_source is not None:
         warnings.warn(f"this sweep cannot be resumed, because {plan.no_source}", SweepWarning, stacklevel=4)
     store.clear_failures()
     for name, content in facts.items():
-        store.know(name, {**known["values"], **content} if name == "values" else content)
+        store.record(name, {**known["values"], **content} if name == "values" else content)
 
 
-def _told(changed: list[tuple[str, Any, Any]]) -> str:
+def _listed(changed: list[tuple[str, Any, Any]]) -> str:
     """Return what has changed, in words."""
-    told = [
+    listed = [
         f"{path} was {before!r}, is {now!r}" if max(map(len, map(repr, (before, now)))) <= SHORT else f"{path} changed"
-        for path, before, now in changed[:CHANGES_TOLD]
+        for path, before, now in changed[:CHANGES_SHOWN]
     ]
-    more = len(changed) - CHANGES_TOLD
-    return ", ".join(told + ([f"and {more} more"] if more > 0 else []))
+    more = len(changed) - CHANGES_SHOWN
+    return ", ".join(listed + ([f"and {more} more"] if more > 0 else []))
 
 
 def missing(plan: Plan, store: Store, counts: Sequence[int]) -> Iterator[Task]:

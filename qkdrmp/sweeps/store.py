@@ -1,4 +1,4 @@
-"""The store of a sweep: every finished run is kept at once, so that whatever happens, a sweep can go on from there."""
+"""The store of a sweep: every finished run is kept at once, so that an interrupted sweep can be resumed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Key = tuple[str, float]
 
 
 class StoreError(QKDRMPError):
-    """A store cannot be used: it is in use, damaged, or holds other runs than those that are wanted."""
+    """A store cannot be used: it is in use, damaged, or holds runs of another sweep."""
 
 
 class StoreInUse(StoreError):
@@ -97,7 +97,7 @@ class Store:
         runs = self._database.execute("select simulation, duration_s, metrics from runs")
         self.runs: dict[Key, dict[str, Any]] = {(key, time_s): json.loads(metrics) for key, time_s, metrics in runs}
         failures = self._database.execute("select simulation, duration_s, error, traceback from failures")
-        self.failures: dict[Key, Failure] = {(key, time_s): Failure(*told) for key, time_s, *told in failures}
+        self.failures: dict[Key, Failure] = {(key, time_s): Failure(*texts) for key, time_s, *texts in failures}
         self.timings: dict[str, float] = dict(self._database.execute("select simulation, wall_s from timings"))
 
     def __enter__(self) -> Store:
@@ -107,7 +107,7 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Let others have the file."""
+        """Release the file."""
         self._database.close()
 
     def facts(self, name: str) -> Any:
@@ -115,13 +115,13 @@ class Store:
         row = self._database.execute("select content from facts where name = ?", (name,)).fetchone()
         return None if row is None else json.loads(row[0])
 
-    def know(self, name: str, facts: Any) -> None:
+    def record(self, name: str, facts: Any) -> None:
         """Keep facts, fit for JSON, under a name."""
         self._database.execute("insert or replace into facts values (?, ?)", (name, json.dumps(facts)))
 
     def add(self, simulation: str, rows: Mapping[float, Mapping[str, Any]], wall_s: float) -> None:
         """Keep the metrics of a simulation at some durations, all of them or, if the process is killed, none."""
-        # What is kept here is what was written, to the last bit, so that it does not matter who reads it when.
+        # What is kept in memory is what was written, to the last bit, so that both ways of reading give the same.
         written = {duration_s: json.dumps(dict(row), default=np.generic.item) for duration_s, row in rows.items()}
         self.runs |= {(simulation, duration_s): json.loads(row) for duration_s, row in written.items()}
         self.timings[simulation] = self.timings.get(simulation, 0.0) + wall_s
@@ -162,6 +162,6 @@ def discard(path: Path) -> None:
     except StoreInUse:
         raise
     except StoreError:
-        pass  # a damaged one is deleted, too
-    for file in (path, path.with_name(f"{path.name}-journal")):  # what is left of one must not get into the next
+        pass  # a damaged one is deleted as well
+    for file in (path, path.with_name(f"{path.name}-journal")):  # a journal must not outlive its store
         file.unlink(missing_ok=True)

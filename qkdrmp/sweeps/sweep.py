@@ -1,7 +1,7 @@
 """Sweeps: many scenarios, each run several times, into one tidy table.
 
 Runs that differ only in their duration are one simulation: a run of 0.6 s has, on its way, been a run of 0.1 s with the
-same seed, and what the table says of that is noted as it passes. Every replication has the same random numbers at
+same seed, and its metrics at that time are read as it passes. Every replication has the same random numbers at
 every point (common random numbers), so that differences between points are not differences in luck.
 """
 
@@ -26,7 +26,7 @@ from qkdrmp.sweeps.workers import Workers, WorkersGone, processes
 
 
 class SweepInterrupted(QKDRMPError):
-    """A sweep was stopped, by the user or for want of workers.
+    """A sweep was stopped, by the user or for lack of workers.
 
     Attributes
     ----------
@@ -75,8 +75,8 @@ def sweep(
         Where each finished run is kept at once, and in the end the tables. Started again, the sweep only runs what is
         missing; a run that failed is tried again. What the folder has of other points is kept for later.
     executor : concurrent.futures.Executor or callable, optional
-        Where to run it, or a function that makes an executor, which is called again if a worker died and the executor
-        with it; by default one process for each core of this machine.
+        Where to run it, or a function that makes an executor, which is called again if a worker dies and breaks the
+        executor; by default one process for each core of this machine.
     precision : float, optional
         Replications are added to each point until the 95 % interval of `metric` is at most this share of its
         mean to either side, 0.05 for 5 %.
@@ -104,7 +104,7 @@ def sweep(
     SweepInterrupted
         On Ctrl-C, or if the workers are gone, with what was finished.
     SweepFailed
-        If no run came to an end without an error, such as one in a policy of one's own.
+        If no run came to an end without an error, such as one in a policy of your own.
 
     Warns
     -----
@@ -161,7 +161,7 @@ def carry_out(
             found = gather(plan, store, counts, folder, command)
             raise SweepInterrupted(str(error) or "the sweep was interrupted", found, plan.planned) from None
         found = gather(plan, store, counts, folder, command)
-        _tell(plan, found)
+        _warn(plan, found)
     return found
 
 
@@ -169,8 +169,8 @@ def _rows(plan: Plan, counts: Sequence[int]) -> int:
     return sum(count * len(cell.durations_s) for cell, count in zip(plan.cells, counts, strict=True))
 
 
-def _tell(plan: Plan, found: Experiment) -> None:
-    """Warn of what is not as it was asked for.
+def _warn(plan: Plan, found: Experiment) -> None:
+    """Warn if runs failed, or if an interval is wider than asked for.
 
     Raises
     ------
@@ -188,21 +188,21 @@ def _tell(plan: Plan, found: Experiment) -> None:
         cells = found.runs.groupby(plan.swept, sort=False, dropna=False)[rule.metric]
         wide = sum(not rule.is_reached(list(values)) for _, values in cells)
         if wide:
-            told = f"wider than {rule.share:g} of the mean in {wide} of {len(cells)} cells"
+            width = f"wider than {rule.share:g} of the mean in {wide} of {len(cells)} cells"
             tried = f"after {rule.max_replications} replications"
-            sentence = f"{plan.scenario.name}: the interval of {rule.metric} is {told}, {tried}"
+            sentence = f"{plan.scenario.name}: the interval of {rule.metric} is {width}, {tried}"
             warnings.warn(sentence, SweepWarning, stacklevel=4)
 
 
 def _work(tasks: Sequence[Task], store: Store, workers: Workers[Task, Any], bar: Progress) -> None:
-    """Carry out tasks and keep each at once."""
+    """Carry out tasks and store each outcome at once."""
     for number, done in workers.outcomes(tasks):
         task = tasks[number]
         if isinstance(done.result, Failure):
             store.fail(task.simulation, task.durations_s, done.result)
         else:
             store.add(task.simulation, dict(zip(task.durations_s, done.result, strict=True)), done.wall_s)
-        bar.saw(task, done)
+        bar.count(task, done)
 
 
 def _enough(plan: Plan, store: Store, counts: Sequence[int]) -> list[int]:

@@ -64,7 +64,7 @@ class WarmUp:
     def _suggestion(self) -> str:
         runs = f"{self.replications} runs of {self.duration_s:g} s"
         if self.too_short:
-            return f"{self.scenario}: {runs} are too short to tell a warm-up: make duration_s longer"
+            return f"{self.scenario}: {runs} are too short to find a warm-up: make duration_s longer"
         enough = "is enough" if self.is_enough else "is too little"
         return (
             f"{self.scenario}: warmup_s = {self.suggested_s:g} or more is suggested by {runs}; "
@@ -77,7 +77,7 @@ def suggest_warmup(scenario: Scenario, seed: int = 1, replications: int = 5, bin
 
     The scenario is run without a warm-up, its duration is cut into equal intervals, and what the runs show in each is
     averaged over the replications (Welch's method). To each such series the rule MSER-5 is applied (see
-    `statistics.mser5`); the longest truncation is the suggestion. It is a multiple of five intervals.
+    `mser5`); the longest truncation is the suggestion. It is a multiple of five intervals.
 
     Parameters
     ----------
@@ -92,8 +92,8 @@ def suggest_warmup(scenario: Scenario, seed: int = 1, replications: int = 5, bin
     Returns
     -------
     WarmUp
-        For QKD about the level of the key pools (share of the capacity, mean over time and pools), the requests under
-        way (mean over time), those delivered per second, and their mean wait; for entanglement about the active
+        For QKD about the level of the key pools (share of the capacity, mean over time and pools), the requests in
+        progress (mean over time), those delivered per second, and their mean wait; for entanglement about the active
         connections (mean over time) and the pairs delivered per second. What never has a value is left out.
 
     Raises
@@ -104,7 +104,7 @@ def suggest_warmup(scenario: Scenario, seed: int = 1, replications: int = 5, bin
     Warns
     -----
     RunWarning
-        If the runs are too short to tell.
+        If the runs are too short.
 
     Examples
     --------
@@ -139,7 +139,7 @@ def suggest_warmup(scenario: Scenario, seed: int = 1, replications: int = 5, bin
 
 
 def _judged(series: pd.Series[float], edges: Numbers) -> dict[str, object]:
-    """Return the row about one quantity; intervals in which it has no value are passed over."""
+    """Return the row about one quantity; intervals without a value are skipped."""
     known = series.dropna()
     cut = mser5(known)
     truncation_s = float(edges[known.index[cut.observations]]) if cut.observations else 0.0

@@ -1,7 +1,7 @@
 """Workers: many independent tasks on any executor, short ones in batches, so that a worker that dies costs a retry.
 
-An executor tells neither how far a batch got nor which task killed its worker. So whatever was on its way when one died
-is tried again alone, one task at a time; a task whose worker dies then, and once more, is at fault and has failed.
+An executor reports neither how far a batch got nor which task killed its worker. So tasks that were in progress when a
+worker died are tried again, one at a time; a task whose worker dies twice while it is alone has failed.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ BATCH_S = 0.3  # what a batch of short tasks should take: long beside a message,
 BATCHES_PER_WORKER = 2  # one running and one waiting
 DEATHS_ALONE = 2
 ORPHANED_S = 1.0  # how long a worker outlives a sweep that is killed, at most
-UNKNOWN_WIDTH = 32  # workers of an executor that does not tell
+UNKNOWN_WIDTH = 32  # workers of an executor that does not say how many it has
 
-# Marks executors that are killed if they are left early: loky does not support tasks that were cancelled before.
+# Marks executors whose workers are killed if a sweep ends early: loky cannot shut down after tasks were cancelled.
 KILLED = "killed_if_left"
 
 
 class WorkersGone(QKDRMPError):
-    """A worker died, and took an executor with it that nobody here can make again."""
+    """A worker died and broke the executor, which cannot be replaced."""
 
 
 @dataclass(frozen=True)
 class TaskResult(Generic[R]):
-    """What came of a task.
+    """The outcome of a task.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class TaskResult(Generic[R]):
 
 
 def attempt(function: Callable[[T], R], tasks: Sequence[T]) -> list[TaskResult[R]]:
-    """Carry out a batch of tasks, here and now; an error of one is its result."""
+    """Carry out a batch of tasks in this process; an error of one is its result."""
     return [_attempt(function, task) for task in tasks]
 
 
@@ -71,7 +71,7 @@ def _attempt(function: Callable[[T], R], task: T) -> TaskResult[R]:
 
 
 def failure_of(error: BaseException) -> Failure:
-    """Return an error as what can be kept of it."""
+    """Return the record of an error."""
     first = (str(error).strip().splitlines() or [""])[0]
     name = type(error).__name__
     return Failure(f"{name}: {first}" if first else name, "".join(traceback.format_exception(error)))
@@ -86,7 +86,7 @@ class Workers(Generic[T, R]):
         What is done with a task; it must be fit to be sent to the workers.
     executor : Executor or callable
         Any `concurrent.futures.Executor`, which is left open, or a function that makes one, which is called again if
-        a worker died and the executor with it.
+        a worker dies and breaks the executor.
     """
 
     def __init__(self, function: Callable[[T], R], executor: Executor | Callable[[], Executor]) -> None:
@@ -100,20 +100,20 @@ class Workers(Generic[T, R]):
         self._suspects: deque[int] = deque()
         self._alone: int | None = None  # the suspect that is being tried
         self._deaths = 0  # how often its worker died then
-        self._under_way: dict[Future[list[TaskResult[R]]], list[int]] = {}
+        self._in_progress: dict[Future[list[TaskResult[R]]], list[int]] = {}
 
     def __enter__(self) -> Workers[T, R]:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         kills = hasattr(self._executor, KILLED)
-        for future in self._under_way if not kills else ():
+        for future in self._in_progress if not kills else ():
             future.cancel()
         if self._make is not None:
             _shut_down(self._executor, kill=kind is not None)
 
     def outcomes(self, tasks: Sequence[T]) -> Iterator[tuple[int, TaskResult[R]]]:
-        """Yield the number of each task and what came of it, in the order in which they end.
+        """Yield the number of each task and its outcome, in the order in which they end.
 
         Raises
         ------
@@ -122,14 +122,14 @@ class Workers(Generic[T, R]):
         """
         self._tasks = tasks
         self._waiting.extend(range(len(tasks)))
-        while self._waiting or self._suspects or self._under_way:
+        while self._waiting or self._suspects or self._in_progress:
             self._submit()
-            ended = wait(self._under_way, return_when=FIRST_COMPLETED).done
-            for future in [future for future in self._under_way if future in ended]:
-                yield from self._told(future, self._under_way.pop(future))
+            ended = wait(self._in_progress, return_when=FIRST_COMPLETED).done
+            for future in [future for future in self._in_progress if future in ended]:
+                yield from self._ended(future, self._in_progress.pop(future))
 
-    def _told(self, future: Future[list[TaskResult[R]]], numbers: list[int]) -> Iterator[tuple[int, TaskResult[R]]]:
-        """Yield what a batch came to; if it was lost, its tasks are suspects, or one of them has failed."""
+    def _ended(self, future: Future[list[TaskResult[R]]], numbers: list[int]) -> Iterator[tuple[int, TaskResult[R]]]:
+        """Yield the outcomes of a batch; if it was lost, its tasks are suspects, or one of them has failed."""
         try:
             batch = future.result()
         except Exception as error:
@@ -145,16 +145,16 @@ class Workers(Generic[T, R]):
         yield from zip(numbers, batch, strict=True)
 
     def _submit(self) -> None:
-        """Keep all workers busy; suspects go one by one, with nothing else under way."""
-        if self._broken and not self._under_way:
+        """Keep all workers busy; suspects go one by one, with nothing else in progress."""
+        if self._broken and not self._in_progress:
             self._renew()
         if self._suspects:
-            if not self._under_way:
+            if not self._in_progress:
                 self._alone = self._suspects.popleft()
                 self._send([self._alone])
             return
         width = getattr(self._executor, "_max_workers", None) or UNKNOWN_WIDTH
-        while self._waiting and not self._broken and len(self._under_way) < BATCHES_PER_WORKER * width:
+        while self._waiting and not self._broken and len(self._in_progress) < BATCHES_PER_WORKER * width:
             fair = len(self._waiting) // (BATCHES_PER_WORKER * width)
             size = max(1, min(int(BATCH_S / max(self._pace_s, 1e-9)), fair))
             self._send([self._waiting.popleft() for _ in range(size)])
@@ -163,7 +163,7 @@ class Workers(Generic[T, R]):
         batch = [self._tasks[number] for number in numbers]
         with _ctrl_c_later():
             try:
-                self._under_way[self._executor.submit(attempt, self._function, batch)] = numbers
+                self._in_progress[self._executor.submit(attempt, self._function, batch)] = numbers
             except BrokenExecutor as error:
                 if self._fresh:
                     raise WorkersGone(f"no worker can be started: {error}") from error
@@ -175,8 +175,8 @@ class Workers(Generic[T, R]):
     def _renew(self) -> None:
         if self._make is None:
             raise WorkersGone(
-                "a worker died, and the executor cannot be used any more; give a function that makes it instead, and "
-                "a new one is made in such a case"
+                "a worker died and broke the executor; give a function that makes executors instead, which is called "
+                "again in such a case"
             )
         _shut_down(self._executor, kill=True)
         self._executor = self._make()
@@ -198,7 +198,7 @@ def processes(jobs: int | None = None) -> Executor:
 
 
 def _begin() -> None:
-    """Begin the life of a worker: Ctrl-C is for the one that started it, and if that one dies, the worker does too."""
+    """Prepare a worker: it leaves Ctrl-C to the process that started it, and ends if that process dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
@@ -211,11 +211,11 @@ def _end_with(parent: int) -> None:
 
 @contextmanager
 def _ctrl_c_later() -> Iterator[None]:
-    """Hold Ctrl-C back for a moment; processes that are started in it leave it to the one that started them."""
+    """Hold Ctrl-C back for a moment; processes that are started meanwhile leave it to this one."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    resource_tracker.ensure_running()  # lets Ctrl-C through again when it starts, so it had better run already
+    resource_tracker.ensure_running()  # unblocks Ctrl-C when it starts, so it must run before
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -222,6 +222,14 @@ def test_metrics_that_never_differ_are_left_out_unless_asked_for() -> None:
     assert table["variance_ratio"][0] == math.inf
 
 
+def test_what_differs_by_rounding_only_does_not_differ() -> None:
+    runs = runs_of({0.1: [1, 2], 0.1 * 3: [2, 1]}, "pools.interrupt_share").assign(fidelity_mean=[0.3, 0.7] * 2)
+    runs.loc[2:, "fidelity_mean"] *= 1 + 2**-52
+    table = compare(runs, "pools.interrupt_share", baseline=0.3)
+    assert list(table["pools.interrupt_share"]) == [0.1]
+    assert list(table["metric"]) == ["wait_mean_s"]
+
+
 WRONG: dict[str, tuple[Callable[[pd.DataFrame], Any], str]] = {
     "field": (lambda runs: compare(runs, "pools.capacty"), "no swept field 'pools.capacty' (did you mean 'pools.cap"),
     "a metric": (lambda runs: compare(runs, "wait_mean_s"), "no swept field 'wait_mean_s', but pools.capacity, dur"),

@@ -124,7 +124,7 @@ def test_objects_are_known_by_their_class_and_state() -> None:
     assert facts_of(BB84Sifted()) == facts_of(BB84Sifted()) != facts_of(BB84Sifted(mean_photons=0.2))
 
 
-def test_closures_partials_and_methods_are_told_apart_by_what_they_carry() -> None:
+def test_closures_partials_and_methods_are_distinguished_by_what_they_carry() -> None:
     assert facts_of(scaled(2)) == facts_of(scaled(2)) != facts_of(scaled(3))
     assert facts_of(partial(scaled, 2)) == facts_of(partial(scaled, 2)) != facts_of(partial(scaled, 3))
     assert facts_of(Rate(2.0).doubled) != facts_of(Rate(3.0).doubled)
@@ -165,7 +165,7 @@ def test_what_has_no_source_says_so() -> None:
     exec("def policy(waiting, now):\n    return waiting", defined)
     with pytest.raises(NoSource, match="the function policy has no source"):
         facts_of({"queue": [defined["policy"]]})
-    with pytest.raises(NoSource, match="an object of the class generator cannot be told from another one"):
+    with pytest.raises(NoSource, match="an object of the class generator has no content that identifies it"):
         facts_of(number for number in [1])
 
 
@@ -192,7 +192,7 @@ def test_a_topology_is_known_by_its_nodes_and_links_not_by_its_name() -> None:
     assert facts_of(load_scenario("chain").topology) != facts
 
 
-def test_changes_are_told_by_path() -> None:
+def test_changes_are_reported_by_path() -> None:
     before = {"queue": {"capacity": 4, "policy": "fcfs"}, "gone": 1}
     after = {"queue": {"capacity": 5, "policy": "fcfs"}, "new": [2]}
     assert list(changes(before, after)) == [("queue.capacity", 4, 5), ("gone", 1, None), ("new", None, [2])]

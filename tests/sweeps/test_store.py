@@ -64,8 +64,8 @@ def test_failures_are_kept_until_they_are_forgiven(tmp_path: Path) -> None:
 def test_facts_are_kept_by_name(tmp_path: Path) -> None:
     with Store(tmp_path / "runs.sqlite") as store:
         assert store.facts("scenario") is None
-        store.know("scenario", {"pools": {"capacity": 4}})
-        store.know("scenario", {"pools": {"capacity": 5}})
+        store.record("scenario", {"pools": {"capacity": 4}})
+        store.record("scenario", {"pools": {"capacity": 5}})
     with Store(tmp_path / "runs.sqlite") as store:
         assert store.facts("scenario") == {"pools": {"capacity": 5}}
 

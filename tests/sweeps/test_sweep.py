@@ -94,7 +94,7 @@ def test_the_columns_are_the_swept_fields_the_run_and_its_metrics(scenario: Scen
     assert all(runs[name].dtype.kind in "ifb" for name in expected[1:])
 
 
-def test_the_scenario_says_what_to_sweep_unless_it_is_told(scenario: Scenario) -> None:
+def test_the_scenario_says_what_to_sweep_by_default(scenario: Scenario) -> None:
     plan = Plan(scenario)
     assert plan.grid == {"pools.capacity": [2, 4, 6, 8, 12, 16]}
     assert (plan.replications, plan.planned) == (10, 60)
@@ -115,6 +115,11 @@ def test_the_grid_is_all_combinations(scenario: Scenario) -> None:
     assert (timings["wall_s"] > 0).all()
     cells = runs.groupby(list(over)).size()
     assert list(cells) == [2] * 8
+
+
+def test_durations_of_the_same_tick_are_the_same(scenario: Scenario) -> None:
+    plan = Plan(scenario, {"duration_s": [0.1, 0.2, 0.3, 0.1 * 3]})
+    assert [cell.durations_s for cell in plan.cells] == [(0.1, 0.2, 0.3)]
 
 
 def test_a_seed_repeats_a_sweep_and_another_does_not(scenario: Scenario) -> None:
@@ -463,7 +468,7 @@ def test_a_function_of_the_same_name_with_another_source_is_refused(scenario: Sc
     def policy(waiting: Sequence[KeyRequest], now: int) -> Sequence[KeyRequest]:  # type: ignore[no-redef]
         return waiting[::-1]
 
-    with pytest.raises(StoreError, match=r"is something else than it was, by its source .*policy changed"):
+    with pytest.raises(StoreError, match=r"has changed, by its source .*policy changed"):
         runs_of(scenario, {"queue.policy": [policy]}, folder=tmp_path)
     with pytest.raises(StoreError, match=r"another scenario \(queue\.policy"):
         runs_of(scenario.replace({"queue.policy": policy}), {}, folder=tmp_path)
@@ -477,7 +482,7 @@ def test_a_function_without_source_makes_the_sweep_say_that_it_cannot_resume(
     over = {"queue.policy": [made["policy"]]}
     with pytest.warns(SweepWarning, match="cannot be resumed, because the function policy has no source"):
         runs_of(scenario, over, folder=tmp_path)
-    with pytest.raises(StoreError, match="the sweep cannot go on, because the function policy has no source"):
+    with pytest.raises(StoreError, match="the sweep cannot be resumed, because the function policy has no source"):
         runs_of(scenario, over, folder=tmp_path)
     runs_of(scenario, over)  # in no folder, nobody wants to resume
 

@@ -123,7 +123,7 @@ def test_a_run_that_never_settles_is_too_short_and_says_so() -> None:
     # Pools that would take 26 s to fill, with nearly no demand
     slow = filling(**{"key_rate.rate_bps": 160, "demand.rate_per_s": 0.01})
     with pytest.warns(
-        RunWarning, match=r"^line: 2 runs of 20 s are too short to tell a warm-up: make duration_s longe"
+        RunWarning, match=r"^line: 2 runs of 20 s are too short to find a warm-up: make duration_s longe"
     ):
         found = suggest_warmup(slow, replications=2)
     row = found.quantities.set_index("quantity").loc["pool_level_mean"]

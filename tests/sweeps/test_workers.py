@@ -124,8 +124,8 @@ def test_a_worker_that_dies_once_costs_a_retry(tmp_path: Path) -> None:
     assert results == {number: number for number in tasks}
 
 
-def test_an_executor_that_nobody_can_make_again_is_an_error() -> None:
-    with ProcessPoolExecutor(1) as executor, pytest.raises(WorkersGone, match="give a function that makes it instead"):
+def test_an_executor_that_cannot_be_replaced_is_an_error() -> None:
+    with ProcessPoolExecutor(1) as executor, pytest.raises(WorkersGone, match="give a function that makes executors"):
         carried_out(partial(deadly, poison={0}), [0, 1, 2], executor)
 
 
