@@ -3,69 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from itertools import permutations
-from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import Annotated, Any, Literal, Protocol, TypeAlias
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from simpy.events import ProcessGenerator
 
 from qkdrmp.config.registry import Registry
-from qkdrmp.entanglement.messages import Terms
+from qkdrmp.entanglement.request import ConnectionRequest, ConnectionSpec
 from qkdrmp.kernel.arrivals import at_times, poisson
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.randomness import Streams
 from qkdrmp.kernel.units import to_ticks
 
 Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Ask: TypeAlias = Callable[["Wish"], object]
-Count = Annotated[int, Field(strict=True, ge=0)]
-Positive = Annotated[int, Field(strict=True, ge=1)]
+Ask: TypeAlias = Callable[[ConnectionRequest], object]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConnectionSpec:
-    """What a connection is to be.
+class ConnectionFields(ConnectionSpec):
+    """What a demand says about each of its connections.
 
     Parameters
     ----------
-    pairs : int or None
-        End-to-end pairs; without it the connection is endless, and 0 is a null setup, which only looks.
-    minimum_fidelity : float
-        Of the delivered pairs.
-    minimum_rate : float
-        Pairs per second.
-    memories : int
-        Its quota at every interface.
-    weight, priority : int
-        Its claim on shared links.
     within_s : float, optional
         By when after the first attempt it must be installed.
     lasts_s : float, optional
         The Initiator tears it down so long after it was installed.
-    basis : {"X", "Y", "Z"}, optional
-        In which both ends measure their halves; without it they use them otherwise.
-    rewrite : bool
-        Whether nested networks may be crossed as virtual links; else the connection goes through them hop by hop.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-
-    pairs: Count | None = None
-    minimum_fidelity: Annotated[float, Field(ge=0, le=1)] = 0.5
-    minimum_rate: Seconds = 0.0
-    memories: Positive = 2
-    weight: Positive = 1
-    priority: Annotated[int, Field(strict=True)] = 0
     within_s: PositiveFloat | None = None
     lasts_s: PositiveFloat | None = None
-    basis: Literal["X", "Y", "Z"] | None = None
-    rewrite: bool = True
+
+    @property
+    def spec(self) -> ConnectionSpec:
+        """What each connection is to be."""
+        return ConnectionSpec(**{one.name: getattr(self, one.name) for one in fields(ConnectionSpec)})
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListedConnection(ConnectionSpec):
+class ListedConnection(ConnectionFields):
     """One connection of a list.
 
     Parameters
@@ -96,47 +76,11 @@ class ListedConnection(ConnectionSpec):
         if self.id is not None and (not self.id.strip() or set(self.id) & set("/#,")):
             raise ValueError(f"id = {self.id!r} must be some text without '/', '#' and ','")
 
-
-@dataclass(frozen=True)
-class Wish:
-    """A connection as it is asked for.
-
-    Parameters
-    ----------
-    src, dst : str
-    terms : Terms
-    lasts : int, optional
-        Ticks from its installation to its teardown.
-    id : str, optional
-    teardown : tuple of (int, tuple of str), optional
-        When it is torn down, and by whom.
-    """
-
-    src: str
-    dst: str
-    terms: Terms
-    lasts: int | None = None
-    id: str | None = None
-    teardown: tuple[int, tuple[str, ...]] | None = None
-
-
-def wish(kind: ConnectionSpec, src: str, dst: str, now: int, lasts: int | None = None, **more: Any) -> Wish:
-    """Return what is asked for at tick `now`."""
-    until = None if kind.within_s is None else now + to_ticks(kind.within_s)
-    terms = Terms(
-        need=kind.pairs,
-        minimum_fidelity=kind.minimum_fidelity,
-        minimum_rate=kind.minimum_rate,
-        memories=kind.memories,
-        weight=kind.weight,
-        priority=kind.priority,
-        until=until,
-        basis=kind.basis,
-        rewrite=kind.rewrite,
-    )
-    if lasts is None and kind.lasts_s is not None:
-        lasts = to_ticks(kind.lasts_s)
-    return Wish(src, dst, terms, lasts, **more)
+    def request(self, id_: str) -> ConnectionRequest:
+        """Return what is asked for, under an id."""
+        return ConnectionRequest(
+            self.src, self.dst, self.spec, id_, self.within_s, self.lasts_s, self.teardown_s, self.teardown_by
+        )
 
 
 @dataclass(frozen=True)
@@ -182,9 +126,13 @@ class Listed:
     def _names(self) -> list[str]:
         return [one.id or f"c{number}" for number, one in enumerate(self.connections, start=1)]
 
-    def asked(self, users: tuple[str, ...]) -> list[tuple[str, str, ConnectionSpec]]:
+    @property
+    def _requests(self) -> list[ConnectionRequest]:
+        return [one.request(name) for name, one in zip(self._names, self.connections, strict=True)]
+
+    def asked(self, users: tuple[str, ...]) -> list[ConnectionRequest]:
         """Return who asks whom for what."""
-        return [(one.src, one.dst, one) for one in self.connections]
+        return self._requests
 
     def users_named(self) -> list[str]:
         """Return the users that are named."""
@@ -192,19 +140,13 @@ class Listed:
 
     def processes(self, workload: ConnectionWorkload) -> Iterator[ProcessGenerator]:
         """Yield the process that asks."""
-        named = zip(self._names, self.connections, strict=True)
-        planned = [(to_ticks(one.at_s), _asking(name, one, workload)) for name, one in named]
+        times = (to_ticks(one.at_s) for one in self.connections)
+        planned = [(tick, partial(workload.ask, one)) for tick, one in zip(times, self._requests, strict=True)]
         yield at_times(workload.env, sorted(planned, key=lambda plan: plan[0]))
 
 
-def _asking(name: str, one: ListedConnection, workload: ConnectionWorkload) -> Callable[[], object]:
-    by = {"src": (one.src,), "dst": (one.dst,), "both": (one.src, one.dst)}[one.teardown_by]
-    teardown = None if one.teardown_s is None else (to_ticks(one.teardown_s), by)
-    return lambda: workload.ask(wish(one, one.src, one.dst, workload.env.now, id=name, teardown=teardown))
-
-
 @dataclass(frozen=True, kw_only=True)
-class PoissonConnections(ConnectionSpec):
+class PoissonConnections(ConnectionFields):
     """Connections that are asked for at random times.
 
     Parameters
@@ -226,9 +168,9 @@ class PoissonConnections(ConnectionSpec):
             if src == dst:
                 raise ValueError(f"users: '{src}' twice, but a connection needs two users")
 
-    def asked(self, users: tuple[str, ...]) -> list[tuple[str, str, ConnectionSpec]]:
+    def asked(self, users: tuple[str, ...]) -> list[ConnectionRequest]:
         """Return who asks whom for what."""
-        return [(src, dst, self) for src, dst in self.users or permutations(users, 2)]
+        return [self._request(src, dst) for src, dst in self.users or permutations(users, 2)]
 
     def users_named(self) -> list[str]:
         """Return the users that are named."""
@@ -236,18 +178,20 @@ class PoissonConnections(ConnectionSpec):
 
     def processes(self, workload: ConnectionWorkload) -> Iterator[ProcessGenerator]:
         """Yield one process for each pair of users."""
-        pairs: Iterable[tuple[str, str]] = self.users or permutations(workload.users, 2)
-        for src, dst in pairs:
+        for request in self.asked(workload.users):
+            src, dst = request.src, request.dst
             random = workload.random.stream(f"demand {src}>{dst}")
-            yield poisson(workload.env, (src, dst), self.rate_per_s, random, self._asking(workload, src, dst))
+            yield poisson(workload.env, (src, dst), self.rate_per_s, random, self._asking(workload, request))
 
-    def _asking(self, workload: ConnectionWorkload, src: str, dst: str) -> Callable[[str, str], Any]:
-        random = workload.random.stream(f"duration {src}>{dst}")
+    def _request(self, src: str, dst: str) -> ConnectionRequest:
+        return ConnectionRequest(src, dst, self.spec, within_s=self.within_s, lasts_s=self.lasts_s)
+
+    def _asking(self, workload: ConnectionWorkload, request: ConnectionRequest) -> Callable[[str, str], Any]:
+        random = workload.random.stream(f"duration {request.src}>{request.dst}")
 
         def ask(src: str, dst: str) -> None:
             mean = self.mean_lasts_s
-            lasts = None if mean is None else max(1, to_ticks(random.exponential(mean)))
-            workload.ask(wish(self, src, dst, workload.env.now, lasts))
+            workload.ask(request if mean is None else replace(request, lasts_s=random.exponential(mean)))
 
         return ask
 

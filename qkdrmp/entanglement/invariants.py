@@ -45,7 +45,7 @@ def check_pairs(network: EntanglementNetwork) -> None:
         return
     for entry in network.ledger.entries.values():
         require(entry.wrong_partner == 0, f"{entry.id}: {entry.wrong_partner} pairs have a wrong partner")
-        need = entry.wish.terms.need
+        need = entry.request.spec.pairs
         require(need is None or entry.pairs <= need, f"{entry.id}: {entry.pairs} pairs delivered of {need}")
         if entry.state is ConnectionStatus.DELIVERED and need is not None:
             require(entry.pairs == need, f"{entry.id}: delivered, with {entry.pairs} of {need} pairs")

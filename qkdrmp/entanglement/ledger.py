@@ -7,11 +7,11 @@ from enum import StrEnum
 
 import numpy as np
 
-from qkdrmp.entanglement.demand import Wish
 from qkdrmp.entanglement.quantum.bell_diagonal import Basis, measure_correlation
 from qkdrmp.entanglement.quantum.pairs import Qubit, bell_diagonal, fidelity
-from qkdrmp.entanglement.request import AttemptId, EndReason
+from qkdrmp.entanglement.request import AttemptId, ConnectionRequest, EndReason
 from qkdrmp.kernel.environment import Environment
+from qkdrmp.kernel.units import NEVER, to_ticks
 
 
 class ConnectionStatus(StrEnum):
@@ -64,9 +64,11 @@ class ConnectionEntry:
     """A connection from its asking to its end; times in ticks."""
 
     id: str
-    wish: Wish
+    request: ConnectionRequest
     path: tuple[str, ...]
     asked: int
+    deadline: int = NEVER
+    """By when it must be installed."""
     attempts: list[Attempt] = field(default_factory=list)
     installed: int | None = None
     predicted: float | None = None
@@ -136,7 +138,7 @@ class ConnectionLedger:
         if self.milestones is not None:
             self.milestones.append(Milestone(attempt.connection, self.env.now, node, event))
 
-    def open(self, wish: Wish, path: tuple[str, ...]) -> ConnectionEntry:
+    def open(self, request: ConnectionRequest, path: tuple[str, ...]) -> ConnectionEntry:
         """Enter a new connection.
 
         Raises
@@ -144,10 +146,12 @@ class ConnectionLedger:
         ValueError
             If there has been one of this id.
         """
-        id_ = wish.id or f"c{len(self.entries) + 1}"
+        id_ = request.id or f"c{len(self.entries) + 1}"
         if id_ in self.entries:
             raise ValueError(f"there is a connection '{id_}' already")
-        entry = self.entries[id_] = ConnectionEntry(id_, wish, path, self.env.now)
+        now = self.env.now
+        deadline = NEVER if request.within_s is None else now + to_ticks(request.within_s)
+        entry = self.entries[id_] = ConnectionEntry(id_, request, path, now, deadline)
         return entry
 
     def arm(self, attempt: AttemptId, tick: int) -> None:
@@ -195,7 +199,7 @@ class ConnectionLedger:
         """Note that a user has all the pairs; the connection is delivered when both have."""
         entry = self.entries[attempt.root.connection]
         entry.ends_done.add(user)
-        if entry.ends_done == {entry.wish.src, entry.wish.dst}:
+        if entry.ends_done == {entry.request.src, entry.request.dst}:
             self.finish(entry, ConnectionStatus.DELIVERED)
 
     def finish(self, entry: ConnectionEntry, state: ConnectionStatus, reason: EndReason | None = None) -> None:

@@ -3,53 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from qkdrmp.entanglement.links.negotiation import LAU, Barrier
-from qkdrmp.entanglement.request import AttemptId, EndReason
+from qkdrmp.entanglement.request import AttemptId, ConnectionSpec, EndReason
 from qkdrmp.entanglement.rulesets.link_budget import QCap
 from qkdrmp.entanglement.rulesets.ruleset import RuleSetStack
 from qkdrmp.network.layer import Message
 from qkdrmp.network.transport import Ack, Segment
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a connection is to be.
-
-    Parameters
-    ----------
-    need : int or None
-        End-to-end pairs; None is endless, 0 a null setup, which only looks.
-    minimum_fidelity : float
-    minimum_rate : float
-        Pairs per second.
-    memories : int
-        Its quota q at every interface.
-    weight, priority : int
-        Its claim on shared links.
-    until : int or None
-        Time in ticks by which its RuleSets must be installed at the Initiator.
-    basis : {"X", "Y", "Z"} or None
-        In which both ends measure.
-    rewrite : bool
-        Whether borders may write the RuleSets of their networks; else the connection goes through them hop by hop.
-    """
-
-    need: int | None = None
-    minimum_fidelity: float = 0.5
-    minimum_rate: float = 0.0
-    memories: int = 2
-    weight: int = 1
-    priority: int = 0
-    until: int | None = None
-    basis: Literal["X", "Y", "Z"] | None = None
-    rewrite: bool = True
-
-    @property
-    def is_null(self) -> bool:
-        """Whether it only looks and holds nothing."""
-        return self.need == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +23,7 @@ class CSR(Message):
     attempt: AttemptId
     initiator: str
     responder: str
-    terms: Terms
+    spec: ConnectionSpec
     asked: int = 0
     """When the Initiator of this network sent it, in ticks."""
     path: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from qkdrmp.entanglement.connections.stack import EntanglementStack, StackContext
-from qkdrmp.entanglement.demand import ConnectionWorkload, Wish
+from qkdrmp.entanglement.demand import ConnectionWorkload
 from qkdrmp.entanglement.ledger import ConnectionEntry, ConnectionLedger
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.link import ElementaryLink
@@ -16,7 +16,9 @@ from qkdrmp.entanglement.links.negotiation import LinkEnd
 from qkdrmp.entanglement.nesting import Nesting
 from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal
 from qkdrmp.entanglement.quantum.pairs import Qubit, correlations, new_pair
+from qkdrmp.entanglement.request import ConnectionRequest
 from qkdrmp.entanglement.settings import EntanglementSettings
+from qkdrmp.errors import QKDRMPError, did_you_mean
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.randomness import Streams
 from qkdrmp.kernel.timer import Timer
@@ -138,23 +140,33 @@ class EntanglementNetwork:
         for process in self.settings.demand.build().processes(workload):
             self.env.process(process)
 
-    def ask(self, wish: Wish) -> ConnectionEntry:
-        """Ask for a connection now."""
-        initiator = self.stacks[wish.src].initiator
+    def ask(self, request: ConnectionRequest) -> ConnectionEntry:
+        """Ask for a connection now.
+
+        Raises
+        ------
+        QKDRMPError
+            If there is no such user.
+        """
+        users = self.topology.ends
+        for user in (request.src, request.dst):
+            if user not in users:
+                raise QKDRMPError(f"{self.topology.name} has no end node '{user}'{did_you_mean(user, users)}")
+        initiator = self.stacks[request.src].initiator
         assert initiator is not None
-        path = self.layers.route(wish.src, wish.dst) or (wish.src,)
-        entry = self.ledger.open(wish, path)
+        path = self.layers.route(request.src, request.dst) or (request.src,)
+        entry = self.ledger.open(request, path)
         initiator.ask(entry)
-        if wish.teardown is not None:
-            tick, users = wish.teardown
-            for user in users:
-                Timer(self.env, partial(self.release, entry, user)).start(max(0, tick - self.env.now))
+        if request.teardown_s is not None:
+            delay = max(0, to_ticks(request.teardown_s) - self.env.now)
+            for user in request.tearing_down:
+                Timer(self.env, partial(self.release, entry, user)).start(delay)
         return entry
 
     def release(self, entry: ConnectionEntry, user: str) -> None:
         """Let one of its users tear a connection down."""
         stack = self.stacks[user]
-        if user == entry.wish.src and stack.initiator is not None:
+        if user == entry.request.src and stack.initiator is not None:
             stack.initiator.release(entry)
         else:
             stack.teardowns.release_connection(entry.id)

@@ -1,9 +1,95 @@
-"""Requests for connections: the attempts at setting one up, and why one fails."""
+"""Requests for connections: what is asked for, the attempts at setting it up, and why one fails."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
+
+from pydantic import ConfigDict, Field
+
+Count = Annotated[int, Field(strict=True, ge=0)]
+Positive = Annotated[int, Field(strict=True, ge=1)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectionSpec:
+    """What a connection is to be.
+
+    Parameters
+    ----------
+    pairs : int or None
+        End-to-end pairs; without it the connection is endless, and 0 is a null setup, which only looks.
+    minimum_fidelity : float
+        Of the delivered pairs.
+    minimum_rate : float
+        Pairs per second.
+    memories : int
+        Its quota at every interface.
+    weight, priority : int
+        Its claim on shared links.
+    basis : {"X", "Y", "Z"}, optional
+        In which both ends measure their halves; without it they use them otherwise.
+    rewrite : bool
+        Whether nested networks may be crossed as virtual links; else the connection goes through them hop by hop.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    pairs: Count | None = None
+    minimum_fidelity: Annotated[float, Field(ge=0, le=1)] = 0.5
+    minimum_rate: NonNegativeFloat = 0.0
+    memories: Positive = 2
+    weight: Positive = 1
+    priority: Annotated[int, Field(strict=True)] = 0
+    basis: Literal["X", "Y", "Z"] | None = None
+    rewrite: bool = True
+
+    @property
+    def is_null(self) -> bool:
+        """Whether it only looks and holds nothing."""
+        return self.pairs == 0
+
+
+@dataclass(frozen=True)
+class ConnectionRequest:
+    """Who asks whom for which connection, and for how long.
+
+    Parameters
+    ----------
+    src, dst : str
+        Initiator and Responder.
+    spec : ConnectionSpec
+    id : str, optional
+        By default c1, c2, ... in the order of the requests.
+    within_s : float, optional
+        By when after the request it must be installed.
+    lasts_s : float, optional
+        Its holding time: the Initiator tears it down so long after it was installed.
+    teardown_s : float, optional
+        The time of the simulation at which it is torn down, whether it is installed or not.
+    teardown_by : {"src", "dst", "both"}
+        Who tears it down then.
+    """
+
+    src: str
+    dst: str
+    spec: ConnectionSpec = ConnectionSpec()
+    id: str | None = None
+    within_s: float | None = None
+    lasts_s: float | None = None
+    teardown_s: float | None = None
+    teardown_by: Literal["src", "dst", "both"] = "src"
+
+    def __post_init__(self) -> None:
+        if self.src == self.dst:
+            raise ValueError(f"src and dst are both '{self.src}', but must be two users")
+
+    @property
+    def tearing_down(self) -> tuple[str, ...]:
+        """The users who tear it down."""
+        return {"src": (self.src,), "dst": (self.dst,), "both": (self.src, self.dst)}[self.teardown_by]
 
 
 class EndReason(StrEnum):

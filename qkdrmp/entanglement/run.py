@@ -8,10 +8,10 @@ from itertools import pairwise
 import pandas as pd
 
 from qkdrmp.entanglement import tables
-from qkdrmp.entanglement.demand import ConnectionSpec
 from qkdrmp.entanglement.invariants import check_network
 from qkdrmp.entanglement.nesting import Nesting
 from qkdrmp.entanglement.network import EntanglementNetwork
+from qkdrmp.entanglement.request import ConnectionRequest
 from qkdrmp.entanglement.settings import EntanglementSettings
 from qkdrmp.kernel.units import to_ticks
 
@@ -75,23 +75,22 @@ def predict(settings: EntanglementSettings) -> list[str]:
         )
     layers = Nesting(settings.topology)
     asked = getattr(settings.demand.build(), "asked", None)
-    pairs = asked(tuple(settings.topology.ends)) if asked is not None else ()
-    return found + list(
-        dict.fromkeys(line for src, dst, kind in pairs for line in _never(settings, layers, src, dst, kind))
-    )
+    requests = asked(tuple(settings.topology.ends)) if asked is not None else ()
+    return found + list(dict.fromkeys(line for request in requests for line in _never(settings, layers, request)))
 
 
-def _never(settings: EntanglementSettings, layers: Nesting, src: str, dst: str, kind: ConnectionSpec) -> Iterator[str]:
+def _never(settings: EntanglementSettings, layers: Nesting, request: ConnectionRequest) -> Iterator[str]:
     """Yield why a connection can never be admitted."""
+    src, dst, spec = request.src, request.dst, request.spec
     route = layers.route(src, dst)
     if route is None:
         yield f"there is no route from {src} to {dst}: connections between them will be rejected"
         return
     for node, peer in (*pairwise(route), *pairwise(route[::-1])):
         has = settings.memories.here(node=node, link=(node, peer)).per_interface
-        if kind.memories > has and kind.pairs != 0:
+        if spec.memories > has and not spec.is_null:
             yield (
-                f"connections from {src} to {dst} want {kind.memories} memories at every interface, but {node} has "
+                f"connections from {src} to {dst} want {spec.memories} memories at every interface, but {node} has "
                 f"{has} towards {peer}: they will be rejected"
             )
             return

@@ -61,7 +61,7 @@ class ConnectionOutcome:
     def completions(self) -> list[float]:
         """Time from asking to the last pair, of each connection that has all it needs, s."""
         finished = [
-            entry for entry in self.entries if entry.state is ConnectionStatus.DELIVERED and entry.wish.terms.need
+            entry for entry in self.entries if entry.state is ConnectionStatus.DELIVERED and entry.request.spec.pairs
         ]
         return [to_seconds(entry.done - entry.asked) for entry in finished if entry.done is not None]
 
@@ -262,8 +262,8 @@ class EntanglementResults(Results):
         "a connection",
         [
             Column("id", "name of the connection", lambda row: row.entry.id),
-            Column("src", "Initiator", lambda row: row.entry.wish.src),
-            Column("dst", "Responder", lambda row: row.entry.wish.dst),
+            Column("src", "Initiator", lambda row: row.entry.request.src),
+            Column("dst", "Responder", lambda row: row.entry.request.dst),
             Column("path", "nodes of the route, joined by >", lambda row: ">".join(row.entry.path)),
             Column("asked_s", "when it was asked for", lambda row: to_seconds(row.entry.asked)),
             Column(
@@ -287,7 +287,7 @@ class EntanglementResults(Results):
             Column(
                 "need",
                 "pairs asked for; empty if endless",
-                lambda row: nan if row.entry.wish.terms.need is None else row.entry.wish.terms.need,
+                lambda row: nan if row.entry.request.spec.pairs is None else row.entry.request.spec.pairs,
             ),
             Column("pairs", "pairs that both users have", lambda row: row.entry.pairs),
             Column("rate_hz", "pairs per second from active_s to done_s (or the end)", lambda row: row.rate),
@@ -319,7 +319,7 @@ class EntanglementResults(Results):
             Column(
                 "error_rate",
                 "share of measured pairs whose bits were not those of Phi+ (the QBER); empty unless measured",
-                lambda row: row.per_pair(row.entry.measured_errors) if row.entry.wish.terms.basis else nan,
+                lambda row: row.per_pair(row.entry.measured_errors) if row.entry.request.spec.basis else nan,
             ),
         ],
     )

@@ -2,6 +2,9 @@
 
 TICKS_PER_SECOND = 10**12
 
+NEVER = 1 << 62
+"""Later than all other ticks; no simulation gets there."""
+
 
 def to_ticks(seconds: float) -> int:
     """Return `seconds` as a whole number of ticks (picoseconds), rounded to the nearest."""

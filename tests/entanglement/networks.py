@@ -286,18 +286,18 @@ def run_case(settings: EntanglementSettings, seed: int, **recorded: bool) -> Ent
         network.env.advance(moment)
         check_network(network)
     entries = network.ledger.entries.values()
-    torn = {entry.id for entry in entries if entry.wish.teardown is not None or entry.wish.lasts is not None}
+    torn = {entry.id for entry in entries if entry.request.teardown_s is not None or entry.request.lasts_s is not None}
     for entry in unfinished(network):
-        if entry.wish.terms.need is None:
+        if entry.request.spec.pairs is None:
             torn.add(entry.id)
-            network.release(entry, entry.wish.src)
+            network.release(entry, entry.request.src)
     # Without endless ones in the way the others get what they want, if only they are given time.
     for factor in (2, 4, 10, 100, 1000, 10000):
         if not unfinished(network):
             break
         network.env.advance(factor * whole)
         check_network(network)
-    waiting = [(e.id, str(e.installed), e.pairs, e.wish.terms.need, len(e.attempts)) for e in unfinished(network)]
+    waiting = [(e.id, str(e.installed), e.pairs, e.request.spec.pairs, len(e.attempts)) for e in unfinished(network)]
     assert not waiting, f"wait for ever: {waiting}"
     drain(network)
     check_ended(network, torn)
@@ -339,7 +339,7 @@ def check_ended(network: EntanglementNetwork, torn: Collection[str]) -> None:
 
 def check_entry(entry: ConnectionEntry, torn: bool) -> None:
     """Check what became of one connection, which a user may have torn down."""
-    need = entry.wish.terms.need
+    need = entry.request.spec.pairs
     if entry.installed is not None and not torn:
         assert entry.state is ConnectionStatus.DELIVERED, (
             f"{entry.id} was installed and is {entry.state}: {entry.reason}"

@@ -12,13 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from qkdrmp.entanglement.connections.state import Phase
-from qkdrmp.entanglement.demand import Wish
 from qkdrmp.entanglement.invariants import check_network
 from qkdrmp.entanglement.ledger import ConnectionEntry, ConnectionStatus
 from qkdrmp.entanglement.links.policies import POLICIES
-from qkdrmp.entanglement.messages import Terms
 from qkdrmp.entanglement.network import EntanglementNetwork
-from qkdrmp.entanglement.request import EndReason
+from qkdrmp.entanglement.request import ConnectionRequest, ConnectionSpec, EndReason
 from qkdrmp.entanglement.settings import EntanglementSettings
 from qkdrmp.entanglement.tables import tables
 from qkdrmp.kernel.units import to_ticks
@@ -142,8 +140,11 @@ class AnyOrder(RuleBasedStateMachine):
         names = self.network.topology.ends
         src, dst = [names[user] for user in users if user < len(names)][:2]
         weight, priority = claim
-        terms = Terms(need, fidelity, memories=memories, weight=weight, priority=priority)
-        entry = self.network.ask(Wish(src, dst, terms, None if lasts is None else to_ticks(lasts * self.unit)))
+        spec = ConnectionSpec(
+            pairs=need, minimum_fidelity=fidelity, memories=memories, weight=weight, priority=priority
+        )
+        lasts_s = None if lasts is None else lasts * self.unit
+        entry = self.network.ask(ConnectionRequest(src, dst, spec, lasts_s=lasts_s))
         if lasts is not None:
             self.torn.add(entry.id)
 
@@ -170,11 +171,11 @@ class AnyOrder(RuleBasedStateMachine):
 
     def end(self, entry: ConnectionEntry, by_src: bool) -> None:
         self.torn.add(entry.id)
-        self.network.release(entry, entry.wish.src if by_src else entry.wish.dst)
+        self.network.release(entry, entry.request.src if by_src else entry.request.dst)
 
     def teardown(self) -> None:
         for entry in unfinished(self.network):
-            if entry.wish.terms.need is None:
+            if entry.request.spec.pairs is None:
                 self.end(entry, by_src=True)
         self.network.env.advance(self.network.env.now + to_ticks(1000.0))
         assert unfinished(self.network) == []
@@ -222,7 +223,7 @@ def chain(outer_km: float) -> EntanglementNetwork:
 
 def test_holds_in_a_nested_network_last_for_the_round_trip_around_it() -> None:
     network = chain(outer_km=10_000.0)
-    entry = network.ask(Wish("U1", "U2", Terms(1, memories=1)))
+    entry = network.ask(ConnectionRequest("U1", "U2", ConnectionSpec(pairs=1, memories=1)))
     network.env.advance(to_ticks(2.0))
     assert entry.state is ConnectionStatus.DELIVERED
     assert all(stack.records.seen["expired_holds"] == 0 for stack in network.stacks.values())
@@ -231,7 +232,7 @@ def test_holds_in_a_nested_network_last_for_the_round_trip_around_it() -> None:
 @pytest.mark.parametrize("taken", [False, True])
 def test_a_border_admits_again_what_its_network_has_let_go_if_there_is_room(taken: bool) -> None:
     network = chain(outer_km=1000.0)
-    entry = network.ask(Wish("U1", "U2", Terms(1, memories=1)))
+    entry = network.ask(ConnectionRequest("U1", "U2", ConnectionSpec(pairs=1, memories=1)))
     network.env.advance(to_ticks(0.006))  # the request has come to U2, and the Response is still to come to R3
     for name in ("R1", "R2", "R3"):
         stack = network.stacks[name]
@@ -240,7 +241,7 @@ def test_a_border_admits_again_what_its_network_has_let_go_if_there_is_room(take
         assert inner.expiry is not None
         inner.expiry.cancel()
         stack.setup._expire(inner)
-    rival = network.ask(Wish("U3", "U4", Terms(None, memories=1))) if taken else None
+    rival = network.ask(ConnectionRequest("U3", "U4", ConnectionSpec(memories=1))) if taken else None
     network.env.advance(to_ticks(0.5))
     assert entry.state is (ConnectionStatus.REJECTED if taken else ConnectionStatus.DELIVERED)
     if rival is not None:
@@ -252,7 +253,7 @@ def test_a_border_admits_again_what_its_network_has_let_go_if_there_is_room(take
 
 def test_a_connection_whose_time_is_over_before_it_has_its_pairs_is_not_delivered() -> None:
     network = chain(outer_km=1.0)
-    entry = network.ask(Wish("U1", "U2", Terms(1000, memories=1), lasts=to_ticks(0.001)))
+    entry = network.ask(ConnectionRequest("U1", "U2", ConnectionSpec(pairs=1000, memories=1), lasts_s=0.001))
     network.env.advance(to_ticks(0.5))
     assert entry.pairs < 1000
     assert (entry.state, entry.reason) == (ConnectionStatus.ABORTED, EndReason.TORN_DOWN)

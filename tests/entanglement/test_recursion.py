@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import product
 from math import prod, sqrt
 from typing import Any
@@ -15,11 +14,11 @@ from qkdrmp.entanglement.connections.rule_engine import Work
 from qkdrmp.entanglement.connections.state import ConnectionState, Phase
 from qkdrmp.entanglement.ledger import ConnectionLedger, ConnectionStatus
 from qkdrmp.entanglement.links.models import MSM
-from qkdrmp.entanglement.messages import CSR, Response, SwapResult, Terms
+from qkdrmp.entanglement.messages import CSR, Response, SwapResult
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal, Memory, bbpssw
 from qkdrmp.entanglement.quantum.pairs import Device, correlations, new_pair
-from qkdrmp.entanglement.request import AttemptId, EndReason
+from qkdrmp.entanglement.request import AttemptId, ConnectionSpec, EndReason
 from qkdrmp.entanglement.rulesets.swap_tree import Span, joined, midpoint
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.units import to_seconds
@@ -264,10 +263,9 @@ class MemoryShare:
 
 def records() -> tuple[ConnectionState, ConnectionState]:
     """Return the records of a connection and of one around it, neither installed."""
-    terms = Terms(need=None)
-    attempt = AttemptId("c1")
-    outer = ConnectionState(attempt, terms, None, None)
-    inner = ConnectionState(attempt.inside("X"), replace(terms), None, None)
+    attempt, spec = AttemptId("c1"), ConnectionSpec()
+    outer = ConnectionState(attempt, spec, None, None)
+    inner = ConnectionState(attempt.inside("X"), spec, None, None)
     return inner, outer
 
 
@@ -411,7 +409,7 @@ STRANGER = AttemptId("stranger")
 
 def occupy(network: EntanglementNetwork, node: str) -> None:
     """Hold one memory at every interface of a node for somebody of whom nobody else knows."""
-    stranger = ConnectionState(STRANGER, Terms(memories=1), None, None)
+    stranger = ConnectionState(STRANGER, ConnectionSpec(memories=1), None, None)
     network.stacks[node].records.add(stranger)
     for interface in network.interfaces[node].values():
         interface.hold(STRANGER, 1)

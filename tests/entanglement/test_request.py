@@ -1,8 +1,18 @@
-"""Requests for connections: the names of attempts."""
+"""Requests for connections: what is asked for, and the names of attempts."""
 
 from __future__ import annotations
 
-from qkdrmp.entanglement.request import AttemptId
+from collections.abc import Iterator
+
+import pytest
+from simpy.events import ProcessGenerator
+
+from qkdrmp.entanglement.demand import ConnectionWorkload, Listed, ListedConnection, PoissonConnections
+from qkdrmp.entanglement.messages import CSR
+from qkdrmp.entanglement.request import AttemptId, ConnectionRequest, ConnectionSpec
+from qkdrmp.errors import QKDRMPError
+from qkdrmp.kernel.units import to_ticks
+from tests.entanglement.small_networks import chain, entry_of, network_of, run
 
 
 def test_an_attempt_inside_networks_names_all_that_it_serves() -> None:
@@ -21,3 +31,57 @@ def test_equal_attempts_are_one_key_and_all_have_an_order() -> None:
     assert {AttemptId("c2", 9).inside("A"): True}[attempts[-1]]
     names = ["c10#9", "c10#10", "c10/A/10#1", "c10/A/9#1", "c2#9", "c2#10", "c2/A/10#1", "c2/A/9#1"]
     assert [str(attempt) for attempt in sorted(attempts)] == names
+
+
+def test_a_demand_asks_with_requests_and_the_csr_carries_the_spec_alone() -> None:
+    spec = ConnectionSpec(pairs=3, minimum_fidelity=0.3, memories=1, basis="X")
+    asked = ConnectionRequest("A", "B", spec, "mine", within_s=0.5, lasts_s=0.2, teardown_s=0.3, teardown_by="both")
+    listed = ListedConnection(
+        src="A",
+        dst="B",
+        at_s=0.1,
+        id="mine",
+        pairs=3,
+        minimum_fidelity=0.3,
+        memories=1,
+        basis="X",
+        within_s=0.5,
+        lasts_s=0.2,
+        teardown_s=0.3,
+        teardown_by="both",
+    )
+    assert Listed(connections=(listed,)).asked(("A", "B")) == [asked]
+    assert asked.tearing_down == ("A", "B")
+    network = network_of(chain("ARB"), trace=True, demand={"model": Listed(connections=(listed,))})
+    run(network, 0.15)
+    entry = entry_of(network, "mine")
+    assert (entry.request, entry.asked, entry.deadline) == (asked, to_ticks(0.1), to_ticks(0.6))
+    assert {hop.message.spec for hop in network.hops or () if isinstance(hop.message, CSR)} == {spec}
+
+
+def test_random_connections_are_requests_too() -> None:
+    demand = PoissonConnections(users=(("A", "B"),), memories=1, within_s=0.5)
+    assert demand.asked(("A", "B", "C")) == [ConnectionRequest("A", "B", ConnectionSpec(memories=1), within_s=0.5)]
+    assert len(PoissonConnections().asked(("A", "B", "C"))) == 6
+
+
+class Once:
+    """A demand of one's own."""
+
+    def __init__(self, request: ConnectionRequest) -> None:
+        self.request = request
+
+    def processes(self, workload: ConnectionWorkload) -> Iterator[ProcessGenerator]:
+        def ask() -> ProcessGenerator:
+            yield workload.env.timeout(1)
+            workload.ask(self.request)
+
+        yield ask()
+
+
+def test_a_demand_of_ones_own_can_only_ask_users() -> None:
+    run(network_of(chain("ARB"), demand={"model": Once(ConnectionRequest("A", "B"))}), 0.01)
+    with pytest.raises(QKDRMPError, match="chain has no end node 'b'"):
+        run(network_of(chain("ARB"), demand={"model": Once(ConnectionRequest("A", "b"))}), 0.01)
+    with pytest.raises(ValueError, match="src and dst are both 'A'"):
+        ConnectionRequest("A", "A")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from qkdrmp.entanglement.connections.state import ConnectionState
 from qkdrmp.entanglement.connections.table import ConnectionTable
 from qkdrmp.entanglement.links.interface import Interface
-from qkdrmp.entanglement.messages import CSR, SetupReject, Terms
-from qkdrmp.entanglement.request import AttemptId, EndReason
+from qkdrmp.entanglement.messages import CSR, SetupReject
+from qkdrmp.entanglement.request import AttemptId, ConnectionSpec, EndReason
 from qkdrmp.entanglement.rulesets.link_budget import QCap
 from qkdrmp.entanglement.runtime.session import Workbench
 from qkdrmp.entanglement.settings import SetupSettings
@@ -38,16 +38,16 @@ class Admission:
         self.settings = settings
         self.records = records
 
-    def offer(self, interface: Interface, terms: Terms) -> Offer:
+    def offer(self, interface: Interface, spec: ConnectionSpec) -> Offer:
         """Return what a link offers one more connection if all of them want pairs all the time."""
         others = sum(entry.weight for entry in interface.allocation.active)
-        attempts = min(terms.memories, interface.link.lanes * terms.weight / (terms.weight + others))
-        return Offer(attempts * interface.pairs_per_s, interface.fidelity, terms.memories)
+        attempts = min(spec.memories, interface.link.lanes * spec.weight / (spec.weight + others))
+        return Offer(attempts * interface.pairs_per_s, interface.fidelity, spec.memories)
 
-    def qcap(self, terms: Terms, offer: Offer | None) -> QCap:
+    def qcap(self, spec: ConnectionSpec, offer: Offer | None) -> QCap:
         """Return what this node reports to the Responder; it has no offer if it is the Initiator."""
         device = self.bench.device
-        offer = offer or Offer(float("inf"), 1.0, terms.memories)
+        offer = offer or Offer(float("inf"), 1.0, spec.memories)
         return QCap(
             self.bench.name,
             offer.rate,
@@ -67,8 +67,8 @@ class Admission:
 
     def shortage(self, record: ConnectionState) -> SetupReject | None:
         """Return the REJECT of a connection for which an interface has too few free memories; None if all have."""
-        quota = record.terms.memories
-        short = [] if record.terms.is_null else [i for i in record.interfaces if i.free < quota]
+        quota = record.spec.memories
+        short = [] if record.spec.is_null else [i for i in record.interfaces if i.free < quota]
         for interface in short:
             if interface.memories < quota:
                 there = f"there are only {interface.memories} memories towards {interface.peer}, not {quota}"
@@ -93,7 +93,7 @@ class Admission:
 
     def _expected_end(self, record: ConnectionState) -> int | None:
         """Return when a connection will have all its pairs at the rate it has had so far; None if that is unknown."""
-        now, session, need = self.bench.env.now, record.session, record.terms.need
+        now, session, need = self.bench.env.now, record.session, record.spec.pairs
         if session is None or need is None or not session.progress:
             return None
         per_pair = (now - record.active) / session.progress

@@ -74,8 +74,8 @@ class VirtualHop:
 
     def request(self, csr: CSR) -> None:
         """Ask for the connection inside, which is without end; the exit takes the request out of its own."""
-        terms = replace(csr.terms, need=0 if csr.terms.is_null else None)
-        self.node.handle(CSR(self.inner, self.node.name, self.peer, terms, self.node.env.now, outer=csr))
+        spec = csr.spec if csr.spec.is_null else replace(csr.spec, pairs=None)
+        self.node.handle(CSR(self.inner, self.node.name, self.peer, spec, self.node.env.now, outer=csr))
 
     def respond(self, response: Response) -> None:
         """Send a Response to the entry together with the one of the connection inside."""

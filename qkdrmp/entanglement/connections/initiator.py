@@ -109,13 +109,11 @@ class Initiator:
         attempt = AttemptId(entry.id, len(entry.attempts) + 1)
         entry.attempts.append(Attempt(attempt, self.env.now))
         entry.armed = entry.armed_at = 0
-        wish = entry.wish
-        self.ledger.note(attempt, wish.src, "asked")
-        patience = self.timeout_ticks(wish.dst)
-        if wish.terms.until is not None:
-            patience = min(patience, max(1, wish.terms.until - self.env.now))
+        request = entry.request
+        self.ledger.note(attempt, request.src, "asked")
+        patience = min(self.timeout_ticks(request.dst), max(1, entry.deadline - self.env.now))
         self._clocks[entry.id].timeout.start(patience)
-        self.setup.request(CSR(attempt, wish.src, wish.dst, wish.terms, self.env.now), None)
+        self.setup.request(CSR(attempt, request.src, request.dst, request.spec, self.env.now), None)
 
     def _record(self, entry: ConnectionEntry) -> ConnectionState | None:
         return self.records.get(entry.attempts[-1].id)
@@ -124,7 +122,7 @@ class Initiator:
         record = self._record(entry)
         assert record is not None
         self.teardowns.tear_down(record)
-        self._failed(record, SetupReject(record.attempt, EndReason.TIMEOUT, entry.wish.src))
+        self._failed(record, SetupReject(record.attempt, EndReason.TIMEOUT, entry.request.src))
 
     def _failed(self, record: ConnectionState, reject: SetupReject) -> None:
         """Try again later, or give up."""
@@ -138,8 +136,7 @@ class Initiator:
         if reject.reason is EndReason.BUSY:
             self.watch(reject.by, attempt, entry)
         wait = self._wait(entry, reject)
-        until = entry.wish.terms.until
-        if wait is None or (until is not None and self.env.now + wait >= until):
+        if wait is None or self.env.now + wait >= entry.deadline:
             self._finish(entry, ConnectionStatus.REJECTED, reject.reason)
         else:
             self._clocks[entry.id].retry.start(wait)
@@ -168,10 +165,10 @@ class Initiator:
         entry.predicted = response.fidelity
         clocks = self._clocks[entry.id]
         clocks.timeout.cancel()
-        if entry.wish.terms.is_null:
+        if entry.request.spec.is_null:
             self._finish(entry, ConnectionStatus.DELIVERED)
-        elif entry.wish.lasts is not None:
-            clocks.end.start(entry.wish.lasts)
+        elif entry.request.lasts_s is not None:
+            clocks.end.start(max(1, to_ticks(entry.request.lasts_s)))
 
     def _aborted(self, record: ConnectionState, reason: EndReason) -> None:
         entry = self.ledger.entries[record.attempt.connection]
@@ -187,7 +184,7 @@ class Initiator:
     def _expired(self, entry: ConnectionEntry) -> None:
         """The time for which the connection was wanted is over."""
         record = self._record(entry)
-        if entry.wish.terms.need is not None:
+        if entry.request.spec.pairs is not None:
             self.release(entry)
         elif record is not None and record.phase is Phase.INSTALLED:
             self._finish(entry, ConnectionStatus.DELIVERED)

@@ -115,7 +115,7 @@ class RuleEngine(Layer):
 
     def share(self, record: ConnectionState, interface: Interface) -> None:
         """Ask for a connection's share of a link."""
-        self.sharing.want(interface, AllocationEntry(record.attempt, record.terms.weight, record.terms.priority))
+        self.sharing.want(interface, AllocationEntry(record.attempt, record.spec.weight, record.spec.priority))
 
     def _armed(self, attempt: AttemptId, interface: Interface, tick: int) -> None:
         record = self.records.get(attempt)

@@ -86,7 +86,7 @@ class SetupProtocol(Layer):
             self.records.seen["late_messages"] += 1
         elif message.path:
             interface = self.interfaces[message.path[-1]]
-            offer = self.admission.offer(interface, message.terms)
+            offer = self.admission.offer(interface, message.spec)
             self.request(message, PhysicalHop(interface, self.transport), offer)
         else:
             self.request(message, self._outwards(message))
@@ -94,14 +94,14 @@ class SetupProtocol(Layer):
     def request(self, csr: CSR, before: Hop | None, offer: Offer | None = None) -> None:
         """Let a request go on from here, where it came by the hop `before`; None if a user asks here."""
         after, reject = self._onwards(csr)
-        record = ConnectionState(csr.attempt, csr.terms, before, after)
+        record = ConnectionState(csr.attempt, csr.spec, before, after)
         reject = reject or self.admission.refusal(csr, record)
         if reject is not None:
             self.records.drop(record, f"rejects: {reject.reason}")
             self._pass_back(record, reject)
             return
         self._hold(record, csr)
-        qcap = self.admission.qcap(csr.terms, offer)
+        qcap = self.admission.qcap(csr.spec, offer)
         csr = replace(csr, path=(*csr.path, self.node.name), qcaps=(*csr.qcaps, qcap))
         if isinstance(after, PhysicalHop | VirtualHop):
             after.request(csr)
@@ -112,7 +112,7 @@ class SetupProtocol(Layer):
         """Return the next hop of a request (None for the Responder's user), or why there is none."""
         if csr.responder == self.node.name:
             return self._outwards(csr), None
-        depth = csr.depth if csr.terms.rewrite else len(self.layers.topology.nodes)  # deeper than any network
+        depth = csr.depth if csr.spec.rewrite else len(self.layers.topology.nodes)  # deeper than any network
         step = self.layers.step(self.node.name, csr.responder, depth)
         if step is None:
             return None, self.admission.reject(csr.attempt, EndReason.NO_ROUTE)
@@ -151,31 +151,31 @@ class SetupProtocol(Layer):
             self._refuse(record, self.admission.reject(csr.attempt, EndReason.INFEASIBLE, detail=str(error)))
             return
         self.records.note(record, "RuleSets made")
-        is_null = csr.terms.is_null
+        is_null = csr.spec.is_null
         stack = null_stack(csr.attempt.connection, csr.attempt.number, csr.path) if is_null else made.stack
         response = Response(csr.attempt, csr.path, stack, made.fidelity, csr.qcaps if is_null else ())
         if csr.outer is None:
             self._return(record, response)
             return
-        spare = max(1, csr.terms.memories - max(link.rounds for link in made.links))
+        spare = max(1, csr.spec.memories - max(link.rounds for link in made.links))
         border = VirtualHop(csr.initiator, csr.attempt, self.node, response)
         self.request(csr.outer, border, Offer(made.rate, made.fidelity, spare))
 
     def _plan(self, csr: CSR) -> ConnectionPlan:
         """Return the plan for a request; one that only looks has no bounds to meet."""
-        terms, outer = csr.terms, csr.outer
-        fidelity, rate = (0.25, 0.0) if terms.is_null else (terms.minimum_fidelity, terms.minimum_rate)
+        spec, outer = csr.spec, csr.attempt.outer
+        fidelity, rate = (0.25, 0.0) if spec.is_null else (spec.minimum_fidelity, spec.minimum_rate)
         return plan(
             csr.attempt.connection,
             csr.attempt.number,
             csr.qcaps,
-            terms.need,
+            spec.pairs,
             fidelity,
             rate,
             self.swap_order,
             NoisyPhysics(to_seconds(self.node.env.now - csr.asked)),
-            None if outer is None else str(outer.attempt),
-            terms.basis,
+            None if outer is None else str(outer),
+            spec.basis,
         )
 
     @on(Response)
@@ -222,7 +222,7 @@ class SetupProtocol(Layer):
         record.path = response.path
         if record.expiry is not None:
             record.expiry.cancel()
-        if record.terms.is_null:
+        if record.spec.is_null:
             self.records.drop(record)
         else:
             self.engine.install(record, ruleset)

@@ -60,7 +60,7 @@ class StackContext:
 
     def note_release(self, node: str, attempt: Attempt, entry: ConnectionEntry) -> None:
         """Note when enough memories are free for a connection that a node has just rejected as busy."""
-        memories = entry.wish.terms.memories
+        memories = entry.request.spec.memories
         lacking = [
             interface
             for peer, interface in self.interfaces[node].items()

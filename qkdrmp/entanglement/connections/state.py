@@ -7,9 +7,9 @@ from enum import StrEnum
 
 from qkdrmp.entanglement.connections.hops import Hop, PhysicalHop
 from qkdrmp.entanglement.links.interface import Interface
-from qkdrmp.entanglement.messages import PurifyResult, SwapResult, Terms
+from qkdrmp.entanglement.messages import PurifyResult, SwapResult
 from qkdrmp.entanglement.quantum.pairs import Qubit, discard
-from qkdrmp.entanglement.request import AttemptId
+from qkdrmp.entanglement.request import AttemptId, ConnectionSpec
 from qkdrmp.entanglement.runtime.session import RuleSetSession
 from qkdrmp.kernel.timer import Timer
 
@@ -31,7 +31,7 @@ class ConnectionState:
     Attributes
     ----------
     attempt : AttemptId
-    terms : Terms
+    spec : ConnectionSpec
     before, after : Hop or None
         Towards the Initiator and the Responder; None there.
     phase : Phase
@@ -41,7 +41,7 @@ class ConnectionState:
     """
 
     attempt: AttemptId
-    terms: Terms
+    spec: ConnectionSpec
     before: Hop | None
     after: Hop | None
     phase: Phase = Phase.HELD
@@ -75,15 +75,15 @@ class ConnectionState:
     @property
     def is_full(self) -> bool:
         """Whether this end has all the pairs it needs, or needs no certain number."""
-        need, session = self.terms.need, self.session
+        need, session = self.spec.pairs, self.session
         return need is None or (session is not None and session.counters["delivered"] >= need)
 
     def hold(self) -> None:
         """Set memories aside."""
         self.phase = Phase.HELD
-        if not self.terms.is_null:
+        if not self.spec.is_null:
             for interface in self.interfaces:
-                interface.hold(self.attempt, self.terms.memories)
+                interface.hold(self.attempt, self.spec.memories)
 
     def release(self) -> None:
         """Give the memories back."""

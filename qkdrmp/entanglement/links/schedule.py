@@ -22,12 +22,10 @@ from qkdrmp.entanglement.links.trial_table import (
     owner_of,
 )
 from qkdrmp.entanglement.request import AttemptId
+from qkdrmp.kernel.units import NEVER
 
 Regions = Sequence[tuple[int, Agreement | None]]
 """First trials in ascending order, each with the agreement that governs from there on (None: void)."""
-
-NEVER = 1 << 62
-"""A slot or trial later than all others."""
 
 
 class TrialTableCache:

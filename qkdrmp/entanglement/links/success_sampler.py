@@ -26,11 +26,12 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy
-from qkdrmp.entanglement.links.schedule import NEVER, Regions, TrialSchedule, TrialTableCache, clip
+from qkdrmp.entanglement.links.schedule import Regions, TrialSchedule, TrialTableCache, clip
 from qkdrmp.entanglement.links.success_stream import FreeMemoryCount, SuccessCandidate, SuccessStream
 from qkdrmp.entanglement.links.trial_clock import TrialClock
 from qkdrmp.entanglement.links.trial_table import FreeMemories, Owners
 from qkdrmp.entanglement.request import AttemptId
+from qkdrmp.kernel.units import NEVER
 
 _BATCH = 256
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qkdrmp.entanglement.links.schedule import NEVER
 from qkdrmp.entanglement.links.trial_table import FreeMemories, Owners
+from qkdrmp.kernel.units import NEVER
 
 
 class FreeMemoryCount:

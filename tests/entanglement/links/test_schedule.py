@@ -9,8 +9,9 @@ from time import perf_counter
 import pytest
 
 from qkdrmp.entanglement.links.policies import POLICIES, Agreement, AllocationEntry, LinkPolicy, RoundRobin
-from qkdrmp.entanglement.links.schedule import NEVER, Regions, TrialSchedule, TrialTableCache, clip, governing
+from qkdrmp.entanglement.links.schedule import Regions, TrialSchedule, TrialTableCache, clip, governing
 from qkdrmp.entanglement.links.trial_table import FreeMemories, Owners
+from qkdrmp.kernel.units import NEVER
 
 
 def agree(weights: str, since: int = 0, epoch: int = 1) -> Agreement:
