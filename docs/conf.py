@@ -60,10 +60,14 @@ toc_object_entries_show_parents = "hide"
 
 doctest_global_setup = """
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 
 import qkdrmp
+import qkdrmp.sweeps.sweep
+
+qkdrmp.sweeps.sweep.processes = lambda: ThreadPoolExecutor(1)  # the sweeps are short: to start processes takes longer
 
 pd.set_option("display.width", 100)
 warnings.simplefilter("ignore", qkdrmp.RunWarning)

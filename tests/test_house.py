@@ -17,6 +17,7 @@ MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
 }
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 
 FLOORS = (
     ("errors",),
@@ -40,9 +41,9 @@ FLOORS = (
 MOST_ARROWS = {"": 90, "entanglement": 50, "qkd": 35}
 
 
-def imported(path: Path) -> Iterator[str]:
+def imported(tree: ast.Module) -> Iterator[str]:
     """Yield the modules of the package that a module imports, whole or names of theirs, also for types only."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "qkdrmp":
             names = [f"{node.module}.{alias.name}" for alias in node.names]
             yield from (name if name in MODULES else node.module for name in names)
@@ -50,7 +51,7 @@ def imported(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names if alias.name.partition(".")[0] == "qkdrmp")
 
 
-IMPORTS = {name: sorted(set(imported(path))) for name, path in MODULES.items()}
+IMPORTS = {name: sorted(set(imported(tree))) for name, tree in TREES.items()}
 
 
 def room_of(module: str, house: str) -> str | None:
@@ -105,8 +106,8 @@ def test_the_two_families_do_not_know_each_other() -> None:
 def test_nothing_is_imported_inside_a_function() -> None:
     inside = [
         (name, node.lineno)
-        for name, path in MODULES.items()
-        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for name, tree in TREES.items()
+        for function in ast.walk(tree)
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         for node in ast.walk(function)
         if isinstance(node, ast.Import | ast.ImportFrom)
@@ -116,8 +117,8 @@ def test_nothing_is_imported_inside_a_function() -> None:
 
 def test_no_class_name_is_defined_twice() -> None:
     where: defaultdict[str, list[str]] = defaultdict(list)
-    for name, path in MODULES.items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for name, tree in TREES.items():
+        for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 where[node.name].append(name)
     assert {name: modules for name, modules in where.items() if len(modules) > 1} == {}
