@@ -37,8 +37,8 @@ def facts_from(tmp_path: Path, source: str, name: str) -> str:
     (tmp_path / "mine.py").write_text(dedent(source))
     code = "from qkdrmp.sweeps.fingerprint import digest, facts_of"
     code += f"; from mine import {name}; print(digest(facts_of({name})))"
-    told = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    return told.stdout.strip()
+    printed = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    return printed.stdout.strip()
 
 
 @pytest.mark.parametrize("value", [None, True, 3, 0.1, "fcfs", [1, [2]], {"a": {"b": 1}}, math.inf])
@@ -111,7 +111,7 @@ def test_facts_are_the_same_in_every_process(tmp_path: Path) -> None:
 class Rate:
     per_s: float
 
-    def doubled(self) -> float:
+    def twice(self) -> float:
         return 2 * self.per_s
 
 
@@ -127,7 +127,7 @@ def test_objects_are_known_by_their_class_and_state() -> None:
 def test_closures_partials_and_methods_are_distinguished_by_what_they_carry() -> None:
     assert facts_of(scaled(2)) == facts_of(scaled(2)) != facts_of(scaled(3))
     assert facts_of(partial(scaled, 2)) == facts_of(partial(scaled, 2)) != facts_of(partial(scaled, 3))
-    assert facts_of(Rate(2.0).doubled) != facts_of(Rate(3.0).doubled)
+    assert facts_of(Rate(2.0).twice) != facts_of(Rate(3.0).twice)
 
 
 def test_what_comes_with_a_package_is_known_by_its_name() -> None:

@@ -49,7 +49,7 @@ def test_longer_runs_of_a_simulation_add_to_its_time(tmp_path: Path) -> None:
         assert list(store.runs) == [("a", 1.0), ("a", 2.0)]
 
 
-def test_failures_are_kept_until_they_are_forgiven(tmp_path: Path) -> None:
+def test_failures_are_kept_until_they_are_cleared(tmp_path: Path) -> None:
     failure = Failure("ValueError: no", "Traceback\n ...")
     with Store(tmp_path / "runs.sqlite") as store:
         store.fail("a", [0.1, 0.2], failure)

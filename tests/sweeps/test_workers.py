@@ -59,9 +59,9 @@ def deadly_once(number: int, folder: Path) -> int:
 
 def carried_out(function: Any, tasks: list[int], executor: Any) -> dict[int, Any]:
     with Workers(function, executor) as workers:
-        told = list(workers.outcomes(tasks))
-    assert Counter(number for number, _ in told) == Counter(range(len(tasks)))
-    return {tasks[number]: done.result for number, done in told}
+        ended = list(workers.outcomes(tasks))
+    assert Counter(number for number, _ in ended) == Counter(range(len(tasks)))
+    return {tasks[number]: done.result for number, done in ended}
 
 
 @pytest.mark.parametrize(
@@ -131,17 +131,17 @@ def test_an_executor_that_cannot_be_replaced_is_an_error() -> None:
 
 class Dead(Executor):
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        raise BrokenExecutor("no room")
+        raise BrokenExecutor("no memory")
 
 
 @pytest.mark.parametrize("executor", [Dead, Dead()])
 def test_workers_that_cannot_be_started_are_an_error_and_no_endless_loop(executor: Any) -> None:
-    with pytest.raises(WorkersGone, match="no worker can be started: no room"):
+    with pytest.raises(WorkersGone, match="no worker can be started: no memory"):
         carried_out(square, [1, 2], executor)
 
 
 class Losing(Here):
-    """Loses whatever holds a task that it cannot bear, without breaking (as a cluster does)."""
+    """Loses every batch with a certain task, without breaking (as a cluster does)."""
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         if 5 in args[1]:
