@@ -109,6 +109,15 @@ def compare(
     QKDRMPError
         If the field, the baseline or a metric is not in the table, a cell has a replication twice, or there is no
         pair at all.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> runs = qkdrmp.sweep(qkdrmp.load_scenario("line"), {"pools.capacity": [2, 8]}, replications=3)
+    >>> compared = qkdrmp.compare(runs, "pools.capacity", baseline=2, metrics=["wait_mean_s"])
+    >>> compared[["pools.capacity", "pairs", "difference", "low", "high"]].round(4)
+       pools.capacity  pairs  difference     low    high
+    0               8      3     -0.0145 -0.0172 -0.0119
     """
     swept = _swept(runs, field)
     cell = [name for name in swept if name != field]
