@@ -12,11 +12,14 @@ import matplotlib.pyplot as plt
 import pytest
 
 import qkdrmp
+import qkdrmp.ladder
+import qkdrmp.plots
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 METHODS = {
     qkdrmp.Scenario: ("replace", "value"),
     qkdrmp.Topology: ("neighbours", "link", "summary"),
+    qkdrmp.ladder.Ladder: ("draw", "mermaid"),
 }
 
 
@@ -32,7 +35,12 @@ EXAMPLES = [
 
 def verbs() -> list[str]:
     """Return the full names of everything public that is called, by hand, to have something done."""
-    functions = [value for module in (qkdrmp,) for name in module.__all__ if isfunction(value := getattr(module, name))]
+    functions = [
+        value
+        for module in (qkdrmp, qkdrmp.plots, qkdrmp.ladder)
+        for name in module.__all__
+        if isfunction(value := getattr(module, name))
+    ]
     functions += [getattr(owner, name) for owner, names in METHODS.items() for name in names]
     return [f"{function.__module__}.{function.__qualname__}" for function in functions]
 

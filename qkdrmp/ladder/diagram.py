@@ -58,6 +58,21 @@ class Ladder:
         ----------
         times : bool
             Whether to write behind each message how long after the first it was sent.
+
+        Examples
+        --------
+        >>> import qkdrmp
+        >>> results = qkdrmp.simulate(qkdrmp.load_scenario("line"), seed=1, record=["messages"])
+        >>> print(qkdrmp.ladder.of_request(results, 3).mermaid(times=True))
+        sequenceDiagram
+            title: line, seed 1: request 3, Alice to Bob, delivered
+            participant n0 as Alice
+            participant n1 as R
+            participant n2 as Bob
+            Note over n0: asked
+            n0->>n1: REQUEST +0 s
+            n1->>n2: REQUEST +50 µs
+            ...
         """
         alias = {name: f"n{number}" for number, name in enumerate(self.nodes)}
         people = [f"    participant {alias[name]} as {_escaped(name)}" for name in self.nodes]
@@ -80,6 +95,14 @@ class Ladder:
         ----------
         ax : matplotlib.axes.Axes, optional
             Where to draw; without it, a figure as high as the messages need.
+
+        Examples
+        --------
+        >>> import qkdrmp
+        >>> results = qkdrmp.simulate(qkdrmp.load_scenario("line"), seed=1, record=["messages"])
+        >>> ax = qkdrmp.ladder.of_request(results, 3).draw()
+        >>> ax.get_ylabel()
+        'time'
         """
         return Picture(self.title, self.nodes, self.arrows, self.notes, ax).ax
 
@@ -91,6 +114,16 @@ def of_request(results: Results, request: int) -> Ladder:
     ------
     QKDRMPError
         If there is no such request, the family has none, or the run did not record its messages.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> results = qkdrmp.simulate(qkdrmp.load_scenario("line"), seed=1, record=["messages"])
+    >>> ladder = qkdrmp.ladder.of_request(results, 3)
+    >>> ladder.title
+    'line, seed 1: request 3, Alice to Bob, delivered'
+    >>> ladder.nodes
+    ('Alice', 'R', 'Bob')
     """
     check_noun(results.scenario, "request")
     messages = results.table("messages")
@@ -122,6 +155,16 @@ def of_connection(results: Results, connection: str, *, pairs: bool = False) -> 
     ------
     QKDRMPError
         If there is no such connection, the family has none, or the run did not record its messages.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> results = qkdrmp.simulate(qkdrmp.load_scenario("shared_link"), seed=1, record=["messages"])
+    >>> ladder = qkdrmp.ladder.of_connection(results, "C")
+    >>> ladder.nodes
+    ('C1', 'R1', 'R2', 'C2')
+    >>> ladder.arrows["message"].unique().tolist()
+    ['CSR', 'RESPONSE', 'LAU', 'BARRIER', 'TERMINATION']
     """
     check_noun(results.scenario, "connection")
     messages = results.table("messages")
@@ -159,6 +202,12 @@ def tell(results: Results, wanted: int | str, *, pairs: bool = False) -> Ladder:
     ------
     QKDRMPError
         If there is no such request or connection, or the run did not record its messages.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> results = qkdrmp.simulate(qkdrmp.load_scenario("line"), seed=1, record=["messages"])
+    >>> ladder = qkdrmp.ladder.tell(results, qkdrmp.ladder.first(results))
     """
     return of_request(results, wanted) if isinstance(wanted, int) else of_connection(results, wanted, pairs=pairs)
 
@@ -170,6 +219,13 @@ def first(results: Results) -> int | str:
     ------
     QKDRMPError
         If nothing was asked for.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> results = qkdrmp.simulate(qkdrmp.load_scenario("line"), seed=1)
+    >>> qkdrmp.ladder.first(results)
+    1
     """
     noun = NOUNS[results.scenario.kind]
     table = results.tables[f"{noun}s"]
@@ -182,7 +238,16 @@ def first(results: Results) -> int | str:
 
 
 def check_noun(scenario: SimulatedScenario, noun: str) -> None:
-    """Raise `QKDRMPError` if runs of a scenario have none of what is asked for: a request or a connection."""
+    """Raise `QKDRMPError` if runs of a scenario have none of what is asked for: a request or a connection.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> qkdrmp.ladder.check_noun(qkdrmp.load_scenario("line"), "connection")
+    Traceback (most recent call last):
+        ...
+    qkdrmp.errors.QKDRMPError: line has no connections: it is of the kind 'qkd'; give the id of a request
+    """
     known = NOUNS[scenario.kind]
     if noun != known:
         raise QKDRMPError(

@@ -32,7 +32,14 @@ _own: WeakKeyDictionary[Figure, Any] = WeakKeyDictionary()
 
 
 def figure(width: float = 6.4, height: float = 4.2, style: Any = STYLE) -> Axes:
-    """Return the axes of a new figure, `width` by `height` inches, in the style of this package, or another of its."""
+    """Return the axes of a new figure, `width` by `height` inches, in the style of this package, or another of its.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> topology = qkdrmp.load_topology("line")
+    >>> ax = qkdrmp.plots.network(topology, ax=qkdrmp.plots.figure(width=4, height=2))
+    """
     return figures(1, width, height, style)[0]
 
 
@@ -78,6 +85,13 @@ def save(ax: Axes, *paths: Path, dpi: int = DPI) -> None:
     ------
     QKDRMPError
         If there is no such kind of picture.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import qkdrmp
+    >>> ax = qkdrmp.plots.network(qkdrmp.load_topology("line"))
+    >>> qkdrmp.plots.save(ax, Path("line.pdf"), Path("line.png"))
     """
     kinds = [_kind(path) for path in paths]
     drawn = whole(ax)

@@ -43,6 +43,16 @@ def differences(compared: pd.DataFrame, metric: str | None = None, ax: Axes | No
     ------
     QKDRMPError
         If nothing was compared, or not this metric.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> scenario = qkdrmp.load_scenario("line").replace({"duration_s": 3})
+    >>> runs = qkdrmp.sweep(scenario, {"pools.capacity": [2, 4, 8]}, replications=3)
+    >>> compared = qkdrmp.compare(runs, "pools.capacity", baseline=2)
+    >>> ax = qkdrmp.plots.differences(compared, "wait_mean_s")
+    >>> ax.get_xlabel()
+    'difference in mean waiting time (ms)'
     """
     *cell, field = compared.columns[: compared.columns.get_loc(COMPARISON_NAMES[0])]
     chosen, along = _in_percent(compared) if metric is None else _in_its_unit(compared, metric)

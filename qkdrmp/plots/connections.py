@@ -55,6 +55,14 @@ def pairs_over_time(results: Results, ax: Axes | None = None) -> Axes:
     matplotlib.axes.Axes
         One line for each connection, and a lane for each beneath: from when it was asked for to its installation, to
         the switch of its last link, and to its end. Of more connections than there are colours, only the lines.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> results = qkdrmp.simulate(qkdrmp.load_scenario("shared_link"), seed=1, record=["pairs"])
+    >>> ax = qkdrmp.plots.pairs_over_time(results)
+    >>> ax.get_ylabel()
+    'pairs delivered'
     """
     connections, pairs = results.table("connections"), results.table("pairs")
     end = _end(results)
@@ -179,6 +187,14 @@ def fidelity_histogram(results: Results, ax: Axes | None = None) -> Axes:
     matplotlib.axes.Axes
         One histogram for each connection with pairs, or one for all if there are more connections than colours. The
         axis of counts is logarithmic if some pairs are not entangled, such as those with wrong partners at 0.25.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> results = qkdrmp.simulate(qkdrmp.load_scenario("shared_link"), seed=1, record=["pairs"])
+    >>> ax = qkdrmp.plots.fidelity_histogram(results)
+    >>> ax.get_xlabel()
+    'fidelity at delivery'
     """
     pairs = results.table("pairs")
     names = list(results.table("connections")["id"])

@@ -30,7 +30,16 @@ PANEL_SIZE, LEGEND_WIDTH = (3.1, 3.4), 1.9
 
 
 def swept(runs: pd.DataFrame) -> list[str]:
-    """Return the swept columns of a table of runs: those before ``replication`` that take several values."""
+    """Return the swept columns of a table of runs: those before ``replication`` that take several values.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> scenario = qkdrmp.load_scenario("line").replace({"duration_s": 3})
+    >>> runs = qkdrmp.sweep(scenario, {"pools.capacity": [2, 4], "queue.policy": ["fcfs"]}, replications=1)
+    >>> qkdrmp.plots.swept(runs)
+    ['pools.capacity']
+    """
     before = list(runs.columns[: runs.columns.get_loc("replication")])
     several = [name for name in before if runs[name].nunique(dropna=False) > 1]
     return several or before[:1]
@@ -70,6 +79,15 @@ def curve(runs: pd.DataFrame, metric: str, ax: Axes | None = None, scale: float 
     matplotlib.axes.Axes
         One swept field along x, as lines with bands, or as points with bars if its values are no numbers; one colour
         for each value of the others. Points of a design that is no grid are all in one colour.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> scenario = qkdrmp.load_scenario("line").replace({"duration_s": 3})
+    >>> runs = qkdrmp.sweep(scenario, {"pools.capacity": [2, 4, 8]}, replications=2)
+    >>> ax = qkdrmp.plots.curve(runs, "queue_mean")
+    >>> ax.set_title("Queues are short") and ax.get_xlabel()
+    'key pool capacity $V_m$ (keys)'
     """
     fields = swept(runs)
     x = fields[0] if x is None else x
@@ -120,7 +138,15 @@ def _draw_lines(
 
 
 def is_scale(values: pd.Series[Any]) -> bool:
-    """Return whether values can be points of an axis: several numbers, none of them missing."""
+    """Return whether values can be points of an axis: several numbers, none of them missing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import qkdrmp
+    >>> qkdrmp.plots.is_scale(pd.Series([2, 4, 8])), qkdrmp.plots.is_scale(pd.Series(["fcfs", "priority"]))
+    (True, False)
+    """
     kinds = pd.api.types
     number = kinds.is_numeric_dtype(values) and not kinds.is_bool_dtype(values)
     return bool(number and not values.isna().any() and values.nunique() > 1)
@@ -158,19 +184,45 @@ def _say_replications(ax: Axes, runs: pd.DataFrame, names: Sequence[str] | None)
 
 
 def throughput(runs: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw requests processed over the swept fields (figure 3(a) when these are capacity and duration)."""
+    """Draw requests processed over the swept fields (figure 3(a) when these are capacity and duration).
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> scenario = qkdrmp.load_scenario("line")
+    >>> runs = qkdrmp.sweep(scenario, {"pools.capacity": [2, 4, 8], "duration_s": [2, 3]}, replications=2)
+    >>> ax = qkdrmp.plots.throughput(runs)
+    >>> ax.get_ylabel()
+    'requests processed'
+    """
     return curve(runs, "requests_delivered", ax)
 
 
 def wait(runs: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw the mean waiting time of delivered requests over the swept fields, in milliseconds."""
+    """Draw the mean waiting time of delivered requests over the swept fields, in milliseconds.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> scenario = qkdrmp.load_scenario("line").replace({"duration_s": 3})
+    >>> ax = qkdrmp.plots.wait(qkdrmp.sweep(scenario, {"pools.capacity": [2, 4, 8]}, replications=2))
+    """
     ax = curve(runs, "wait_mean_s", ax, scale=1e3)
     ax.set_ylabel("mean waiting time (ms)")
     return ax
 
 
 def readable(runs: pd.DataFrame, metric: str, ax: Axes | None = None, x: str | None = None) -> Axes:
-    """Draw a column as `curve` does, times in a unit that suits them."""
+    """Draw a column as `curve` does, times in a unit that suits them.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> scenario = qkdrmp.load_scenario("line").replace({"duration_s": 3})
+    >>> runs = qkdrmp.sweep(scenario, {"pools.capacity": [2, 4, 8]}, replications=2)
+    >>> qkdrmp.plots.readable(runs, "wait_p95_s").get_ylabel()
+    'waiting time, 95th percentile (ms)'
+    """
     scale, name = in_unit(metric, runs[metric].abs().max())
     ax = curve(runs, metric, ax, scale, x)
     ax.set_ylabel(name)
@@ -202,6 +254,15 @@ def multiplexing(
     ------
     QKDRMPError
         If none of the columns is left, or there are not enough axes.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> scenario = qkdrmp.load_scenario("multiplexing").replace({"duration_s": 0.1})
+    >>> runs = qkdrmp.sweep(scenario, {"allocation.policy": ["circuit", "round-robin"]}, replications=2)
+    >>> panels = qkdrmp.plots.multiplexing(runs, ["pair_rate_hz", "fidelity_mean"])
+    >>> [ax.get_ylabel() for ax in panels]
+    ['delivered pairs (1/s)', 'mean fidelity of pairs']
     """
     told = [name for name in metrics if name in runs and runs[name].fillna(0).any()]
     if not told:

@@ -45,6 +45,13 @@ def heatmap(runs: pd.DataFrame, metric: str, ax: Axes | None = None, x: str | No
     ------
     QKDRMPError
         If the runs are not over two swept fields that are scales of three numbers or more.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> scenario = qkdrmp.load_scenario("line").replace({"duration_s": 3})
+    >>> runs = qkdrmp.sweep(scenario, {"pools.capacity": [2, 4, 8], "queue.capacity": [1, 2, 4]}, replications=1)
+    >>> ax = qkdrmp.plots.heatmap(runs, "blocking")
     """
     if not is_grid(runs):
         raise QKDRMPError("a heatmap needs runs over two swept fields, each with three numbers or more")

@@ -87,7 +87,14 @@ LABELS = {
 
 
 def value_text(value: object) -> str:
-    """Return a value of a swept field as people read it."""
+    """Return a value of a swept field as people read it.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> qkdrmp.plots.value_text(0.1 * 3), qkdrmp.plots.value_text(None)
+    ('0.3', 'none')
+    """
     if value is None or value != value:
         return "none"
     return f"{value:g}" if isinstance(value, float) else str(value)

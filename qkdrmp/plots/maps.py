@@ -30,6 +30,13 @@ def load(nodes: pd.DataFrame, topology: Topology, ax: Axes | None = None) -> Axe
     nodes : pandas.DataFrame
         The table of nodes of a run, or of the mean of several.
     topology : Topology
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> scenario = qkdrmp.load_scenario("beijing").replace({"duration_s": 1, "warmup_s": 0})
+    >>> results = qkdrmp.simulate(scenario, seed=1)
+    >>> ax = qkdrmp.plots.load(results.nodes, scenario.topology)
     """
     served = nodes.set_index("node")["served"]
     values = [float(served[name]) for name in topology.repeaters]
@@ -42,7 +49,15 @@ def load(nodes: pd.DataFrame, topology: Topology, ax: Axes | None = None) -> Axe
 
 
 def network(topology: Topology, ax: Axes | None = None) -> Axes:
-    """Draw a topology at its coordinates."""
+    """Draw a topology at its coordinates.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> ax = qkdrmp.plots.network(qkdrmp.load_topology("beijing_qman"))
+    >>> ax.get_xlabel()
+    'longitude (degrees east)'
+    """
     with canvas(ax, *MAP_SIZE) as ax:
         _draw_network(topology, ax, None)
     return ax
@@ -125,7 +140,15 @@ def _has_places(topology: Topology) -> bool:
 
 
 def positions(topology: Topology) -> dict[str, tuple[float, float]]:
-    """Return where to draw each node: longitude and latitude, or a layout where some are unknown."""
+    """Return where to draw each node: longitude and latitude, or a layout where some are unknown.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> longitude, latitude = qkdrmp.plots.positions(qkdrmp.load_topology("beijing_qman"))["TR15"]
+    >>> round(longitude), round(latitude)
+    (116, 40)
+    """
     if _has_places(topology):
         return {name: (float(node.longitude or 0), float(node.latitude or 0)) for name, node in topology.nodes.items()}
     laid_out = nx.kamada_kawai_layout(topology.graph, weight="length_km")

@@ -119,6 +119,16 @@ def publish(
     ------
     QKDRMPError
         If there is no such width, metric or swept field, or nothing to draw.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> scenario = qkdrmp.load_scenario("line").replace({"duration_s": 3})
+    >>> runs = qkdrmp.sweep(scenario, {"pools.capacity": [2, 4, 8]}, replications=2, folder="results/line")
+    >>> experiment = qkdrmp.load_experiment("results/line")
+    >>> files = qkdrmp.plots.publish(experiment, "paper", metrics=["wait_mean_s"])
+    >>> [file.name for file in files]
+    ['wait_mean_s.pdf', 'wait_mean_s.png', 'wait_mean_s.csv', 'wait_mean_s.txt']
     """
     if width not in FORMATS:
         raise QKDRMPError(f"width = {width!r} must be one of {', '.join(FORMATS)}{did_you_mean(width, FORMATS)}")

@@ -41,6 +41,15 @@ def warmup(found: WarmUpSuggestion, axes: Sequence[Axes] | None = None) -> list[
     ------
     QKDRMPError
         If there are not enough axes.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> scenario = qkdrmp.load_scenario("line").replace({"duration_s": 30})
+    >>> found = qkdrmp.suggest_warmup(scenario, replications=2)
+    >>> panels = qkdrmp.plots.warmup(found)
+    >>> len(panels) == len(found.quantities)
+    True
     """
     count, (width, height) = len(found.quantities), PANEL_SIZE
     if axes is not None and len(axes) < count:
