@@ -31,7 +31,7 @@ SCENARIOS = {"qkd": QKDScenario, "entanglement": EntanglementScenario}
 NEEDED = ("sphinx", "myst_nb", "numpydoc", "furo")
 
 PENDING: set[str] = set()
-"""Commands and names that the pages tell of and that are still to come; whoever brings one takes it out of here."""
+"""Commands and names that the pages mention before they exist; who adds one removes it here."""
 
 needs_sphinx = pytest.mark.skipif(not all(map(importlib.util.find_spec, NEEDED)), reason='needs pip install ".[docs]"')
 
@@ -133,7 +133,7 @@ def test_every_command_and_option_is_in_the_reference(rows):
 
 
 @needs_sphinx
-def test_every_ladder_is_there_and_told_in_words(html):
+def test_every_ladder_is_there_and_described_in_words(html):
     pages = list((html / "background").glob("*.html"))
     ladders = [image for page in pages for image in re.findall(r"<img[^>]*ladder_[^>]*>", page.read_text("utf-8"))]
     assert len(ladders) > 5

@@ -40,7 +40,7 @@ class LadderFigure(SphinxDirective):
         """Return the figure."""
         drawn = self._cut(self._ladder())
         name = self._picture(drawn)
-        image = nodes.image(uri=f"/{FOLDER}/{name}", alt=_told(drawn))
+        image = nodes.image(uri=f"/{FOLDER}/{name}", alt=_described(drawn))
         alone = f"{'../' * self.env.docname.count('/')}_images/{name}"  # where the pages in HTML keep it
         figure = nodes.figure("", nodes.reference("", "", image, refuri=alone), classes=["ladder", _width(drawn)])
         if self.content:
@@ -73,15 +73,15 @@ class LadderFigure(SphinxDirective):
 
 
 def _width(drawn: Ladder) -> str:
-    """Return the style class of a ladder: the more nodes, the more room it needs."""
+    """Return the style class of a ladder: the more nodes, the wider it is."""
     return f"of-{len(drawn.nodes)}" if len(drawn.nodes) <= 5 else "of-many"
 
 
-def _told(drawn: Ladder) -> str:
+def _described(drawn: Ladder) -> str:
     """Return the ladder in words, for those who cannot see it."""
     steps = drawn.arrows.groupby(["message", "source", "target"], sort=False).size()
-    told = [
+    sent = [
         f"{message} from {source} to {target}{f', {count} times' if count > 1 else ''}"
         for (message, source, target), count in steps.items()
     ]
-    return f"Ladder diagram. {drawn.title}. Messages in the order of sending: {'; '.join(told)}."
+    return f"Ladder diagram. {drawn.title}. Messages in the order of sending: {'; '.join(sent)}."

@@ -63,7 +63,7 @@ FIELDS = {
     (
         "SetupSettings",
         "backoff_s",
-    ): "wait before the first retry, s, doubled at each further one, by chance half to 1.5",
+    ): "wait before the first retry, s, twice as long at each further one, times a random factor from 0.5 to 1.5",
     ("SetupSettings", "backoff_most_s"): "the longest such wait, s",
     ("SetupSettings", "refuse"): "Initiators that the node does not serve (`unauthorised`)",
     ("ClosedLoop", "key_num"): "number of keys of a request",
@@ -104,7 +104,7 @@ FIELDS = {
     ("Message", "qcaps"): "what each node of the path can do, in its order",
     ("Message", "outer"): "the message of the surrounding network that is sent on at the border",
     ("Message", "stack"): "the RuleSets of the nodes that have not taken theirs yet",
-    ("Message", "fidelity"): "that the Responder reckons with, end to end",
+    ("Message", "fidelity"): "end to end, as predicted by the Responder",
     ("Message", "detail"): "more about the reason, such as what would have been feasible",
     ("Message", "source"): "node that sends it",
     ("Message", "stage"): "stage of the RuleSet in which the pair was used",
