@@ -9,11 +9,12 @@ from qkdrmp.errors import QKDRMPError, ScenarioError, SweepWarning, TopologyErro
 from qkdrmp.family import FAMILIES, NotRecorded, Results, RunWarning
 from qkdrmp.network.formats import load_topology, save_topology
 from qkdrmp.qkd.family import StuckPoolWarning
+from qkdrmp.qkd.prediction import link_loads
 from qkdrmp.scenario import Scenario
 from qkdrmp.scenario_file import load_scenario, make_scenario
 from qkdrmp.simulation import predict, simulate
 from qkdrmp.stats.comparison import compare
-from qkdrmp.stats.estimators import jain, mser5, summarise
+from qkdrmp.stats.estimators import half_width, jain, mser5, summarise
 from qkdrmp.sweeps.experiment import Experiment, load_experiment
 from qkdrmp.sweeps.store import StoreError
 from qkdrmp.sweeps.sweep import SweepFailed, SweepInterrupted, sweep
@@ -40,9 +41,11 @@ __all__ = [
     "Topology",
     "TopologyError",
     "compare",
+    "half_width",
     "jain",
     "ladder",
     "latin_hypercube",
+    "link_loads",
     "load_experiment",
     "load_scenario",
     "load_topology",

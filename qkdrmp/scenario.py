@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self
+from typing import Annotated, Any, ClassVar, Generic, Self
 
 import numpy as np
-from pydantic import ConfigDict, PrivateAttr, ValidationError, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 from typing_extensions import TypeVar
 
 from qkdrmp.config.own_objects import OwnFiles
@@ -16,6 +16,7 @@ from qkdrmp.config.sections import ModelSection, Section, sentences
 from qkdrmp.config.sweep_settings import SweepSettings
 from qkdrmp.errors import ScenarioError, TopologyError, did_you_mean
 from qkdrmp.kernel.units import to_seconds
+from qkdrmp.metric import METRICS, RunMetric
 from qkdrmp.network.settings import NetworkSettings
 
 ResultsT = TypeVar("ResultsT", default=Any)
@@ -37,6 +38,9 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
         One line for people.
     preset : str or None
         A named set of defaults, underneath what the scenario says itself.
+    metrics : list
+        Metrics of your own, beside those of the family: each a `Metric`, or a function of the results of a run.
+    sweep : SweepSettings
     """
 
     model_config = ConfigDict(strict=True)
@@ -47,6 +51,7 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
     name: str = "scenario"
     description: str = ""
     preset: str | None = None
+    metrics: Annotated[tuple[Annotated[Any, METRICS], ...], Field(strict=False)] = ()
     sweep: SweepSettings = SweepSettings()
 
     # What the scenario was made from: a copy with changes is made from that, changed. And where its files are.
@@ -67,8 +72,15 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
             yield f"duration_s = {self.duration_s} must be from {shortest_s:g} (a tick) to {LONGEST_S:g}"
         if self.duration_s - self.warmup_s < shortest_s / 2:  # one tick, or the same but for rounding
             yield f"warmup_s = {self.warmup_s} must be less than duration_s = {self.duration_s}"
+        names = [metric.name for metric in self.own_metrics()]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield f"metrics: two are called '{name}', which nobody could tell apart"
         for name in self.sections():
             yield from self._unknown_places(name)
+
+    def own_metrics(self) -> list[RunMetric]:
+        """Return the metrics of the user's own."""
+        return [METRICS.made(metric) for metric in self.metrics]
 
     @classmethod
     def sections(cls) -> list[str]:

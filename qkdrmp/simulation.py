@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
 
+from qkdrmp.config.sections import shown
 from qkdrmp.entanglement.family import ENTANGLEMENT
 from qkdrmp.entanglement.tables import EntanglementResults
 from qkdrmp.errors import QKDRMPError, did_you_mean
 from qkdrmp.family import FAMILIES, Results, Run, family_of
 from qkdrmp.kernel.units import to_ticks
+from qkdrmp.metric import RunMetric
 from qkdrmp.qkd.family import QKD
 from qkdrmp.qkd.tables import QKDResults
 from qkdrmp.scenario import Scenario
+from qkdrmp.stats.estimators import NO_METRICS
 
 ResultsT = TypeVar("ResultsT")
 
@@ -40,6 +44,11 @@ def start(scenario: Scenario[Any], seed: int, record: Collection[str] = ()) -> R
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
         raise QKDRMPError(f"seed = {seed!r} must be a whole number, 0 or more")
     family = family_of(scenario)
+    record = dict.fromkeys((*record, *(name for metric in scenario.own_metrics() for name in metric.record)))
+    taken = {*(metric.name for metric in family.metrics), *NO_METRICS, "duration_s"}
+    for name in (metric.name for metric in scenario.own_metrics()):
+        if name in taken:
+            raise QKDRMPError(f"metrics: '{name}' must be another name, because runs of kind '{family.kind}' have one")
     for name in record:
         if name not in family.records:
             known = ", ".join(family.records)
@@ -125,4 +134,19 @@ def run_once(scenario: Scenario[Any], seed: int, record: Collection[str] = (), c
 def results_of(run: Run, scenario: Scenario[Any], seed: int) -> Results:
     """Return the results of a run up to now."""
     summary = pd.Series(run.summary(), name=scenario.name, dtype=object)
-    return family_of(scenario).results(scenario, seed, summary, run.tables(), run.findings())
+    results = family_of(scenario).results(scenario, seed, summary, run.tables(), run.findings())
+    own = {metric.name: _number(metric, results) for metric in scenario.own_metrics()}
+    return replace(results, summary=pd.Series({**summary, **own}, name=scenario.name, dtype=object)) if own else results
+
+
+def summary_of(run: Run, scenario: Scenario[Any], seed: int) -> dict[str, float]:
+    """Return the metrics of a run up to now, with those of the user's own."""
+    return dict(results_of(run, scenario, seed).summary) if scenario.metrics else dict(run.summary())
+
+
+def _number(metric: RunMetric, results: Results) -> float:
+    value: Any = metric.get(results)
+    number = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(number, int | float):
+        raise QKDRMPError(f"metric {metric.name} must return a number, not {shown(value)}")
+    return number

@@ -204,8 +204,22 @@ def test_the_files_of_the_tutorial_are_a_scenario_that_runs(tmp_path):
     assert loaded.sweep.over == {"pools.capacity": [1, 2, 4, 8, 16]}
 
 
+OWN_FILES = {
+    "my_policies.py": "def largest_first(waiting, now): ...",
+    "my_models.py": "from dataclasses import dataclass\n@dataclass\nclass LossOnly:\n    source_bps: float\n"
+    "    def session(self, fibre, key_bits, random): ...",
+    "my_demand.py": "def bursts(workload, users): ...",
+    "my_metrics.py": "def slow_requests(results): ...\ndef rejects(results): ...",
+    "my_reader.py": "import qkdrmp\ndef read(path, content):\n    return qkdrmp.load_topology('line')",
+    "city.txt": "",
+}
+"""Files that the pages name, as far as it takes to load a scenario."""
+
+
 @pytest.mark.parametrize(("page", "code"), blocks("toml"), ids=lambda value: value if value.endswith(".md") else "")
 def test_what_the_pages_write_in_scenario_files_is_allowed(page, code, tmp_path):
+    for name, source in OWN_FILES.items():
+        (tmp_path / name).write_text(source, encoding="utf-8")
     (tmp_path / "requests.csv").write_text("start_s,src,dst\n0.5,Alice,Bob\n", encoding="utf-8")
     (tmp_path / "city.json").write_text((ROOT / "topologies" / "line.json").read_text("utf-8"), encoding="utf-8")
     raw = tomllib.loads(code)
@@ -214,6 +228,20 @@ def test_what_the_pages_write_in_scenario_files_is_allowed(page, code, tmp_path)
     if "matrix" in raw.get("demand", {}):  # its users are those of another network
         raw["demand"] |= {"matrix": [], "rate_per_s": 1.0}
     qkdrmp.make_scenario(raw, folder=tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["notebooks", "docs/how-to", "docs/tutorial"])
+def test_users_need_no_module_inside_of_the_package(folder):
+    deep = re.compile(r"\b(?:from|import) qkdrmp\.\w+\.")
+    files = [path for path in sorted((ROOT / folder).iterdir()) if path.suffix in (".md", ".ipynb")]
+    assert len(files) > 2
+    assert [
+        (path.name, deep.findall(path.read_text("utf-8"))) for path in files if deep.search(path.read_text("utf-8"))
+    ] == []
+
+
+def test_the_readme_needs_no_module_inside_of_the_package():
+    assert not re.search(r"\b(?:from|import) qkdrmp\.\w+\.", (ROOT / "README.md").read_text("utf-8"))
 
 
 def test_every_page_is_of_one_of_four_kinds():

@@ -16,7 +16,7 @@ Point = dict[str, Any]
 """The value of each swept field, by its path in the scenario."""
 
 SCALES = ("linear", "log")
-NOT_TO_SWEEP = ("kind", "name", "description", "sweep")
+NOT_TO_SWEEP = ("kind", "name", "description", "metrics", "sweep")
 
 
 def checked_grid(over: Mapping[str, Any]) -> dict[str, list[Any]]:

@@ -145,7 +145,8 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def _alternatives(self, value: Any) -> str:
         hint = did_you_mean(value, self) if isinstance(value, str) else ""
-        return f"must be one of {', '.join(self)}{hint}, or {_article(self.noun)} of your own"
+        known = f"one of {', '.join(self)}{hint}, or " if self else ""
+        return f"must be {known}{_article(self.noun)} of your own"
 
 
 def _article(noun: str) -> str:
@@ -156,7 +157,7 @@ def lacks(value: Any, shape: type) -> str:
     """Return what an object lacks of a Protocol, in words; an empty text if it fits."""
     for name in sorted(get_protocol_members(shape)):
         wanted, given = getattr(shape, name), getattr(value, name, None)
-        if not callable(wanted):
+        if isinstance(wanted, property):
             if not hasattr(value, name):
                 return f"it has no attribute {name}"
             continue

@@ -127,14 +127,6 @@ class Section(BaseModel):
         return section
 
 
-def name_or_own(value: Any, registry: Mapping[str, Any], is_own: bool, own: str) -> Any:
-    """Return a value that is a name in a registry, or an object of the user's own."""
-    if not is_own and not (isinstance(value, str) and value in registry):
-        hint = did_you_mean(str(value), registry)
-        raise ValueError(f"{value!r} must be one of {', '.join(registry)}{hint}, or {own}")
-    return value
-
-
 class ModelSection(Section):
     """A section that chooses one of several models by name, with the model's own parameters beside the name.
 

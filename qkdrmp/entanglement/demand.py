@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import permutations
 from typing import Annotated, Any, Literal, Protocol, TypeAlias
 
+import numpy as np
 from pydantic import Field
 from simpy.events import ProcessGenerator
 
@@ -15,8 +16,8 @@ from qkdrmp.config.registry import Registry
 from qkdrmp.entanglement.request import ConnectionRequest, ConnectionSpec
 from qkdrmp.kernel.arrivals import at_times, poisson
 from qkdrmp.kernel.environment import Environment
-from qkdrmp.kernel.randomness import Streams
 from qkdrmp.kernel.units import to_ticks
+from qkdrmp.network.demand import demand_of
 
 Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Ask: TypeAlias = Callable[[ConnectionRequest], object]
@@ -85,21 +86,22 @@ class ListedConnection(ConnectionFields):
 
 @dataclass(frozen=True)
 class ConnectionWorkload:
-    """What a demand model works with.
+    """What a demand can see and do.
 
     Parameters
     ----------
     env : Environment
     users : tuple of str
         The end nodes.
-    random : Streams
+    random : callable
+        Returns the random stream of a name.
     ask : callable
         Asks for a connection now.
     """
 
     env: Environment
     users: tuple[str, ...]
-    random: Streams
+    random: Callable[[str], np.random.Generator]
     ask: Ask
 
 
@@ -130,7 +132,7 @@ class Listed:
     def _requests(self) -> list[ConnectionRequest]:
         return [one.request(name) for name, one in zip(self._names, self.connections, strict=True)]
 
-    def asked(self, users: tuple[str, ...]) -> list[ConnectionRequest]:
+    def asked(self, users: Sequence[str]) -> list[ConnectionRequest]:
         """Return who asks whom for what."""
         return self._requests
 
@@ -138,7 +140,7 @@ class Listed:
         """Return the users that are named."""
         return [name for one in self.connections for name in (one.src, one.dst)]
 
-    def processes(self, workload: ConnectionWorkload) -> Iterator[ProcessGenerator]:
+    def processes(self, workload: ConnectionWorkload, users: Sequence[str]) -> Iterator[ProcessGenerator]:
         """Yield the process that asks."""
         times = (to_ticks(one.at_s) for one in self.connections)
         planned = [(tick, partial(workload.ask, one)) for tick, one in zip(times, self._requests, strict=True)]
@@ -168,7 +170,7 @@ class PoissonConnections(ConnectionFields):
             if src == dst:
                 raise ValueError(f"users: '{src}' twice, but a connection needs two users")
 
-    def asked(self, users: tuple[str, ...]) -> list[ConnectionRequest]:
+    def asked(self, users: Sequence[str]) -> list[ConnectionRequest]:
         """Return who asks whom for what."""
         return [self._request(src, dst) for src, dst in self.users or permutations(users, 2)]
 
@@ -176,18 +178,18 @@ class PoissonConnections(ConnectionFields):
         """Return the users that are named."""
         return [name for pair in self.users for name in pair]
 
-    def processes(self, workload: ConnectionWorkload) -> Iterator[ProcessGenerator]:
+    def processes(self, workload: ConnectionWorkload, users: Sequence[str]) -> Iterator[ProcessGenerator]:
         """Yield one process for each pair of users."""
-        for request in self.asked(workload.users):
+        for request in self.asked(users):
             src, dst = request.src, request.dst
-            random = workload.random.stream(f"demand {src}>{dst}")
+            random = workload.random(f"demand {src}>{dst}")
             yield poisson(workload.env, (src, dst), self.rate_per_s, random, self._asking(workload, request))
 
     def _request(self, src: str, dst: str) -> ConnectionRequest:
         return ConnectionRequest(src, dst, self.spec, within_s=self.within_s, lasts_s=self.lasts_s)
 
     def _asking(self, workload: ConnectionWorkload, request: ConnectionRequest) -> Callable[[str, str], Any]:
-        random = workload.random.stream(f"duration {request.src}>{request.dst}")
+        random = workload.random(f"duration {request.src}>{request.dst}")
 
         def ask(src: str, dst: str) -> None:
             mean = self.mean_lasts_s
@@ -199,10 +201,10 @@ class PoissonConnections(ConnectionFields):
 class ConnectionDemand(Protocol):
     """Who asks for which connections, and when."""
 
-    def processes(self, workload: ConnectionWorkload) -> Iterable[ProcessGenerator]:
-        """Return generators that ask through the workload; SimPy runs each as a process."""
+    def processes(self, workload: ConnectionWorkload, users: Sequence[str]) -> Iterable[ProcessGenerator]:
+        """Return generators that ask through the workload for some users; SimPy runs each as a process."""
 
 
 CONNECTION_DEMANDS: Registry[ConnectionDemand] = Registry(
-    "demand", ConnectionDemand, {"listed": Listed, "poisson": PoissonConnections}
+    "demand", ConnectionDemand, {"listed": Listed, "poisson": PoissonConnections}, demand_of
 )

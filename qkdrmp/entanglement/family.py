@@ -11,6 +11,7 @@ from qkdrmp.entanglement.settings import PRESETS, EntanglementSettings
 from qkdrmp.entanglement.tables import METRICS, EntanglementResults
 from qkdrmp.errors import did_you_mean
 from qkdrmp.family import Counted, Family, Quantity
+from qkdrmp.network.demand import NamesUsers
 from qkdrmp.scenario import Scenario
 from qkdrmp.stats.time_bins import Numbers, number_in_progress, rate
 
@@ -29,7 +30,7 @@ class EntanglementScenario(Scenario[EntanglementResults], EntanglementSettings):
 
     def _unknown_names(self) -> Iterator[str]:
         users, model = self.topology.ends, self.demand.build()
-        for name in dict.fromkeys(getattr(model, "users_named", tuple[str, ...])()):
+        for name in dict.fromkeys(model.users_named() if isinstance(model, NamesUsers) else ()):
             if name not in users:
                 yield f"demand: {self.topology.name} has no end node '{name}'{did_you_mean(name, users)}"
         known = {n for node in self.topology.nodes.values() for n in networks_of(node.extra.get("network"))}
@@ -42,7 +43,7 @@ class EntanglementScenario(Scenario[EntanglementResults], EntanglementSettings):
         for link in self.topology.links:
             speed = self.channels.here(link=link.ends).signal_speed_m_per_s
             try:
-                self.links.here(link=link.ends).build(link, speed)
+                self.links.here(link=link.ends).law(link, speed)
             except ValueError as error:
                 yield f"link {link}: {error}"
 

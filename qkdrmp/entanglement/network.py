@@ -107,17 +107,17 @@ class EntanglementNetwork:
     def _connect(self, fibre: Fibre) -> None:
         settings, name = self.settings, str(fibre)
         section = settings.links.here(link=fibre.ends)
-        model = section.build(fibre, settings.channels.here(link=fibre.ends).signal_speed_m_per_s)
+        law = section.law(fibre, settings.channels.here(link=fibre.ends).signal_speed_m_per_s)
         lanes = settings.lanes(fibre)
-        policy = settings.allocation.here(link=fibre.ends).build(lanes)
+        policy = settings.allocation.here(link=fibre.ends).link_policy()
         round_trip = sum(self.channel(*ends).delay for ends in (fibre.ends, fibre.ends[::-1]))
-        lead = settings.allocation.here(link=fibre.ends).lead_trials(round_trip, model.slot_ticks, lanes)
+        lead = settings.allocation.here(link=fibre.ends).lead_trials(round_trip, law.slot_ticks, lanes)
         sides = []
         for end, (node, peer) in enumerate((fibre.ends, fibre.ends[::-1])):
             draw = self.random.stream(f"allocation {name} at {node}")
-            allocation = LinkEnd(name, node, peer, policy, partial(_draw, draw), lead)
+            allocation = LinkEnd(name, node, peer, policy, partial(_draw, draw), lead, lanes=lanes)
             memories = settings.memories.here(node=node, link=fibre.ends).per_interface
-            rate = model.pairs_per_s
+            rate = law.pairs_per_s
             interface = Interface(node, peer, end, memories, rate, section.fidelity, allocation)
             self.interfaces[node][peer] = interface
             sides.append(interface)
@@ -125,7 +125,7 @@ class EntanglementNetwork:
         state = correlations(BellDiagonal.werner(section.fidelity))
         make = partial(new_pair, state, devices)
         link = ElementaryLink(
-            self.env, model, lanes, policy, self.random.stream(f"link {name}"), (sides[0], sides[1]), make
+            self.env, law, lanes, policy, self.random.stream(f"link {name}"), (sides[0], sides[1]), make
         )
         for interface in sides:
             interface.link = link
@@ -136,8 +136,8 @@ class EntanglementNetwork:
 
     def _start(self) -> None:
         users = tuple(self.topology.ends)
-        workload = ConnectionWorkload(self.env, users, self.random, self.ask)
-        for process in self.settings.demand.build().processes(workload):
+        workload = ConnectionWorkload(self.env, users, self.random.stream, self.ask)
+        for process in self.settings.demand.build().processes(workload, users):
             self.env.process(process)
 
     def ask(self, request: ConnectionRequest) -> ConnectionEntry:

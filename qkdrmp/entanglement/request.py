@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import ConfigDict, Field
 
@@ -106,6 +107,14 @@ class EndReason(StrEnum):
 
 REJECTIONS = tuple(reason for reason in EndReason if reason not in (EndReason.SILENT, EndReason.TORN_DOWN))
 """Reasons of rejections; the other ones are of aborts."""
+
+
+@runtime_checkable
+class ListsConnections(Protocol):
+    """Optional for a demand: from what it asks for it can be predicted which connections will never be admitted."""
+
+    def asked(self, users: Sequence[str]) -> Iterable[ConnectionRequest]:
+        """Return a request for each pair of users that asks."""
 
 
 class AttemptId(NamedTuple):

@@ -11,7 +11,7 @@ from qkdrmp.entanglement import tables
 from qkdrmp.entanglement.invariants import check_network
 from qkdrmp.entanglement.nesting import Nesting
 from qkdrmp.entanglement.network import EntanglementNetwork
-from qkdrmp.entanglement.request import ConnectionRequest
+from qkdrmp.entanglement.request import ConnectionRequest, ListsConnections
 from qkdrmp.entanglement.settings import EntanglementSettings
 from qkdrmp.kernel.units import to_ticks
 
@@ -74,8 +74,8 @@ def predict(settings: EntanglementSettings) -> list[str]:
             "partners"
         )
     layers = Nesting(settings.topology)
-    asked = getattr(settings.demand.build(), "asked", None)
-    requests = asked(tuple(settings.topology.ends)) if asked is not None else ()
+    demand = settings.demand.build()
+    requests = demand.asked(settings.topology.ends) if isinstance(demand, ListsConnections) else ()
     return found + list(dict.fromkeys(line for request in requests for line in _never(settings, layers, request)))
 
 

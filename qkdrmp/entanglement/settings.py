@@ -7,13 +7,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from qkdrmp.config.registry import Registry
-from qkdrmp.config.sections import ModelSection, Section, name_or_own
+from qkdrmp.config.sections import ModelSection, Section
 from qkdrmp.entanglement.demand import CONNECTION_DEMANDS
-from qkdrmp.entanglement.links.models import MIM, MM, MSM, LinkModel
-from qkdrmp.entanglement.links.policies import POLICIES, LinkPolicy
+from qkdrmp.entanglement.links.models import LINK_MODELS, OpticalLink, TrialLaw
+from qkdrmp.entanglement.links.policies import LINK_POLICIES, LinkPolicy
 from qkdrmp.entanglement.quantum.bell_diagonal import Memory
 from qkdrmp.entanglement.quantum.pairs import Device
-from qkdrmp.entanglement.rulesets.swap_tree import SwapOrder, midpoint, sequential
+from qkdrmp.entanglement.rulesets.swap_tree import SWAP_ORDERS, SwapOrder
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.network.settings import NetworkSettings
 from qkdrmp.topology import Link
@@ -22,45 +22,41 @@ Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[int, Field(strict=True, ge=1)]
 
-LINKS: dict[str, type[LinkModel]] = {"mim": MIM, "msm": MSM, "mm": MM}
-SWAP_ORDERS: dict[str, SwapOrder] = {"midpoint": midpoint, "sequential": sequential}
-
 
 class LinkSettings(Section):
     """How links make pairs.
 
     Attributes
     ----------
-    model : {"mim", "msm", "mm"} or class
-        Analyser in the middle, pair source in the middle, or analyser at the receiving end; or a subclass of
-        `link_models.LinkModel`.
+    model
+        Analyser in the middle (``mim``), pair source in the middle (``msm``), or analyser at the receiver (``mm``).
     source_efficiency, detector_efficiency : float
-        See `link_models.LinkModel`.
+        See `OpticalLink`.
     fidelity : float
         Of a new pair, a Werner state.
     """
 
-    model: Any = "mim"
+    model: Annotated[Any, LINK_MODELS] = "mim"
     source_efficiency: Share = 1.0
     detector_efficiency: Share = 0.9
     fidelity: Annotated[float, Field(gt=0.25, le=1, allow_inf_nan=False)] = 0.98
 
-    @field_validator("model")
-    @classmethod
-    def _check_model(cls, value: Any) -> Any:
-        is_own = isinstance(value, type) and issubclass(value, LinkModel)
-        return name_or_own(value, LINKS, is_own, "a subclass of LinkModel")
+    def law(self, link: Link, speed_m_per_s: float) -> TrialLaw:
+        """Return the law of the trials of a link.
 
-    def build(self, link: Link, speed_m_per_s: float) -> LinkModel:
-        """Return the model of a link."""
-        chosen: type[LinkModel] | str = self.model
-        return (LINKS[chosen] if isinstance(chosen, str) else chosen)(
+        Raises
+        ------
+        ValueError
+            If no trial can succeed.
+        """
+        optical = OpticalLink(
             length_km=link.length_km,
             source_efficiency=self.source_efficiency,
             detector_efficiency=self.detector_efficiency,
             attenuation_db_per_km=link.attenuation_db_per_km,
             speed_m_per_s=speed_m_per_s,
         )
+        return LINK_MODELS.made(self.model)(optical)
 
 
 class MemorySettings(Section):
@@ -118,7 +114,7 @@ class SetupSettings(Section):
     backoff_s, backoff_most_s : float
         It waits at least this before the first retry, twice as long before each further one, up to the most; jitter
         makes that half to one and a half of it.
-    swap_order : {"midpoint", "sequential"} or callable
+    swap_order
         Which swap trees the Responders choose.
     refuse : tuple of str
         Initiators that a node does not serve.
@@ -134,13 +130,8 @@ class SetupSettings(Section):
     retries: Annotated[int, Field(strict=True, ge=0)] = 3
     backoff_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.05
     backoff_most_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
-    swap_order: Any = "midpoint"
+    swap_order: Annotated[Any, SWAP_ORDERS] = "midpoint"
     refuse: Annotated[tuple[str, ...], Field(strict=False)] = ()
-
-    @field_validator("swap_order")
-    @classmethod
-    def _check_order(cls, value: Any) -> Any:
-        return name_or_own(value, SWAP_ORDERS, callable(value), "a function")
 
     @model_validator(mode="after")
     def _check_times(self) -> Self:
@@ -159,8 +150,7 @@ class SetupSettings(Section):
 
     def order(self) -> SwapOrder:
         """Return the swap order as a function."""
-        chosen: SwapOrder | str = self.swap_order
-        return SWAP_ORDERS[chosen] if isinstance(chosen, str) else chosen
+        return SWAP_ORDERS.made(self.swap_order)
 
 
 class AllocationSettings(Section):
@@ -168,8 +158,8 @@ class AllocationSettings(Section):
 
     Attributes
     ----------
-    policy : str or LinkPolicy class
-        One of `policies.POLICIES`, or a class of one's own.
+    policy
+        Which connection each trial of a link belongs to.
     lead : {"auto"} or int
         How many trials ahead a Barrier looks; "auto" is just enough for the link not to stall.
     margin_s : float
@@ -184,18 +174,12 @@ class AllocationSettings(Section):
     exceptions_by: ClassVar[tuple[str, ...]] = ("link",)
     same_everywhere: ClassVar[tuple[str, ...]] = ("barrier", "skew_trials", "skew_from_s")
 
-    policy: Any = "round-robin"
+    policy: Annotated[Any, LINK_POLICIES] = "round-robin"
     lead: Literal["auto"] | int = "auto"
     margin_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-4
     barrier: bool = True
     skew_trials: Annotated[int, Field(strict=True, ge=0)] = 0
     skew_from_s: Seconds = 0.0
-
-    @field_validator("policy")
-    @classmethod
-    def _check_policy(cls, value: Any) -> Any:
-        is_own = isinstance(value, type) and issubclass(value, LinkPolicy)
-        return name_or_own(value, POLICIES, is_own, "a subclass of LinkPolicy")
 
     @field_validator("lead", mode="before")
     @classmethod
@@ -210,10 +194,9 @@ class AllocationSettings(Section):
             raise ValueError("skew_trials needs barrier = false, because a Barrier leaves no skew")
         return self
 
-    def build(self, lanes: int) -> LinkPolicy:
-        """Return the policy of a link with so many lanes."""
-        chosen: type[LinkPolicy] | str = self.policy
-        return (POLICIES[chosen] if isinstance(chosen, str) else chosen)(lanes)
+    def link_policy(self) -> LinkPolicy:
+        """Return the policy as an object."""
+        return LINK_POLICIES.made(self.policy)
 
     def lead_trials(self, round_trip: int, slot: int, lanes: int) -> int:
         """Return the lead of a link."""

@@ -20,7 +20,7 @@ import pandas as pd
 from qkdrmp.entanglement.ledger import Attempt, ConnectionEntry, ConnectionStatus, Delivery, Milestone
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.negotiation import LAU, Barrier
-from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy
+from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy, period_of
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.request import REJECTIONS, AttemptId, EndReason
 from qkdrmp.family import Results
@@ -478,7 +478,7 @@ def _owned(policy: LinkPolicy, agreement: Agreement, first: int, end: int) -> Co
     """Return how many of the trials from `first` up to `end` each connection owns."""
     if not agreement.entries or end <= first:
         return Counter()
-    period = policy.period(agreement) or end - first
+    period = period_of(policy, agreement) or end - first
     rounds, rest = divmod(end - first, period)
     owners = [policy.owner(trial, agreement) for trial in range(first, first + min(period, end - first))]
     counted = Counter(owner for owner in owners if owner is not None)

@@ -31,7 +31,10 @@ class RoutePolicy(Protocol):
     def __hash__(self) -> int: ...
 
     def __call__(self, topology: Topology, /) -> Routes:
-        """Return the route of every pair of end nodes that has one; it follows links, from its source on."""
+        """Return the route of every ordered pair of end nodes that has one, by that pair.
+
+        A route is a tuple of the names of nodes; it follows links, from its source on.
+        """
 
 
 def leads_to(route: Route | None, user: str) -> bool:

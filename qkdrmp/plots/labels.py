@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qkdrmp.metric import LABELS as OWN_LABELS
 from qkdrmp.plots.times import time_unit
 
 LABELS = {
@@ -102,7 +103,7 @@ def value_text(value: object) -> str:
 
 def label(name: str) -> str:
     """Return what a column is called along an axis."""
-    return LABELS.get(name, name)
+    return LABELS.get(name) or OWN_LABELS.get(name, name)
 
 
 def in_unit(name: str, largest: float) -> tuple[float, str]:

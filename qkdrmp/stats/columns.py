@@ -58,13 +58,17 @@ class Column(Generic[T]):
     @property
     def label(self) -> str:
         """What it is called along an axis, with its unit."""
-        words = self.title or self.name.replace("_", " ")
+        words = self.title or self.name.removesuffix(_ending_of(self.name)).replace("_", " ")
         return f"{words} ({self.unit})" if self.unit else words
 
 
 def unit_of(name: str) -> str:
     """Return the unit that a column's name carries, or an empty text."""
-    return next((unit for ending, unit in UNITS.items() if name.endswith(ending)), "")
+    return UNITS.get(_ending_of(name), "")
+
+
+def _ending_of(name: str) -> str:
+    return next((ending for ending in UNITS if name.endswith(ending)), "")
 
 
 class HasTables(Protocol):

@@ -6,6 +6,7 @@ resumed notices a change.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import inspect
 import json
@@ -184,7 +185,7 @@ def _members(value: type, inside: Callable[[Any], Any]) -> Iterator[tuple[str, A
     for name, member in vars(value).items():
         plain = getattr(member, "__func__", getattr(member, "fget", member))  # of class methods and properties
         if isinstance(plain, FunctionType):
-            if plain.__code__.co_filename != "<string>":
+            if plain.__code__.co_filename not in ("<string>", dataclasses.__file__):
                 yield name, inside(plain)
         elif not name.startswith("_") and not inspect.isdatadescriptor(plain):
             yield name, inside(plain)

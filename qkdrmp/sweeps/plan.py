@@ -15,7 +15,7 @@ from qkdrmp.family import family_of
 from qkdrmp.kernel.randomness import replication_seed
 from qkdrmp.kernel.units import to_seconds, to_ticks
 from qkdrmp.scenario import Scenario
-from qkdrmp.simulation import start
+from qkdrmp.simulation import start, summary_of
 from qkdrmp.stats.stopping import Precision
 from qkdrmp.sweeps.fingerprint import NoSource, digest, facts_of, model_version
 
@@ -58,8 +58,13 @@ def run_task(task: Task) -> list[dict[str, float]]:
     metrics = []
     for duration_s in task.durations_s:
         run.advance(to_ticks(duration_s))
-        metrics.append(dict(run.summary()))
+        metrics.append(summary_of(run, _lasting(task.scenario, duration_s), task.seed))
     return metrics
+
+
+def _lasting(scenario: Scenario, duration_s: float) -> Scenario:
+    # Only metrics of the user's own look at the scenario.
+    return scenario.replace({DURATION: duration_s}) if scenario.metrics else scenario
 
 
 @dataclass(frozen=True)

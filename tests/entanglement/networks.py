@@ -13,7 +13,7 @@ from qkdrmp.entanglement.demand import Listed, ListedConnection
 from qkdrmp.entanglement.invariants import check_network
 from qkdrmp.entanglement.ledger import ConnectionEntry, ConnectionStatus
 from qkdrmp.entanglement.links.interface import Interface
-from qkdrmp.entanglement.links.policies import POLICIES, Agreement
+from qkdrmp.entanglement.links.policies import LINK_POLICIES, Agreement
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.quantum.pairs import Qubit
 from qkdrmp.entanglement.request import AttemptId, EndReason
@@ -162,7 +162,7 @@ def random_case(seed: int, faults: bool = True, most_memories: int = 8) -> Entan
     users = sorted(topology.ends)
     connections = tuple(random_connection(choose, users, unit_s, memories) for _ in range(choose.randint(1, 5)))
     impaired = random_faults(choose, unit_s) if faults else {}
-    policy, others = choose.choice([*POLICIES]), [*POLICIES]
+    policy, others = choose.choice([*LINK_POLICIES]), [*LINK_POLICIES]
     links = [list(link.ends) for link in topology.links]
     return EntanglementSettings(
         topology=topology,

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from qkdrmp.entanglement.connections.state import Phase
 from qkdrmp.entanglement.invariants import check_network
 from qkdrmp.entanglement.ledger import ConnectionEntry, ConnectionStatus
-from qkdrmp.entanglement.links.policies import POLICIES
+from qkdrmp.entanglement.links.policies import LINK_POLICIES
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.request import ConnectionRequest, ConnectionSpec, EndReason
 from qkdrmp.entanglement.settings import EntanglementSettings
@@ -94,7 +94,7 @@ class AnyOrder(RuleBasedStateMachine):
         seed=st.integers(0, 10**6),
         nested=st.booleans(),
         memories=st.sampled_from([1, 2, 4]),
-        policy=st.sampled_from([*POLICIES]),
+        policy=st.sampled_from([*LINK_POLICIES]),
         model=st.sampled_from(["mim", "msm", "mm"]),
         lead=st.sampled_from(["auto", 0, 2]),
         margin=st.sampled_from([0.0, 3.0, 20.0]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from math import prod, sqrt
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from qkdrmp.entanglement.connections.rule_engine import Work
 from qkdrmp.entanglement.connections.state import ConnectionState, Phase
 from qkdrmp.entanglement.ledger import ConnectionLedger, ConnectionStatus
-from qkdrmp.entanglement.links.models import MSM
+from qkdrmp.entanglement.links.models import OpticalLink, TrialLaw, msm
 from qkdrmp.entanglement.messages import CSR, Response, SwapResult
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal, Memory, bbpssw
@@ -166,12 +167,9 @@ def test_a_virtual_link_is_purified_like_any_other() -> None:
     assert left_over(network) == []
 
 
-class LosslessMSM(MSM):
+def lossless(link: OpticalLink) -> TrialLaw:
     """A link whose fibre has no loss: with perfect devices every trial succeeds."""
-
-    @property
-    def success_probability(self) -> float:
-        return self.source_efficiency * self.detector_efficiency**2
+    return msm(replace(link, attenuation_db_per_km=0.0))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -183,7 +181,7 @@ def test_where_every_trial_succeeds_nesting_changes_neither_rate_nor_fidelity_at
         network = case.network(
             nested,
             [{"memories": 1, "minimum_fidelity": 0.3}],
-            links={**CERTAIN, "model": LosslessMSM},
+            links={**CERTAIN, "model": lossless},
             memories={"t1_s": 0.05, "t2_s": 0.05, "per_interface": 1},
             gates=PERFECT,
         )

@@ -6,6 +6,7 @@ import json
 import re
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -15,8 +16,8 @@ import pytest
 from qkdrmp import load_scenario, simulate, sweep
 from qkdrmp.config.bundled import bundled_names
 from qkdrmp.entanglement.family import ENTANGLEMENT, EntanglementScenario
-from qkdrmp.entanglement.links.models import MIM
-from qkdrmp.entanglement.links.policies import POLICIES, Agreement, LinkPolicy
+from qkdrmp.entanglement.links.models import OpticalLink, TrialLaw, mim
+from qkdrmp.entanglement.links.policies import LINK_POLICIES, Agreement
 from qkdrmp.entanglement.messages import VOCABULARY
 from qkdrmp.errors import ScenarioError
 from qkdrmp.family import Results
@@ -199,7 +200,7 @@ def test_a_lead_below_the_round_trip_stalls_the_shared_link_and_the_own_one_does
     assert stalls[2:] == [0, 0]
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", LINK_POLICIES)
 def test_the_workload_runs_under_every_policy(policy: str) -> None:
     results = simulate(load_scenario("multiplexing").replace({"allocation.policy": policy}), check=True)
     assert results.findings == []
@@ -287,22 +288,18 @@ def test_several_wrong_things_are_said_each_in_its_line() -> None:
 # --- What users bring along -------------------------------------------------------------------------------------------
 
 
-class FirstComeTakesMost(LinkPolicy):
+class FirstComeTakesMost:
     """The connection that has been there longest gets three trials of four; a policy of one method."""
-
-    __slots__ = ()
 
     def owner(self, trial: int, agreement: Agreement) -> str | None:
         entries = agreement.entries
         return entries[0 if trial % 4 else trial // 4 % len(entries)].id if entries else None
 
 
-class Doubled(MIM):
+def doubled(link: OpticalLink) -> TrialLaw:
     """An analyser that tells all four Bell states apart."""
-
-    @property
-    def success_probability(self) -> float:
-        return 2 * super().success_probability
+    law = mim(link)
+    return replace(law, success_probability=2 * law.success_probability)
 
 
 def test_a_policy_of_ones_own_shares_the_links() -> None:
@@ -314,9 +311,9 @@ def test_a_policy_of_ones_own_shares_the_links() -> None:
 
 
 def test_a_link_model_of_ones_own_makes_the_pairs() -> None:
-    plain, doubled = (simulate(load_scenario("chain").replace({"links.model": model})) for model in ("mim", Doubled))
-    assert doubled.links["success_probability"].iloc[0] == pytest.approx(2 * plain.links["success_probability"].iloc[0])
-    assert doubled.connections["rate_hz"].iloc[0] > 1.3 * plain.connections["rate_hz"].iloc[0]
+    plain, twice = (simulate(load_scenario("chain").replace({"links.model": model})) for model in ("mim", doubled))
+    assert twice.links["success_probability"].iloc[0] == pytest.approx(2 * plain.links["success_probability"].iloc[0])
+    assert twice.connections["rate_hz"].iloc[0] > 1.3 * plain.connections["rate_hz"].iloc[0]
 
 
 def test_policies_of_ones_own_can_be_swept_by_their_names() -> None:

@@ -18,8 +18,6 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from qkdrmp.config.sections import ModelSection, Section
-from qkdrmp.entanglement.links.policies import POLICIES as SHARING_POLICIES
-from qkdrmp.entanglement.settings import LINKS, SWAP_ORDERS, AllocationSettings, LinkSettings, SetupSettings
 from qkdrmp.scenario import Scenario
 from qkdrmp_docs.tables import ReferenceDirective, Row, introduction, literal, named, sentence
 from qkdrmp_docs.words import meaning
@@ -32,12 +30,6 @@ BOUNDS = (
     (annotated_types.Le, "le", "≤\N{NO-BREAK SPACE}"),
     (annotated_types.Lt, "lt", "<\N{NO-BREAK SPACE}"),
 )
-BY_NAME: dict[tuple[type, str], Mapping[str, Any]] = {
-    (AllocationSettings, "policy"): SHARING_POLICIES,
-    (LinkSettings, "model"): LINKS,
-    (SetupSettings, "swap_order"): SWAP_ORDERS,
-}
-"""Fields that take a name out of a registry, or something of one's own."""
 
 
 class ScenarioFields(ReferenceDirective):
@@ -195,10 +187,8 @@ def _number(value: float) -> str:
 
 
 def _allowed(model: type, name: str, hint: Any, metadata: list[Any]) -> str:
-    registries = model.registries() if issubclass(model, Section) else {}
-    names = registries.get(name, BY_NAME.get((model, name)))
-    if names is not None:
-        return ", ".join(map(literal, names)) + ", or an object of your own"
+    if issubclass(model, Section) and name in model.registries():
+        return ", ".join(map(literal, model.registries()[name])) + ", or an object of your own"
     values = list(_values(hint))
     bounds = [
         sign + _number(getattr(item, key)) for item in metadata for cls, key, sign in BOUNDS if isinstance(item, cls)

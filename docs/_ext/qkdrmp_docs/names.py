@@ -48,8 +48,10 @@ def _public(module: ModuleType) -> list[str]:
 def _directive(module: ModuleType, name: str) -> str:
     value = getattr(module, name)
     if inspect.isclass(value):
-        options = f"   :members:\n   :exclude-members: {NOT_TO_SHOW}"
-        return f".. autoclass:: {name}\n{options}\n"
-    if callable(value):
+        is_protocol = getattr(value, "_is_protocol", False)
+        special = "   :special-members: __call__\n" if is_protocol and "__call__" in vars(value) else ""
+        options = f"   :members:\n{special}   :exclude-members: {NOT_TO_SHOW}"
+        return f".. autoclass:: {name}{'()' if is_protocol else ''}\n{options}\n"
+    if inspect.isroutine(value):
         return f".. autofunction:: {name}\n"
     return f".. autodata:: {name}\n   :no-value:\n"

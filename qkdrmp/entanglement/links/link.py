@@ -15,7 +15,7 @@ from typing import Generic, Protocol, TypeVar, cast
 import numpy as np
 from simpy.events import Event, EventPriority, Timeout
 
-from qkdrmp.entanglement.links.models import LinkModel
+from qkdrmp.entanglement.links.models import TrialLaw
 from qkdrmp.entanglement.links.policies import LinkPolicy
 from qkdrmp.entanglement.links.schedule import Regions
 from qkdrmp.entanglement.links.success_sampler import SuccessSampler
@@ -67,8 +67,8 @@ class ElementaryLink(Generic[H]):
     ----------
     env : Environment
         The clock.
-    model : LinkModel
-        The physics.
+    law : TrialLaw
+        Of its trials.
     lanes : int
         How many trials run side by side (>= 1).
     policy : LinkPolicy
@@ -94,7 +94,7 @@ class ElementaryLink(Generic[H]):
     def __init__(
         self,
         env: Environment,
-        model: LinkModel,
+        law: TrialLaw,
         lanes: int,
         policy: LinkPolicy,
         random: np.random.Generator,
@@ -103,17 +103,16 @@ class ElementaryLink(Generic[H]):
         origin: int = 0,
     ) -> None:
         self.lanes = lanes
-        self.slot_ticks = model.slot_ticks
+        self.slot_ticks = law.slot_ticks
         self.successes = 0
         self._env = env
         self._sides = sides
         self._make = make
-        heralds = model.herald_ticks("sender"), model.herald_ticks("receiver")
-        self._herald = min(heralds)
-        self._gap = max(heralds) - self._herald
-        self._earlier = heralds.index(self._herald)
-        self._clock = TrialClock.of(model, lanes, origin)
-        self._sampler = SuccessSampler(self._clock, policy, model.success_probability, random)
+        self._herald = min(law.heralds)
+        self._gap = max(law.heralds) - self._herald
+        self._earlier = law.heralds.index(self._herald)
+        self._clock = TrialClock.of(law, lanes, origin)
+        self._sampler = SuccessSampler(self._clock, policy, law.success_probability, random)
 
     def next_trial(self, end: int) -> int:
         """Return the first trial that has not started at `end`; one that starts now has not."""

@@ -111,6 +111,8 @@ class LinkEnd:
         How many trials ahead a Barrier looks; ceil(round-trip time / trial time) * lanes keeps the link from stalling.
     skew : int
         Switch so many trials late, to show what goes wrong without a common barrier; 0 otherwise.
+    lanes : int
+        How many trials of the link run side by side (>= 1).
 
     Attributes
     ----------
@@ -121,7 +123,15 @@ class LinkEnd:
     """
 
     def __init__(
-        self, link: str, name: str, peer: str, policy: LinkPolicy, draw: Callable[[], int], lead: int = 0, skew: int = 0
+        self,
+        link: str,
+        name: str,
+        peer: str,
+        policy: LinkPolicy,
+        draw: Callable[[], int],
+        lead: int = 0,
+        skew: int = 0,
+        lanes: int = 1,
     ) -> None:
         self.link = link
         self.name = name
@@ -130,7 +140,7 @@ class LinkEnd:
         self.lead = lead
         self.skew = skew
         self.epoch = 0
-        self.agreements = [Agreement()]
+        self.agreements = [Agreement(lanes=lanes)]
         self._draw = draw
         self._wanted: dict[AttemptId, AllocationEntry] = {}
         self._lau: LAU | None = None
@@ -258,7 +268,8 @@ class LinkEnd:
             return sent
         since = max(self._barrier.pptsn, self._peer_barrier.pptsn) + self.skew
         before = self.agreements[-1]
-        self.agreements.append(Agreement(self.epoch + 1, since, random, entries, places(before, entries)))
+        agreement = Agreement(self.epoch + 1, since, random, entries, places(before, entries), before.lanes)
+        self.agreements.append(agreement)
         return sent + self._close()
 
     def _merged(self, mine: LAU, peers: LAU) -> tuple[tuple[AllocationEntry, ...], int]:

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
+from typing import Protocol, runtime_checkable
 
+from qkdrmp.config.registry import Registry
 from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.errors import QKDRMPError
 
@@ -61,6 +63,8 @@ class Agreement:
         The active list, in the agreed order.
     places : tuple of int
         For each entry, the lowest place that was free when it joined; it keeps the place while it lives.
+    lanes : int
+        How many trials of the link run side by side: m, the memories at the end that has fewer (>= 1).
     """
 
     epoch: int = 0
@@ -68,6 +72,11 @@ class Agreement:
     random: int = 0
     entries: tuple[AllocationEntry, ...] = ()
     places: tuple[int, ...] = ()
+    lanes: int = 1
+
+    def __post_init__(self) -> None:
+        if self.lanes < 1:
+            raise AllocationError(f"lanes = {self.lanes} of a link must be at least 1")
 
 
 @lru_cache(maxsize=1024)
@@ -112,35 +121,38 @@ def weights_of(entries: Sequence[AllocationEntry]) -> tuple[int, ...]:
     return tuple(entry.weight for entry in entries)
 
 
-@dataclass(frozen=True, slots=True)
-class LinkPolicy:
-    """Base of the policies.
-
-    Parameters
-    ----------
-    lanes : int
-        How many trials of the link run side by side: m, the memories at the end that has fewer.
-    """
-
-    lanes: int = 1
-
-    def __post_init__(self) -> None:
-        if self.lanes < 1:
-            raise AllocationError(f"lanes = {self.lanes} of a link must be at least 1")
+class LinkPolicy(Protocol):
+    """Which connection a trial of a link belongs to."""
 
     def owner(self, trial: int, agreement: Agreement) -> AttemptId | None:
-        """Return the connection that `trial` belongs to, or None if it belongs to nobody."""
-        raise NotImplementedError
+        """Return the connection that a trial belongs to, or None if it belongs to nobody.
+
+        Both ends of the link ask this without asking each other, so the answer depends on nothing else.
+
+        Parameters
+        ----------
+        trial : int
+            Its number (>= 0).
+        agreement : Agreement
+            What the ends have agreed on, which names the connections in `entries`.
+        """
+
+
+@runtime_checkable
+class Periodic(Protocol):
+    """Optional for a link policy: runs are faster if it says when its owners repeat."""
 
     def period(self, agreement: Agreement) -> int | None:
-        """Return after how many trials (>= 1) the owners repeat; None, as here, if they need not (slower)."""
-        return None
+        """Return after how many trials (>= 1) the owners repeat; None if they need not."""
 
 
-class RoundRobin(LinkPolicy):
+def period_of(policy: LinkPolicy, agreement: Agreement) -> int | None:
+    """Return after how many trials the owners repeat; None if they need not."""
+    return policy.period(agreement) if isinstance(policy, Periodic) else None
+
+
+class RoundRobin:
     """The entries take turns, each as often as its weight, starting with the first one at the switch trial."""
-
-    __slots__ = ()
 
     def owner(self, trial: int, agreement: Agreement) -> AttemptId | None:
         """Return the entry at position (trial - K) of the cycle."""
@@ -151,10 +163,8 @@ class RoundRobin(LinkPolicy):
         return max(1, sum(weights_of(agreement.entries)))
 
 
-class Statistical(LinkPolicy):
+class Statistical:
     """Each trial is drawn by lot, in proportion to the weights, with a lot that depends on the trial's number."""
-
-    __slots__ = ()
 
     def owner(self, trial: int, agreement: Agreement) -> AttemptId | None:
         """Return the entry on which the lot of the trial falls."""
@@ -169,10 +179,8 @@ class Statistical(LinkPolicy):
         return None if len(agreement.entries) > 1 else 1
 
 
-class Priority(LinkPolicy):
+class Priority:
     """The highest class present takes every trial; inside it the entries take turns."""
-
-    __slots__ = ()
 
     def owner(self, trial: int, agreement: Agreement) -> AttemptId | None:
         """Return whose turn it is in the highest class."""
@@ -183,35 +191,31 @@ class Priority(LinkPolicy):
         return max(1, sum(weights_of(top_class(agreement.entries))))
 
 
-class Circuit(LinkPolicy):
+class Circuit:
     """Each entry owns one lane while it lives; other entries come and go without moving it."""
-
-    __slots__ = ()
 
     def owner(self, trial: int, agreement: Agreement) -> AttemptId | None:
         """Return the entry whose place is the trial's lane; an entry beyond the last lane owns nothing."""
-        lane = trial % self.lanes
+        lane = trial % agreement.lanes
         return next((e.id for e, place in zip(agreement.entries, agreement.places, strict=True) if place == lane), None)
 
     def period(self, agreement: Agreement) -> int | None:
         """Return the number of lanes: every slot is alike."""
-        return self.lanes
+        return agreement.lanes
 
 
-class BufferSpace(LinkPolicy):
+class BufferSpace:
     """The lanes are shared out by weight, and each entry gets one as long as there are enough."""
-
-    __slots__ = ()
 
     def owner(self, trial: int, agreement: Agreement) -> AttemptId | None:
         """Return the entry to which the trial's lane was given."""
         if not agreement.entries:
             return None
-        return agreement.entries[share_out(self.lanes, weights_of(agreement.entries))[trial % self.lanes]].id
+        return agreement.entries[share_out(agreement.lanes, weights_of(agreement.entries))[trial % agreement.lanes]].id
 
     def period(self, agreement: Agreement) -> int | None:
         """Return the number of lanes: every slot is alike."""
-        return self.lanes
+        return agreement.lanes
 
 
 def take_turns(position: int, entries: Sequence[AllocationEntry]) -> AttemptId | None:
@@ -226,10 +230,14 @@ def top_class(entries: Sequence[AllocationEntry]) -> list[AllocationEntry]:
     return [entry for entry in entries if entry.priority == top]
 
 
-POLICIES: dict[str, type[LinkPolicy]] = {
-    "round-robin": RoundRobin,
-    "statistical": Statistical,
-    "priority": Priority,
-    "circuit": Circuit,
-    "buffer-space": BufferSpace,
-}
+LINK_POLICIES: Registry[LinkPolicy] = Registry(
+    "link policy",
+    LinkPolicy,
+    {
+        "round-robin": RoundRobin(),
+        "statistical": Statistical(),
+        "priority": Priority(),
+        "circuit": Circuit(),
+        "buffer-space": BufferSpace(),
+    },
+)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import gcd, lcm
 
-from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy
+from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy, period_of
 from qkdrmp.entanglement.links.trial_table import (
     KEPT,
     BlockTrialTable,
@@ -34,11 +34,14 @@ class TrialTableCache:
     Parameters
     ----------
     policy : LinkPolicy
-        Says who owns a trial, and after how many trials this repeats.
+        Says who owns a trial.
+    lanes : int
+        How many trials run side by side.
     """
 
-    def __init__(self, policy: LinkPolicy) -> None:
+    def __init__(self, policy: LinkPolicy, lanes: int) -> None:
         self.policy = policy
+        self.lanes = lanes
         self._kept: dict[tuple[Agreement | None, Agreement | None], PeriodicTrialTable | BlockTrialTable] = {}
 
     def table_of(self, left: Agreement | None, right: Agreement | None) -> PeriodicTrialTable | BlockTrialTable:
@@ -55,15 +58,15 @@ class TrialTableCache:
         ours = self._cycle(left)
         theirs = ours if left == right else self._cycle(right)
         if ours is None or theirs is None:
-            return BlockTrialTable(self.policy, left, right)
-        lanes = self.policy.lanes
+            return BlockTrialTable(self.policy, self.lanes, left, right)
+        lanes = self.lanes
         period = lcm(len(ours) // gcd(len(ours), lanes), len(theirs) // gcd(len(theirs), lanes))
         slots = _cut(ours, lanes, period)
         return PeriodicTrialTable(slots, slots if theirs is ours else _cut(theirs, lanes, period))
 
     def _cycle(self, agreement: Agreement) -> list[AttemptId | None] | None:
         """Return the owners of the trials from trial 0 until they repeat, or None if they never do."""
-        period = self.policy.period(agreement)
+        period = period_of(self.policy, agreement)
         return None if period is None else [self.policy.owner(trial, agreement) for trial in range(period)]
 
 
@@ -93,7 +96,7 @@ class TrialSchedule:
             if left != right:
                 break
             joint = start
-        return joint if joint == NEVER else -(-joint // self._tables.policy.lanes)
+        return joint if joint == NEVER else -(-joint // self._tables.lanes)
 
     def owners_from(self, slot: int) -> set[Owners]:
         """Return the pairs of owners that have trials in `slot` or later."""
@@ -132,7 +135,7 @@ class TrialSchedule:
 
     def difference(self, other: TrialSchedule, slot: int) -> int:
         """Return the first slot from `slot` on in which `other` differs from this, or `NEVER`."""
-        lanes = self._tables.policy.lanes
+        lanes = self._tables.lanes
         begin = slot * lanes
         starts = {start for start, _, _ in (*self._segments, *other._segments) if start > begin}
         trials = (trial for trial in (begin, *sorted(starts)) if self._at(trial) != other._at(trial))
@@ -144,7 +147,7 @@ class TrialSchedule:
 
     def _plan(self) -> Iterator[tuple[int, int, PeriodicTrialTable | BlockTrialTable]]:
         """Yield first slot, end and table of each stretch; a slot in which something changes stands alone."""
-        lanes = self._tables.policy.lanes
+        lanes = self._tables.lanes
         bounds = [*self._segments, (NEVER * lanes, None, None)]
         reached = self._segments[0][0] // lanes
         for (_, left, right), (stop, _, _) in pairwise(bounds):
@@ -157,8 +160,8 @@ class TrialSchedule:
                 reached += 1
 
     def _single(self, slot: int) -> PeriodicTrialTable:
-        policy = self._tables.policy
-        trials = range(slot * policy.lanes, (slot + 1) * policy.lanes)
+        policy, lanes = self._tables.policy, self._tables.lanes
+        trials = range(slot * lanes, (slot + 1) * lanes)
         left, right = ([owner_of(policy, trial, self._at(trial)[end]) for trial in trials] for end in (0, 1))
         return PeriodicTrialTable([left], [right])
 

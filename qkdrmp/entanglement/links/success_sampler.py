@@ -92,7 +92,7 @@ class SuccessSampler:
     def __init__(self, clock: TrialClock, policy: LinkPolicy, probability: float, random: np.random.Generator) -> None:
         self._clock = clock
         self._draw = SuccessGaps(random, probability).draw
-        self._tables = TrialTableCache(policy)
+        self._tables = TrialTableCache(policy, clock.lanes)
         self._regions: list[list[tuple[int, Agreement | None]]] = [[(0, None)], [(0, None)]]
         self._schedule = TrialSchedule(self._tables, *self._regions)
         self._joint_from = 0

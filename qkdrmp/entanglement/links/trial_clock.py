@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qkdrmp.entanglement.links.models import LinkModel
+from qkdrmp.entanglement.links.models import TrialLaw
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,9 @@ class TrialClock:
     origin: int = 0
 
     @classmethod
-    def of(cls, model: LinkModel, lanes: int, origin: int = 0) -> TrialClock:
-        """Return the clock of a link of this model."""
-        starts = model.start_ticks("sender"), model.start_ticks("receiver")
-        return cls(lanes, model.slot_ticks, starts, origin)
+    def of(cls, law: TrialLaw, lanes: int, origin: int = 0) -> TrialClock:
+        """Return the clock of a link with trials of this law."""
+        return cls(lanes, law.slot_ticks, law.starts, origin)
 
     def slot_start(self, slot: int) -> int:
         """Return the tick at which `slot` starts."""

@@ -112,12 +112,15 @@ class BlockTrialTable:
     ----------
     policy : LinkPolicy
         Says who owns a trial.
+    lanes : int
+        How many trials run side by side.
     left, right : Agreement or None
         The agreements of the sender and of the receiver.
     """
 
-    def __init__(self, policy: LinkPolicy, left: Agreement | None, right: Agreement | None) -> None:
+    def __init__(self, policy: LinkPolicy, lanes: int, left: Agreement | None, right: Agreement | None) -> None:
         self._policy = policy
+        self._lanes = lanes
         self._agreements = left, right
         self._tables: dict[int, PeriodicTrialTable] = {}
         ids = [[entry.id for entry in agreement.entries] if agreement else [] for agreement in (left, right)]
@@ -138,7 +141,7 @@ class BlockTrialTable:
 
         A band above place 0 may be empty indefinitely, so a band that no trial can be in is not searched.
         """
-        if owners not in self._all_owners or min(free) <= skip or skip >= self._policy.lanes:
+        if owners not in self._all_owners or min(free) <= skip or skip >= self._lanes:
             return count
         while first < end:
             block = first // _BLOCK_SLOTS
@@ -159,7 +162,7 @@ class BlockTrialTable:
         return self._tables[block]
 
     def _owners(self, block: int, agreement: Agreement | None) -> list[OwnerRow]:
-        lanes = self._policy.lanes
+        lanes = self._lanes
         slots = range(block * _BLOCK_SLOTS, (block + 1) * _BLOCK_SLOTS)
         return [[owner_of(self._policy, s * lanes + lane, agreement) for lane in range(lanes)] for s in slots]
 

@@ -111,7 +111,7 @@ class Recv(Term):
 
 
 class Fidelity(Term):
-    """The estimated fidelity of a pair compares so with a value; both are rounded to nine digits."""
+    """The estimated fidelity of a pair compares so with a value."""
 
     pair_fields = ("pair",)
 

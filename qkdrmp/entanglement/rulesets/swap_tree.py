@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
+from typing import Protocol
+
+from qkdrmp.config.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +30,11 @@ class Span:
         return tuple(link for half in self.halves for link in half.links) or ((self.left, self.right),)
 
 
-SwapOrder = Callable[[Sequence[str]], Span]
-"""Chooses the swap tree of a path."""
+class SwapOrder(Protocol):
+    """In which order the pairs of a path are joined."""
+
+    def __call__(self, path: Sequence[str], /) -> Span:
+        """Return the swap tree of a path, given as the nodes from the Initiator to the Responder."""
 
 
 def joined(first: Span, second: Span) -> Span:
@@ -47,3 +53,6 @@ def midpoint(path: Sequence[str]) -> Span:
 def sequential(path: Sequence[str]) -> Span:
     """Return the tree that swaps node after node, from the Initiator on."""
     return reduce(joined, (Span(left, right) for left, right in pairwise(path)))
+
+
+SWAP_ORDERS: Registry[SwapOrder] = Registry("swap order", SwapOrder, {"midpoint": midpoint, "sequential": sequential})

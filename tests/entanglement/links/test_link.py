@@ -12,9 +12,9 @@ import pytest
 from simpy.events import Timeout
 
 from qkdrmp.entanglement.links.link import ElementaryLink
-from qkdrmp.entanglement.links.models import MIM, MM, MSM, LinkModel
+from qkdrmp.entanglement.links.models import OpticalLink, TrialLaw, mim, mm, msm
 from qkdrmp.entanglement.links.policies import (
-    POLICIES,
+    LINK_POLICIES,
     Agreement,
     AllocationEntry,
     Circuit,
@@ -24,8 +24,10 @@ from qkdrmp.entanglement.links.policies import (
     Statistical,
 )
 from qkdrmp.kernel.environment import Environment
+from tests.entanglement.links.lanes import On
 
-MODELS = {"MSM": MSM(1.0), "MIM": MIM(1.0), "MM": MM(1.0)}
+MIM = mim(OpticalLink(1.0))
+MODELS = {"MSM": msm(OpticalLink(1.0)), "MIM": MIM, "MM": mm(OpticalLink(1.0))}
 Regions = list[tuple[int, Agreement | None]]
 
 
@@ -85,8 +87,8 @@ class Bench:
 
     def __init__(
         self,
-        model: LinkModel,
-        policy: LinkPolicy,
+        model: TrialLaw,
+        policy: On,
         quotas: dict[str, int],
         regions: tuple[Regions, Regions],
         hold: Callable[[], int] | None = lambda: 0,
@@ -122,9 +124,9 @@ def check_binomial(successes: int, trials: float, probability: float) -> None:
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 @pytest.mark.parametrize("lanes", [1, 5])
-def test_a_link_makes_pairs_at_the_rate_of_its_model_in_every_lane(model: LinkModel, lanes: int) -> None:
+def test_a_link_makes_pairs_at_the_rate_of_its_model_in_every_lane(model: TrialLaw, lanes: int) -> None:
     # An MSM pair is known only one slot time after it came into memory, and its memory is free for the slot after.
-    bench = Bench(model, RoundRobin(lanes), {"A": lanes}, both((0, agree("A")))).run(4000)
+    bench = Bench(model, On(RoundRobin(), lanes), {"A": lanes}, both((0, agree("A")))).run(4000)
     check_binomial(bench.link.successes, 4000 * lanes, model.success_probability)
     lanes_used = Counter(trial % lanes for _, _, _, trial in bench.nodes[0].taken)
     for lane in range(lanes):
@@ -133,34 +135,45 @@ def test_a_link_makes_pairs_at_the_rate_of_its_model_in_every_lane(model: LinkMo
 
 def test_round_robin_shares_by_weight() -> None:
     entries = agree(AllocationEntry("A", 3), AllocationEntry("B", 1), AllocationEntry("C", 2))
-    bench = Bench(MIM(1.0), RoundRobin(4), dict.fromkeys("ABC", 9), both((0, entries))).run(6000)
+    bench = Bench(MIM, On(RoundRobin(), 4), dict.fromkeys("ABC", 9), both((0, entries))).run(6000)
     for name, share in {"A": 1 / 2, "B": 1 / 6, "C": 1 / 3}.items():
-        check_binomial(bench.owners()[name], 24000 * share, MIM(1.0).success_probability)
+        check_binomial(bench.owners()[name], 24000 * share, MIM.success_probability)
 
 
 def test_a_connection_attempts_no_more_trials_of_a_slot_than_it_has_room_for() -> None:
-    bench = Bench(MIM(1.0), RoundRobin(6), {"A": 1, "B": 2}, both((0, agree("A", "B")))).run(6000)
+    bench = Bench(MIM, On(RoundRobin(), 6), {"A": 1, "B": 2}, both((0, agree("A", "B")))).run(6000)
     for name, room in {"A": 1, "B": 2}.items():
-        check_binomial(bench.owners()[name], 6000 * room, MIM(1.0).success_probability)
+        check_binomial(bench.owners()[name], 6000 * room, MIM.success_probability)
     assert {trial % 6 for _, name, _, trial in bench.nodes[0].taken if name == "A"} == {0}
     assert {trial % 6 for _, name, _, trial in bench.nodes[0].taken if name == "B"} == {1, 3}
 
 
-@pytest.mark.parametrize("policy", [Statistical(2), Priority(2), Circuit(2)], ids=lambda p: type(p).__name__)
-def test_other_policies_own_what_succeeds(policy: LinkPolicy) -> None:
+@pytest.mark.parametrize(
+    "policy",
+    [On(Statistical(), 2), On(Priority(), 2), On(Circuit(), 2)],
+    ids=lambda shared: type(shared.policy).__name__,
+)
+def test_other_policies_own_what_succeeds(policy: On) -> None:
     agreement = agree(AllocationEntry("A", 1, 1), AllocationEntry("B", 3, 1))
-    bench = Bench(MIM(1.0), policy, {"A": 2, "B": 2}, both((0, agreement))).run(3000)
+    bench = Bench(MIM, policy, {"A": 2, "B": 2}, both((0, agreement))).run(3000)
     assert all(name == policy.owner(trial, agreement) for _, name, _, trial in bench.nodes[1].taken)
     owned = Counter(policy.owner(trial, agreement) for trial in range(6000))
     for name in "AB":
-        check_binomial(bench.owners()[name], owned[name], MIM(1.0).success_probability)
+        check_binomial(bench.owners()[name], owned[name], MIM.success_probability)
 
 
 def test_two_links_that_hold_their_pairs_take_the_slots_of_the_closed_form() -> None:
-    p, waits = MIM(1.0, source_efficiency=0.6).success_probability, []
+    p, waits = mim(OpticalLink(1.0, source_efficiency=0.6)).success_probability, []
     for seed in range(1500):
         benches = [
-            Bench(MIM(1.0, source_efficiency=0.6), RoundRobin(1), {"A": 1}, both((0, agree("A"))), None, 2 * seed + i)
+            Bench(
+                mim(OpticalLink(1.0, source_efficiency=0.6)),
+                On(RoundRobin(), 1),
+                {"A": 1},
+                both((0, agree("A"))),
+                None,
+                2 * seed + i,
+            )
             for i in (0, 1)
         ]
         for bench in benches:
@@ -172,8 +185,8 @@ def test_two_links_that_hold_their_pairs_take_the_slots_of_the_closed_form() -> 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 @pytest.mark.parametrize("told", [0, 90])
-def test_a_switch_in_the_middle_of_a_slot_is_right_to_the_trial(model: LinkModel, told: int) -> None:
-    policy, before = RoundRobin(5), agree("A", "B")
+def test_a_switch_in_the_middle_of_a_slot_is_right_to_the_trial(model: TrialLaw, told: int) -> None:
+    policy, before = On(RoundRobin(), 5), agree("A", "B")
     after = agree("B", "C", "A", since=503)
     switch: Regions = [(0, before), (503, after)]
     bench = Bench(model, policy, dict.fromkeys("ABC", 5), both((0, before)))
@@ -190,7 +203,7 @@ def test_a_switch_in_the_middle_of_a_slot_is_right_to_the_trial(model: LinkModel
 
 def test_void_and_unowned_stretches_are_jumped_over_and_endless_ones_end_the_run() -> None:
     regions = both((0, agree("A")), (10, None), (10**12 + 1, agree()), (10**12 + 5, agree("A")), (10**12 + 9, None))
-    bench = Bench(MIM(1.0), RoundRobin(2), {"A": 2}, regions)
+    bench = Bench(MIM, On(RoundRobin(), 2), {"A": 2}, regions)
     bench.env.run()
     trials = [trial for _, _, _, trial in bench.nodes[0].taken]
     assert trials
@@ -199,8 +212,8 @@ def test_void_and_unowned_stretches_are_jumped_over_and_endless_ones_end_the_run
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
-def test_without_a_barrier_the_halves_of_a_pair_belong_to_different_connections(model: LinkModel) -> None:
-    policy, before = RoundRobin(3), agree("A", "B")
+def test_without_a_barrier_the_halves_of_a_pair_belong_to_different_connections(model: TrialLaw) -> None:
+    policy, before = On(RoundRobin(), 3), agree("A", "B")
     regions: tuple[Regions, Regions] = tuple(
         [(0, before), (100 + skew, agree("A", "B", "C", since=100 + skew))] for skew in (0, 1)
     )
@@ -218,14 +231,14 @@ def test_without_a_barrier_the_halves_of_a_pair_belong_to_different_connections(
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 @pytest.mark.parametrize("origin", [0, 12345])
-def test_halves_start_and_arrive_at_the_ticks_of_the_model(model: LinkModel, origin: int) -> None:
-    bench = Bench(model, RoundRobin(2), {"A": 2}, both((0, agree("A"))), origin=origin).run(100)
-    for end, (node, name) in enumerate(zip(bench.nodes, ("sender", "receiver"), strict=True)):
+def test_halves_start_and_arrive_at_the_ticks_of_the_model(model: TrialLaw, origin: int) -> None:
+    bench = Bench(model, On(RoundRobin(), 2), {"A": 2}, both((0, agree("A"))), origin=origin).run(100)
+    for end, node in enumerate(bench.nodes):
         assert node.taken
         for now, _, start, trial in node.taken:
             slot = origin + trial // 2 * model.slot_ticks
-            assert start == slot + model.start_ticks(name) == bench.link.start_of(trial, end)
-            assert now == slot + model.herald_ticks(name)
+            assert start == slot + model.starts[end] == bench.link.start_of(trial, end)
+            assert now == slot + model.heralds[end]
         assert [t for *_, t in node.taken] == sorted({t for *_, t in node.taken})
         # A trial that starts now has not started.
         trial = 300 + 20 * end
@@ -236,8 +249,8 @@ def test_halves_start_and_arrive_at_the_ticks_of_the_model(model: LinkModel, ori
 
 
 def test_an_end_may_change_everything_while_it_takes_a_half() -> None:
-    policy, first, second = RoundRobin(2), agree("A"), agree("B")
-    bench = Bench(MIM(1.0), policy, {"A": 2, "B": 2}, both((0, first)))
+    policy, first, second = On(RoundRobin(), 2), agree("A"), agree("B")
+    bench = Bench(MIM, policy, {"A": 2, "B": 2}, both((0, first)))
     plan: Regions = [(0, first)]
     switches: list[int] = []
 
@@ -260,13 +273,13 @@ def test_an_end_may_change_everything_while_it_takes_a_half() -> None:
         governing = plan[bisect_right(starts, trial) - 1][1]
         assert governing is not None
         assert governing.entries[0].id == name
-    check_binomial(bench.link.successes, 1200, MIM(1.0).success_probability)
+    check_binomial(bench.link.successes, 1200, MIM.success_probability)
 
 
 def test_a_connection_that_dies_gets_what_had_started_and_no_more() -> None:
-    model = MM(1.0, source_efficiency=1.0, detector_efficiency=1.0)
+    model = mm(OpticalLink(1.0, source_efficiency=1.0, detector_efficiency=1.0))
     for end in (0, 1):
-        bench = Bench(model, RoundRobin(8), {"A": 8}, both((0, agree("A"))))
+        bench = Bench(model, On(RoundRobin(), 8), {"A": 8}, both((0, agree("A"))))
         slot, half = bench.link.slot_ticks, bench.link.slot_ticks // 2
         bench.env.advance(50 * slot + half // 2)
         bench.nodes[end].kill("A")
@@ -279,21 +292,20 @@ def test_a_connection_that_dies_gets_what_had_started_and_no_more() -> None:
 # Against a reference that goes through the slots one by one
 
 
-Scenario = tuple[LinkPolicy, dict[str, int], tuple[Regions, Regions], tuple[str, int] | None]
+Scenario = tuple[On, dict[str, int], tuple[Regions, Regions], tuple[str, int] | None]
 
 
 def reference(
-    model: LinkModel, scenario: Scenario, hold: Callable[[], int], slots: int, random: np.random.Generator
+    model: TrialLaw, scenario: Scenario, hold: Callable[[], int], slots: int, random: np.random.Generator
 ) -> list[tuple[int, str, str]]:
     policy, quotas, regions, death = scenario
-    ends = ("sender", "receiver")
-    changes: tuple[dict[str, list[tuple[int, int]]], ...] = tuple({name: [] for name in quotas} for _ in ends)
+    changes: tuple[dict[str, list[tuple[int, int]]], ...] = tuple({name: [] for name in quotas} for _ in (0, 1))
     found = []
     for slot in range(slots):
         begin = slot * model.slot_ticks
         attempts: list[dict[int, str]] = [{}, {}]
-        for end, name in enumerate(ends):
-            start = begin + model.start_ticks(name)
+        for end in (0, 1):
+            start = begin + model.starts[end]
             room = {c: quotas[c] + sum(by for at, by in changes[end][c] if at <= start) for c in quotas}
             if death and death[1] <= start:
                 room[death[0]] = 0
@@ -303,20 +315,17 @@ def reference(
                 if owner and room[owner] > 0:
                     room[owner] -= 1
                     attempts[end][trial] = owner
-        first = begin + min(model.herald_ticks(name) for name in ends)
+        first = begin + min(model.heralds)
         for trial in sorted(attempts[0].keys() & attempts[1].keys()):
             if random.random() < model.success_probability:
                 found.append((trial, attempts[0][trial], attempts[1][trial]))
-                for end, name in enumerate(ends):
-                    changes[end][attempts[end][trial]] += [
-                        (first, -1),
-                        (begin + model.herald_ticks(name) + hold(), 1),
-                    ]
+                for end in (0, 1):
+                    changes[end][attempts[end][trial]] += [(first, -1), (begin + model.heralds[end] + hold(), 1)]
     return found
 
 
 def simulated(
-    model: LinkModel, scenario: Scenario, hold: Callable[[], int], slots: int, seed: int, told: int
+    model: TrialLaw, scenario: Scenario, hold: Callable[[], int], slots: int, seed: int, told: int
 ) -> list[tuple[int, str, str]]:
     policy, quotas, regions, death = scenario
     bench = Bench(model, policy, quotas, both(regions[0][0]), hold, seed)
@@ -349,19 +358,19 @@ def features(found: list[tuple[int, str, str]], lanes: int) -> dict[str, float]:
 
 SCENARIOS: dict[str, Scenario] = {
     "shared": (
-        RoundRobin(4),
+        On(RoundRobin(), 4),
         {"A": 1, "B": 3},
         both((0, agree(AllocationEntry("A", 1), AllocationEntry("B", 2)))),
         None,
     ),
     "switched": (
-        RoundRobin(3),
+        On(RoundRobin(), 3),
         {"A": 2, "B": 2, "C": 1},
         both((0, agree("A", "B")), (127, None), (140, agree("A", "B", "C", since=140))),
         None,
     ),
     "skewed": (
-        RoundRobin(3),
+        On(RoundRobin(), 3),
         {"A": 2, "B": 2, "C": 1},
         (
             [(0, agree("A", "B")), (127, None), (140, agree("A", "B", "C", since=140))],
@@ -370,19 +379,19 @@ SCENARIOS: dict[str, Scenario] = {
         None,
     ),
     "lots": (
-        Statistical(3),
+        On(Statistical(), 3),
         {"A": 2, "B": 1},
         both((0, agree(AllocationEntry("A", 2), AllocationEntry("B", 1)))),
         None,
     ),
-    "death": (RoundRobin(3), {"A": 2, "B": 2}, both((0, agree("A", "B"))), ("A", 40 * 5_000_000 + 1_700_000)),
-    "full": (RoundRobin(5), {"A": 4}, both((0, agree("A"))), None),
+    "death": (On(RoundRobin(), 3), {"A": 2, "B": 2}, both((0, agree("A", "B"))), ("A", 40 * 5_000_000 + 1_700_000)),
+    "full": (On(RoundRobin(), 5), {"A": 4}, both((0, agree("A"))), None),
 }
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
-def test_a_link_behaves_like_one_simulated_slot_by_slot(model: LinkModel, scenario: Scenario) -> None:
+def test_a_link_behaves_like_one_simulated_slot_by_slot(model: TrialLaw, scenario: Scenario) -> None:
     runs, slots, lanes = 150, 80, scenario[0].lanes
     random = np.random.default_rng(5)
 
@@ -406,18 +415,20 @@ def test_a_link_behaves_like_one_simulated_slot_by_slot(model: LinkModel, scenar
     assert sum(score**2 for score in scores.values()) / len(scores) < 3.5, scores
 
 
-@pytest.mark.parametrize(("model", "limit"), [(MIM(20.0), 1.3), (MSM(20.0), 1.3), (MM(20.0), 2.3)])
+@pytest.mark.parametrize(
+    ("model", "limit"), [(mim(OpticalLink(20.0)), 1.3), (msm(OpticalLink(20.0)), 1.3), (mm(OpticalLink(20.0)), 2.3)]
+)
 @pytest.mark.parametrize(("lanes", "room"), [(1, 1), (8, 2), (8, 8)])
-def test_events_are_as_many_as_successes(model: LinkModel, limit: float, lanes: int, room: int) -> None:
+def test_events_are_as_many_as_successes(model: TrialLaw, limit: float, lanes: int, room: int) -> None:
     agreement = agree(*"ABCD")
-    bench = Bench(model, RoundRobin(lanes), dict.fromkeys("ABCD", room), both((0, agreement))).run(5000)
+    bench = Bench(model, On(RoundRobin(), lanes), dict.fromkeys("ABCD", room), both((0, agreement))).run(5000)
     assert bench.link.successes > 300
     assert bench.env.events / bench.link.successes < limit
 
 
-@pytest.mark.parametrize("policy", POLICIES.values())
-def test_the_same_seed_gives_the_same_pairs(policy: type[LinkPolicy]) -> None:
+@pytest.mark.parametrize("policy", LINK_POLICIES.values())
+def test_the_same_seed_gives_the_same_pairs(policy: LinkPolicy) -> None:
     def taken() -> list[tuple[int, str, object, int]]:
-        return Bench(MIM(1.0), policy(3), {"A": 2, "B": 2}, both((0, agree("A", "B")))).run(200).nodes[1].taken
+        return Bench(MIM, On(policy, 3), {"A": 2, "B": 2}, both((0, agree("A", "B")))).run(200).nodes[1].taken
 
     assert taken() == taken()

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from qkdrmp.entanglement.links.negotiation import LAU, SILENT_AFTER, Barrier, LinkEnd, NegotiationState, merge, places
 from qkdrmp.entanglement.links.policies import (
-    POLICIES,
+    LINK_POLICIES,
     Agreement,
     AllocationEntry,
     AllocationError,
@@ -90,7 +90,7 @@ def test_an_entry_keeps_its_place_and_the_lowest_free_one_is_taken():
 
 
 def test_a_circuit_never_moves_an_entry():
-    x, y = sharing(A, B, C, policy=Circuit(3))
+    x, y = sharing(A, B, C, policy=Circuit(), lanes=3)
     settle(x, y, x.remove("B"), y.remove("B"), highest=5)
     assert names(x, 6, 6) == names(y, 6, 6) == "A-CA-C"
     settle(x, y, x.add(D), y.add(D), highest=11)
@@ -350,7 +350,7 @@ class Wire:
     """Two ends, what is under way between them, and what each has promised its trials to."""
 
     def __init__(self, policy: str, lanes: int, lead: int, draw) -> None:
-        self.ends = ends(POLICIES[policy](lanes), lead=lead)
+        self.ends = ends(LINK_POLICIES[policy], lead=lead, lanes=lanes)
         for end in self.ends:
             end._draw = draw
         self.lanes = lanes
@@ -399,7 +399,11 @@ class Case:
 
     def __init__(self, seed: int) -> None:
         self.random = random = Random(seed)
-        policy, lanes, lead = random.choice(sorted(POLICIES)), random.choice([1, 1, 2, 4]), random.choice([0, 0, 3, 20])
+        policy, lanes, lead = (
+            random.choice(sorted(LINK_POLICIES)),
+            random.choice([1, 1, 2, 4]),
+            random.choice([0, 0, 3, 20]),
+        )
         bits = random.choice([1, 64])
         self.wire = Wire(policy, lanes, lead, lambda: random.getrandbits(bits))
         self.fault = random.choice([0.0, 0.1, 0.3])
@@ -485,7 +489,7 @@ NAMES = st.sampled_from("ABC")
 class TwoEnds(RuleBasedStateMachine):
     """Any order of events whatever: messages stay under way until delivered, maybe for the tenth time, or lost."""
 
-    @initialize(policy=st.sampled_from(sorted(POLICIES)), lanes=st.integers(1, 3), lead=st.sampled_from([0, 2, 9]))
+    @initialize(policy=st.sampled_from(sorted(LINK_POLICIES)), lanes=st.integers(1, 3), lead=st.sampled_from([0, 2, 9]))
     def begin(self, policy, lanes, lead):
         numbers = count()
         self.wire = Wire(policy, lanes, lead, lambda: next(numbers) * 0x9E37 % 5)

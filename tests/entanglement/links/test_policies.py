@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qkdrmp.entanglement.links.policies import (
-    POLICIES,
+    LINK_POLICIES,
     Agreement,
     AllocationEntry,
     AllocationError,
@@ -29,9 +29,14 @@ fixed = settings(derandomize=True, deadline=None, database=None)
 
 
 def agreed(
-    *entries: AllocationEntry, since: int = 0, random: int = 0, epoch: int = 1, places: tuple[int, ...] = ()
+    *entries: AllocationEntry,
+    since: int = 0,
+    random: int = 0,
+    epoch: int = 1,
+    places: tuple[int, ...] = (),
+    lanes: int = 1,
 ) -> Agreement:
-    return Agreement(epoch, since, random, entries, places or tuple(range(len(entries))))
+    return Agreement(epoch, since, random, entries, places or tuple(range(len(entries))), lanes)
 
 
 def owners(policy: LinkPolicy, agreement: Agreement, trials: int) -> str:
@@ -97,9 +102,9 @@ def test_priority_gives_all_to_the_highest_class():
 
 
 def test_circuit_gives_each_entry_its_lane():
-    assert owners(Circuit(4), agreed(AllocationEntry("A"), AllocationEntry("C"), places=(0, 2)), 8) == "A-C-A-C-"
-    assert owners(Circuit(2), agreed(AllocationEntry("C"), places=(2,)), 4) == "----"
-    assert owners(Circuit(2), agreed(AllocationEntry("A"), AllocationEntry("B"), AllocationEntry("C")), 4) == "ABAB"
+    assert owners(Circuit(), agreed(*weighted("A1 C1"), places=(0, 2), lanes=4), 8) == "A-C-A-C-"
+    assert owners(Circuit(), agreed(AllocationEntry("C"), places=(2,), lanes=2), 4) == "----"
+    assert owners(Circuit(), agreed(*weighted("A1 B1 C1"), lanes=2), 4) == "ABAB"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +118,7 @@ def test_circuit_gives_each_entry_its_lane():
     ],
 )
 def test_buffer_space_shares_the_lanes(lanes, weights, shares):
-    assert owners(BufferSpace(lanes), agreed(*weighted(weights)), 2 * lanes) == 2 * shares
+    assert owners(BufferSpace(), agreed(*weighted(weights), lanes=lanes), 2 * lanes) == 2 * shares
 
 
 @fixed
@@ -125,7 +130,7 @@ def test_whole_shares_of_lanes_are_exact(weights, times):
 
 @fixed
 @given(
-    st.sampled_from(sorted(POLICIES)),
+    st.sampled_from(sorted(LINK_POLICIES)),
     st.lists(st.tuples(st.integers(1, 5), st.integers(0, 2)), max_size=5),
     st.integers(1, 6),
     st.integers(0, 2**64 - 1),
@@ -133,10 +138,10 @@ def test_whole_shares_of_lanes_are_exact(weights, times):
 )
 def test_policies_are_pure_and_name_entries_only(name, claims, lanes, random, trial):
     entries = tuple(AllocationEntry(f"c{i}", *claim) for i, claim in enumerate(claims))
-    agreement = agreed(*entries, random=random)
-    owner = POLICIES[name](lanes).owner(trial, agreement)
+    agreement = agreed(*entries, random=random, lanes=lanes)
+    owner = LINK_POLICIES[name].owner(trial, agreement)
     assert owner in {entry.id for entry in entries} | {None}
-    assert POLICIES[name](lanes).owner(trial, agreement) == owner
+    assert LINK_POLICIES[name].owner(trial, agreement) == owner
     assert owner is not None or not entries or name == "circuit"
 
 
@@ -144,4 +149,4 @@ def test_bad_numbers_are_refused():
     with pytest.raises(AllocationError, match="weight = 0 of A must be at least 1"):
         AllocationEntry("A", 0)
     with pytest.raises(AllocationError, match="lanes = 0 of a link must be at least 1"):
-        Circuit(0)
+        Agreement(lanes=0)

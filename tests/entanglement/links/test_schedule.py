@@ -8,10 +8,11 @@ from time import perf_counter
 
 import pytest
 
-from qkdrmp.entanglement.links.policies import POLICIES, Agreement, AllocationEntry, LinkPolicy, RoundRobin
+from qkdrmp.entanglement.links.policies import LINK_POLICIES, Agreement, AllocationEntry, LinkPolicy, RoundRobin
 from qkdrmp.entanglement.links.schedule import Regions, TrialSchedule, TrialTableCache, clip, governing
 from qkdrmp.entanglement.links.trial_table import FreeMemories, Owners
 from qkdrmp.kernel.units import NEVER
+from tests.entanglement.links.lanes import On
 
 
 def agree(weights: str, since: int = 0, epoch: int = 1) -> Agreement:
@@ -21,7 +22,7 @@ def agree(weights: str, since: int = 0, epoch: int = 1) -> Agreement:
 
 
 def asked(
-    policy: LinkPolicy, left: Regions, right: Regions, key: Owners, free: FreeMemories, low: int, slots: range
+    policy: On, left: Regions, right: Regions, key: Owners, free: FreeMemories, low: int, slots: range
 ) -> list[tuple[int, int]]:
     """Slots and places of all turns, the slow way."""
     found = []
@@ -52,17 +53,15 @@ REGIONS: dict[str, tuple[Regions, Regions]] = {
 
 @pytest.mark.parametrize("regions", REGIONS.values(), ids=REGIONS)
 @pytest.mark.parametrize("lanes", [1, 3, 4])
-@pytest.mark.parametrize("policy", POLICIES.values())
-def test_the_turns_found_are_those_of_the_policy(
-    policy: type[LinkPolicy], lanes: int, regions: tuple[Regions, ...]
-) -> None:
+@pytest.mark.parametrize("policy", LINK_POLICIES.values())
+def test_the_turns_found_are_those_of_the_policy(policy: LinkPolicy, lanes: int, regions: tuple[Regions, ...]) -> None:
     left, right = regions
-    table = TrialSchedule(TrialTableCache(policy(lanes)), left, right)
+    table = TrialSchedule(TrialTableCache(On(policy, lanes), lanes), left, right)
     last = 150
     for key in sorted({(a, b) for a in "ABC" for b in "ABC"}):
         for free, low in (((1, 1), 0), ((4, 2), 0), ((3, 3), 1)):
             for begin, until in ((0, last), (7, 20), (10, last)):
-                expected = asked(policy(lanes), left, right, key, free, low, range(begin, until))
+                expected = asked(On(policy, lanes), left, right, key, free, low, range(begin, until))
                 if expected:
                     assert key in table.owners_from(begin)
                 found = (table.find(key, begin, n, free, low, until) for n in count(1))
@@ -70,7 +69,7 @@ def test_the_turns_found_are_those_of_the_policy(
 
 
 def test_turns_name_the_lanes_in_order() -> None:
-    table = TrialSchedule(TrialTableCache(RoundRobin(4)), [(0, agree("A1 B1"))], [(0, agree("A1 B1"))])
+    table = TrialSchedule(TrialTableCache(RoundRobin(), 4), [(0, agree("A1 B1"))], [(0, agree("A1 B1"))])
     turns = table.trials_of(("B", "B"), 5)
     assert turns is not None
     assert list(turns.lanes) == [1, 3]
@@ -79,12 +78,12 @@ def test_turns_name_the_lanes_in_order() -> None:
 
 
 def test_far_slots_are_as_near_as_close_ones() -> None:
-    table = TrialSchedule(TrialTableCache(RoundRobin(1)), [(0, agree("A1 B2"))], [(0, agree("A1 B2"))])
+    table = TrialSchedule(TrialTableCache(RoundRobin(), 1), [(0, agree("A1 B2"))], [(0, agree("A1 B2"))])
     assert table.find(("A", "A"), 0, 10**15, (1, 1)) == ((10**15 - 1) * 3 + 1, 0)
 
 
 def test_it_is_known_where_timetables_differ_and_where_their_ends_agree() -> None:
-    tables = TrialTableCache(RoundRobin(4))
+    tables = TrialTableCache(RoundRobin(), 4)
     old = TrialSchedule(tables, *REGIONS["one"])
     new = TrialSchedule(tables, *REGIONS["switches"])
     assert old.joint_from == new.joint_from == 0
@@ -108,7 +107,7 @@ def test_many_connections_and_lanes_are_cheap() -> None:
     for epoch in range(1, 6):
         agreement = Agreement(epoch, epoch, 0, tuple(names))
         begin = perf_counter()
-        table = TrialSchedule(TrialTableCache(RoundRobin(64)), [(0, agreement)], [(0, agreement)])
+        table = TrialSchedule(TrialTableCache(RoundRobin(), 64), [(0, agreement)], [(0, agreement)])
         for key in table.owners_from(0):
             assert table.find(key, 3, 100, (2, 2)) is not None
         seconds.append(perf_counter() - begin)

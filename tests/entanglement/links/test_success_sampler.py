@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from qkdrmp.entanglement.links.policies import Agreement, AllocationEntry, LinkPolicy, RoundRobin, Statistical
+from qkdrmp.entanglement.links.policies import Agreement, AllocationEntry, RoundRobin, Statistical
 from qkdrmp.entanglement.links.schedule import Regions, governing
 from qkdrmp.entanglement.links.success_sampler import SuccessGaps, SuccessSampler
 from qkdrmp.entanglement.links.success_stream import SuccessCandidate
 from qkdrmp.entanglement.links.trial_clock import TrialClock
+from tests.entanglement.links.lanes import On
 
 SLOT = 10
 SLOTS = 60
@@ -38,7 +39,7 @@ LATE = agree(94, AllocationEntry("C", 1), AllocationEntry("A", 3))
 class Case(NamedTuple):
     """What a sampler is given, and at which tick each end learns of its second and later regions."""
 
-    policy: LinkPolicy
+    policy: On
     starts: tuple[int, int]
     herald: int
     probability: float
@@ -152,11 +153,13 @@ def features(found: list[Success], lanes: int) -> Counter[str]:
 ALIKE: tuple[Regions, Regions] = ([(0, BEFORE)], [(0, BEFORE)])
 SWITCH: Regions = [(0, BEFORE), (80, None), (92, AFTER)]
 CASES = {
-    "alike": Case(RoundRobin(4), (0, 0), 10, 0.2, ALIKE),
-    "receiver later": Case(RoundRobin(4), (0, 5), 5, 0.3, ALIKE),
-    "by lot": Case(Statistical(3), (5, 5), 15, 0.3, ALIKE),
-    "switch": Case(RoundRobin(4), (0, 5), 5, 0.2, (SWITCH, SWITCH), (112, 135)),
-    "ends disagree": Case(RoundRobin(4), (0, 0), 10, 0.2, (SWITCH, [(0, BEFORE), (79, None), (94, LATE)]), (112, 135)),
+    "alike": Case(On(RoundRobin(), 4), (0, 0), 10, 0.2, ALIKE),
+    "receiver later": Case(On(RoundRobin(), 4), (0, 5), 5, 0.3, ALIKE),
+    "by lot": Case(On(Statistical(), 3), (5, 5), 15, 0.3, ALIKE),
+    "switch": Case(On(RoundRobin(), 4), (0, 5), 5, 0.2, (SWITCH, SWITCH), (112, 135)),
+    "ends disagree": Case(
+        On(RoundRobin(), 4), (0, 0), 10, 0.2, (SWITCH, [(0, BEFORE), (79, None), (94, LATE)]), (112, 135)
+    ),
 }
 
 
@@ -190,7 +193,7 @@ def test_certain_successes_are_exactly_the_trials_that_find_memories_at_both_end
 
 
 def test_a_forgotten_candidate_is_not_realised() -> None:
-    policy = RoundRobin(1)
+    policy = On(RoundRobin(), 1)
     sampler = SuccessSampler(TrialClock(1, SLOT), policy, 0.5, np.random.default_rng(1))
     free = (lambda _: 1), (lambda _: 1)
     (drawn,) = sampler.reallocate(0, ([(0, BEFORE)], [(0, BEFORE)]), free)[:1]
@@ -199,7 +202,7 @@ def test_a_forgotten_candidate_is_not_realised() -> None:
 
 
 def test_the_candidate_drawn_is_the_first_success_of_its_owners() -> None:
-    sampler = SuccessSampler(TrialClock(1, SLOT), RoundRobin(1), 1.0, np.random.default_rng(1))
+    sampler = SuccessSampler(TrialClock(1, SLOT), On(RoundRobin(), 1), 1.0, np.random.default_rng(1))
     free = (lambda _: 1), (lambda _: 1)
     drawn = sampler.reallocate(0, ([(0, BEFORE)], [(0, BEFORE)]), free)
     assert [(one.stream.owners, one.slot, one.place) for one in drawn] == [(("A", "A"), 0, 0), (("B", "B"), 1, 0)]
