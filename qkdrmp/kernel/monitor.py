@@ -46,3 +46,25 @@ class Monitor:
     def mean(self, now: int) -> float:
         """Return the time-weighted mean up to `now` (the present value if no time has passed)."""
         return self.integral(now) / (now - self._start) if now > self._start else float(self.value)
+
+
+class PresenceMonitor(Monitor):
+    """1 while at least one of several things is there, 0 while there is none."""
+
+    __slots__ = ("_count",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._count = 0
+
+    def enter(self, now: int) -> None:
+        """Note one more thing from tick `now` on."""
+        self._count += 1
+        if self._count == 1:
+            self.set(1, now)
+
+    def leave(self, now: int) -> None:
+        """Note one thing less from tick `now` on."""
+        self._count -= 1
+        if self._count == 0:
+            self.set(0, now)

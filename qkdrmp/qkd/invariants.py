@@ -74,7 +74,7 @@ def check_queue(stack: QKDStack) -> None:
     require(len(queue) <= queue.capacity, f"{name}: queue within its capacity")
     for reservation in queue:
         waiting = f"{name}: request {reservation.request.id} waits"
-        require(not stack.resource.can_serve(reservation), f"{waiting} though it could be served")
+        require(not reservation.can_be_served, f"{waiting} though it could be served")
 
 
 def check_quiescent(network: QKDNetwork) -> None:

@@ -32,9 +32,10 @@ TAKES_PART = (NodeKind.END, NodeKind.REPEATER)
 
 @dataclass(frozen=True)
 class QKDStack:
-    """The protocols of one node, from top to bottom."""
+    """One node: its neighbours, and its protocols from top to bottom."""
 
     node: NetworkNode
+    neighbours: dict[str, Neighbour]
     app: QKDApp | None
     resource: QKDRMP
     routing: QKDRouting
@@ -84,16 +85,17 @@ class QKDNetwork:
 
     def _stack(self, name: str) -> QKDStack:
         node = NetworkNode(self.env, name)
-        routing = QKDRouting(node)
-        generation = KeyGeneration(node, self._supplies)
+        neighbours: dict[str, Neighbour] = {}
+        routing = QKDRouting(node, neighbours)
+        generation = KeyGeneration(node, neighbours, self._supplies)
         is_user = self.topology.nodes[name].kind is NodeKind.END
         app = QKDApp(node, routing, self.ledger, self.routes, self._concurrent()) if is_user else None
         queue = self.settings.queue.here(node=name)
         layer = HeadOfCopyRMP if self.settings.pools.mirrors == "head" else QKDRMP
-        resource = layer(node, routing, generation, app, RequestQueue(queue.capacity, queue.function()))
+        resource = layer(node, routing, generation, app, RequestQueue(self.env, queue.capacity, queue.function()))
         protocols = [protocol for protocol in (app, resource, routing, generation) if protocol is not None]
         node.install(protocols, VOCABULARY)
-        return QKDStack(node, app, resource, routing, generation)
+        return QKDStack(node, neighbours, app, resource, routing, generation)
 
     def _concurrent(self) -> int | None:
         chosen = self.settings.demand.concurrent
@@ -103,17 +105,16 @@ class QKDNetwork:
     # Links
 
     def _connect(self) -> None:
-        neighbours: dict[str, list[Neighbour]] = {name: [] for name in self.stacks}
         for link in self.topology.links:
             a, b = link.ends
             if a in self.stacks and b in self.stacks:
                 quantum = self._quantum_link(link)
                 forth, back = (self._stream(quantum, link, *ends) for ends in ((a, b), (b, a)))
-                neighbours[a].append(Neighbour(b, self._channel(link, a, b), quantum, back, forth))
-                neighbours[b].append(Neighbour(a, self._channel(link, b, a), quantum, forth, back))
-        for name, stack in self.stacks.items():
-            for layer in (stack.routing, stack.generation, stack.resource):
-                layer.connect(neighbours[name])
+                self.stacks[a].neighbours[b] = Neighbour(b, self._channel(link, a, b), quantum, back, forth)
+                self.stacks[b].neighbours[a] = Neighbour(a, self._channel(link, b, a), quantum, forth, back)
+        for stack in self.stacks.values():
+            stack.generation.connect()
+            stack.resource.connect()
 
     def _delay(self, link: Link) -> int:
         return delay_ticks(link.classical_length_km, self.settings.channels.here(link=link.ends).signal_speed_m_per_s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import simpy
@@ -57,8 +57,13 @@ class KeyRequest:
         Tick at which it was asked.
     deadline : int or None
         Tick by which every repeater must have served it.
+    patience : int or None
+        Ticks from `start` within which every repeater must have served it.
+
+    Attributes
+    ----------
     expires : int or None
-        The earlier of the deadline and the end of the user's patience, as a tick.
+        The earlier of the deadline and the end of the user's patience, as a tick; None if there is neither.
     """
 
     id: int
@@ -70,7 +75,13 @@ class KeyRequest:
     priority: int
     start: int
     deadline: int | None
-    expires: int | None
+    patience: int | None
+    expires: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        end = None if self.patience is None else self.start + self.patience
+        limits = [tick for tick in (self.deadline, end) if tick is not None]
+        object.__setattr__(self, "expires", min(limits, default=None))
 
     @property
     def bits(self) -> int:

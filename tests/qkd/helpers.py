@@ -129,9 +129,9 @@ def key_times(settings: QKDScenario, request: int = 1) -> dict[str, float]:
         for name, stack in network.stacks.items():
             reservation = stack.routing.reservations.get(request)
             if reservation is not None and reservation.up is not None:
-                note(f"{reservation.up.name}-{name} at {name}", reservation.up_key)
+                note(f"{reservation.up.neighbour.name}-{name} at {name}", reservation.up.key)
             if reservation is not None and reservation.down is not None:
-                note(f"{name}-{reservation.down.name} at {name}", reservation.down_key)
+                note(f"{name}-{reservation.down.neighbour.name} at {name}", reservation.down.key)
         if len(network.ledger.entries) >= request:
             note("Alice", entry(network, request).alice_key)
             note("Bob", entry(network, request).bob_key)

@@ -217,16 +217,16 @@ def test_cancelling_one_request_leaves_the_others_in_the_queue() -> None:
 
 
 def test_removing_from_a_list_while_going_through_it_is_noticed(monkeypatch: Patch) -> None:
-    remove = RequestQueue.remove
+    leave = RequestQueue.leave
 
-    def careless(queue: RequestQueue, reservation: Reservation, now: int) -> None:
+    def careless(queue: RequestQueue, reservation: Reservation) -> None:
         waiting = list(queue)
         if reservation in waiting:
             for one in waiting:
                 waiting.remove(one)
-                remove(queue, one, now)
+                leave(queue, one)
 
-    monkeypatch.setattr(RequestQueue, "remove", careless)
+    monkeypatch.setattr(RequestQueue, "leave", careless)
     with pytest.raises(AssertionError):
         check_cancelling_one_leaves_the_others()
 
@@ -250,11 +250,9 @@ def test_a_lost_wakeup_is_noticed(monkeypatch: Patch) -> None:
 
 def test_one_wakeup_for_four_waiting_is_noticed(monkeypatch: Patch) -> None:
     def scan(layer: QKDRMP, pool: KeyPool) -> None:
-        if len(layer.queue):
-            first = layer.queue.ordered(lambda one: True, layer.node.env.now)[:1]
-            for reservation in first:
-                if layer.can_serve(reservation):
-                    layer._serve_waiting(reservation)
+        for reservation in layer.queue.waiting_for(pool)[:1]:
+            if reservation.can_be_served:
+                layer._serve_waiting(reservation)
         pool.review()
 
     monkeypatch.setattr(QKDRMP, "scan", scan)

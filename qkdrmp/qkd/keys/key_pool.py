@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, cast
 
 import simpy
@@ -219,9 +220,9 @@ class KeyPool(RuledContainer):
     def _is_short(self) -> bool:
         """Return whether the level cannot serve one of the requests, or the first get, that wait for it."""
         left = self.level_monitor.value - self.settings.thresholds.reserve
-        return any(keys > left for keys in self._wants.values()) or (
-            bool(self.get_queue) and self.get_queue[0].amount > left
-        )
+        if self._wants and max(self._wants.values()) > left:
+            return True
+        return bool(self.get_queue) and int(self.get_queue[0].amount) > left
 
     def reset_statistics(self, now: int) -> None:
         """Forget what was observed before tick `now`; the counts of keys go on."""
@@ -258,9 +259,12 @@ class KeyPool(RuledContainer):
         """Return whether all of `keys` have come in."""
         return keys.first + keys.count <= self.stored
 
-    def defer(self, action: Callable[[], None]) -> None:
-        """Call `action` when keys come in next."""
-        self._deferred.append(action)
+    def once_stored(self, keys: KeyRange, action: Callable[[], Any]) -> None:
+        """Call `action` as soon as all of `keys` have come in: now, if they have."""
+        if self.has(keys):
+            action()
+        else:
+            self._deferred.append(partial(self.once_stored, keys, action))
 
     def claim(self, count: int) -> KeyRange:
         """Set the next `count` keys aside, as the end that chooses."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import xor
 
 from qkdrmp.network.layer import Layer
 from qkdrmp.network.node import NetworkNode
@@ -66,9 +68,7 @@ class QKDApp(Layer):
         patience : int, optional
             Ticks from now within which every repeater must have served it.
         """
-        now = self.node.env.now
         src = self.node.name
-        limits = [limit for limit in (deadline, None if patience is None else now + patience) if limit is not None]
         request = KeyRequest(
             id=len(self.ledger.entries) + 1,
             src=src,
@@ -77,9 +77,9 @@ class QKDApp(Layer):
             keys=keys,
             key_bits=key_bits,
             priority=priority,
-            start=now,
+            start=self.node.env.now,
             deadline=deadline,
-            expires=min(limits, default=None),
+            patience=patience,
         )
         entry = self.ledger.open(request)
         if self.is_busy:
@@ -115,22 +115,20 @@ class QKDApp(Layer):
 
     def _progress_as_sender(self, reservation: Reservation) -> None:
         direct = len(reservation.request.route) == 2
-        if reservation.down_key is not None and (reservation.done or direct):
+        key = None if reservation.down is None else reservation.down.key
+        if key is not None and (reservation.done or direct):
             self._leave(reservation)
-            self.ledger.deliver(reservation.request, reservation.down_key)
+            self.ledger.deliver(reservation.request, key)
 
     def _progress_as_receiver(self, reservation: Reservation) -> None:
-        request = reservation.request
+        request, up = reservation.request, reservation.up
         ciphertexts = self._ciphertexts[request.id]
         repeaters = len(request.route) - 2
-        if reservation.up_key is None or len(ciphertexts) < repeaters:
+        if up is None or up.key is None or len(ciphertexts) < repeaters:
             return
-        key = reservation.up_key
-        for bits in ciphertexts.values():
-            key ^= bits
-        self.ledger.receiver_has(request, key)
-        if repeaters and reservation.up is not None:
-            reservation.up.channel.put(Done(request.id))
+        self.ledger.receiver_has(request, reduce(xor, ciphertexts.values(), up.key))
+        if repeaters:
+            up.channel.put(Done(request.id))
         self._leave(reservation)
 
     def _leave(self, reservation: Reservation) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from simpy.events import Timeout
@@ -12,7 +12,7 @@ from qkdrmp.network.node import NetworkNode
 from qkdrmp.qkd.keys.key_stream import KeyStream
 from qkdrmp.qkd.keys.quantum_link import Supply
 from qkdrmp.qkd.keys.thresholds import Replenish
-from qkdrmp.qkd.layers.reservation import Neighbour, Reservation
+from qkdrmp.qkd.layers.reservation import LinkShare, Neighbour, PoolShare, Reservation
 from qkdrmp.qkd.messages import Refill
 
 
@@ -22,19 +22,22 @@ class KeyGeneration(Layer):
     Parameters
     ----------
     node : NetworkNode
+    neighbours : mapping of str to Neighbour
+        The node's neighbours, by name.
     supplies : dict of KeyStream to Supply
         What fills the streams that start or end here.
     """
 
-    def __init__(self, node: NetworkNode, supplies: dict[KeyStream, Supply]) -> None:
+    def __init__(
+        self, node: NetworkNode, neighbours: Mapping[str, Neighbour], supplies: Mapping[KeyStream, Supply]
+    ) -> None:
         self.node = node
+        self.neighbours = neighbours
         self.supplies = supplies
-        self.neighbours: dict[str, Neighbour] = {}
 
-    def connect(self, neighbours: Iterable[Neighbour]) -> None:
+    def connect(self) -> None:
         """Watch this node's copies of the streams that come from its neighbours."""
-        for neighbour in neighbours:
-            self.neighbours[neighbour.name] = neighbour
+        for neighbour in self.neighbours.values():
             if neighbour.incoming is not None:
                 pool = neighbour.incoming.downstream
                 pool.on_interrupt = partial(self._refill, neighbour, neighbour.incoming)
@@ -63,19 +66,14 @@ class KeyGeneration(Layer):
 
     def generate(self, reservation: Reservation, ready: Callable[[Reservation], None]) -> None:
         """Make the request's keys on its access links here (GENERATE); `ready` is called with each that is there."""
-        request, name = reservation.request, self.node.name
-        up, down = reservation.up, reservation.down
-        if up is not None and reservation.up_pool is None:
-            up.link.join(request, up.name, name, partial(_take_up_key, reservation, ready))
-        if down is not None and reservation.down_pool is None:
-            down.link.join(request, name, name, partial(_take_down_key, reservation, ready))
+        for share in (reservation.up, reservation.down):
+            if share is not None and not isinstance(share, PoolShare):
+                neighbour = share.neighbour
+                upstream = neighbour.name if share is reservation.up else self.node.name
+                take = partial(_take, reservation, share, ready)
+                neighbour.link.join(reservation.request, upstream, self.node.name, take)
 
 
-def _take_up_key(reservation: Reservation, ready: Callable[[Reservation], None], key: int) -> None:
-    reservation.up_key = key
-    ready(reservation)
-
-
-def _take_down_key(reservation: Reservation, ready: Callable[[Reservation], None], key: int) -> None:
-    reservation.down_key = key
+def _take(reservation: Reservation, share: LinkShare, ready: Callable[[Reservation], None], key: int) -> None:
+    share.key = key
     ready(reservation)

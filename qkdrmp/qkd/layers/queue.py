@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from qkdrmp.errors import QKDRMPError
+from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.monitor import Monitor
+from qkdrmp.qkd.keys.key_pool import KeyPool
 from qkdrmp.qkd.layers.queue_policies import QueuePolicy
 from qkdrmp.qkd.layers.reservation import Reservation
 from qkdrmp.qkd.request import KeyRequest
@@ -15,12 +17,16 @@ from qkdrmp.qkd.request import KeyRequest
 class RequestQueue:
     """Requests that wait for keys at one node.
 
+    The pools that a request waits for know of it, so that they are refilled. It takes a slot once this node is the only
+    one it waits for: those that still await a claim from further down wait outside.
+
     Parameters
     ----------
+    env : Environment
     capacity : int
         Number of slots (>= 0).
     policy : callable
-        The order in which they are looked at (see `scheduling`).
+        The order in which they are looked at (see `queue_policies`).
 
     Attributes
     ----------
@@ -28,7 +34,8 @@ class RequestQueue:
         Slots taken.
     """
 
-    def __init__(self, capacity: int, policy: QueuePolicy) -> None:
+    def __init__(self, env: Environment, capacity: int, policy: QueuePolicy) -> None:
+        self.env = env
         self.capacity = capacity
         self.policy = policy
         self.length = Monitor()
@@ -45,29 +52,35 @@ class RequestQueue:
     def __iter__(self) -> Iterator[Reservation]:
         return iter(self._slots.values())
 
-    def push(self, reservation: Reservation, now: int) -> None:
-        """Give a slot to a request."""
-        self._slots[reservation.request.id] = reservation
-        self.length.set(len(self._slots), now)
+    def join(self, reservation: Reservation) -> None:
+        """Let a request wait, in a slot unless it awaits a claim; it joins again when that has come."""
+        for share in reservation.chosen:
+            share.pool.want(reservation.request.id, share.count)
+        if not reservation.awaits_claim:
+            self._slots[reservation.request.id] = reservation
+            self.length.set(len(self._slots), self.env.now)
 
-    def remove(self, reservation: Reservation, now: int) -> None:
-        """Free the slot of a request, if it has one."""
+    def leave(self, reservation: Reservation) -> None:
+        """Let a request wait no longer, if it does."""
+        for share in reservation.chosen:
+            share.pool.unwant(reservation.request.id)
         if self._slots.pop(reservation.request.id, None) is not None:
-            self.length.set(len(self._slots), now)
+            self.length.set(len(self._slots), self.env.now)
 
-    def ordered(self, candidate: Callable[[Reservation], bool], now: int) -> list[Reservation]:
-        """Return the requests that are `candidate`, in the policy's order.
+    def waiting_for(self, pool: KeyPool) -> list[Reservation]:
+        """Return the requests in slots that wait for keys of `pool`, in the policy's order.
 
         Raises
         ------
         QKDRMPError
             If the policy does not return each of the requests it was given exactly once.
         """
-        waiting = [reservation for reservation in self._slots.values() if candidate(reservation)]
-        if len(waiting) < 2:
-            return waiting
+        waiting = [one for one in self._slots.values() if any(share.pool is pool for share in one.chosen)]
+        return self._ordered(waiting) if len(waiting) > 1 else waiting
+
+    def _ordered(self, waiting: list[Reservation]) -> list[Reservation]:
         requests = [one.request for one in waiting]
-        ordered = self.policy(list(requests), now)
+        ordered = self.policy(list(requests), self.env.now)
         order = [request.id for request in ordered] if _are_requests(ordered) else []
         if sorted(order) != sorted(request.id for request in requests):
             name = getattr(self.policy, "__name__", repr(self.policy))

@@ -8,19 +8,18 @@ come and the pool of the upstream link suffices; it takes a slot of the queue wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 
-from simpy.events import Timeout
-
-from qkdrmp.kernel.monitor import Monitor
+from qkdrmp.kernel.monitor import PresenceMonitor
 from qkdrmp.network.layer import Layer, on
 from qkdrmp.network.node import NetworkNode
-from qkdrmp.qkd.keys.key_pool import KeyPool, KeyRange
+from qkdrmp.qkd.keys.key_pool import KeyPool
 from qkdrmp.qkd.layers.application import QKDApp
+from qkdrmp.qkd.layers.claims import Claims
+from qkdrmp.qkd.layers.deadline import Deadline
 from qkdrmp.qkd.layers.generation import KeyGeneration
 from qkdrmp.qkd.layers.queue import RequestQueue
-from qkdrmp.qkd.layers.reservation import Neighbour, Reservation
+from qkdrmp.qkd.layers.reservation import PoolShare, Reservation
 from qkdrmp.qkd.layers.routing import QKDRouting
 from qkdrmp.qkd.messages import Accept, Ciphertext, Claim, Confirm, Reject
 from qkdrmp.qkd.request import RejectReason
@@ -40,7 +39,7 @@ class QKDRMP(Layer):
 
     Attributes
     ----------
-    busy : Monitor
+    busy : PresenceMonitor
         1 while there is an accepted request that is not served yet.
     """
 
@@ -57,17 +56,19 @@ class QKDRMP(Layer):
         self.generation = generation
         self.app = app
         self.queue = queue
-        self.busy = Monitor()
-        self._pending = 0
+        self.claims = Claims(routing)
+        self.deadline = Deadline(node.env, partial(self.reject, reason=RejectReason.EXPIRED))
+        self.busy = PresenceMonitor()
         routing.resource = self
 
-    def connect(self, neighbours: Iterable[Neighbour]) -> None:
+    def connect(self) -> None:
         """Scan the queue whenever a pool has become able to serve."""
-        for neighbour in neighbours:
+        for neighbour in self.routing.neighbours.values():
             if neighbour.incoming is not None:
-                self._watch(neighbour.incoming.downstream)
+                self.watch(neighbour.incoming.downstream)
 
-    def _watch(self, pool: KeyPool) -> None:
+    def watch(self, pool: KeyPool) -> None:
+        """Scan the queue whenever this pool has become able to serve."""
         pool.on_ready = partial(self.scan, pool)
 
     def reset_statistics(self, now: int) -> None:
@@ -80,12 +81,11 @@ class QKDRMP(Layer):
 
     def admissible(self, reservation: Reservation) -> bool:
         """Check a request on its way out (PATH); True if it is to travel on."""
-        reservation.chosen = self.chosen_here(reservation)
-        if reservation.down is None:
+        down = reservation.down
+        if down is None:
             self._arrive(reservation)
             return False
-        stream = reservation.down.outgoing
-        if stream is not None and not stream.settings.thresholds.could_ever_serve(reservation.down_count):
+        if isinstance(down, PoolShare) and not down.pool.settings.thresholds.could_ever_serve(down.count):
             self.reject(reservation, RejectReason.REFUSED, accepted_downstream=False)
             return False
         return True
@@ -102,27 +102,25 @@ class QKDRMP(Layer):
     @on(Accept)
     def accept(self, message: Accept) -> None:
         """Take an ACCEPT from downstream, with the claim that may ride on it (RESERVE)."""
-        if message.claim is not None:
-            pool = self._copy_shared_with(message.sender)
-            if not pool.has(message.claim):
-                pool.defer(partial(self.accept, message))
-                return
-            self._take(pool, message.claim, message.request_id)
-        reservation = self.routing.find(message.request_id)
+        if message.claim is None:
+            self._accepted(message.request_id)
+        else:
+            self.claims.take(message.sender, message.claim, message.request_id, self._accepted)
+
+    def _accepted(self, request_id: int, claim_is_new: bool = False) -> None:
+        reservation = self.routing.find(request_id)
         if reservation is not None and not reservation.accepted:
             self.admit(reservation)
 
     @on(Claim)
     def claim(self, message: Claim) -> None:
         """Take a CLAIM: the request that waited for it is served now, or queues for its other key."""
-        pool = self._copy_shared_with(message.sender)
-        if not pool.has(message.keys):
-            pool.defer(partial(self.claim, message))
-            return
-        taken = self._take(pool, message.keys, message.request_id)
-        reservation = self.routing.find(message.request_id)
+        self.claims.take(message.sender, message.keys, message.request_id, self._claimed)
+
+    def _claimed(self, request_id: int, claim_is_new: bool) -> None:
+        reservation = self.routing.find(request_id)
         # A CLAIM that has overtaken its ACCEPT leaves the keys for that to find.
-        if taken and reservation is not None and reservation.accepted:
+        if claim_is_new and reservation is not None and reservation.accepted:
             self._go_on(reservation)
 
     def _go_on(self, reservation: Reservation) -> None:
@@ -130,37 +128,20 @@ class QKDRMP(Layer):
         if obstacle := self._obstacle(reservation):
             self.reject(reservation, obstacle)
             return
-        if self.can_serve(reservation):
+        if reservation.can_be_served:
             self._serve_waiting(reservation)
-            self._review_pools(reservation)
+            reservation.review_pools()
         else:
-            self.queue.push(reservation, self.node.env.now)
-        self._expire_in_time(reservation)
+            self.queue.join(reservation)
+        self.deadline.watch(reservation)
 
     def _obstacle(self, reservation: Reservation) -> RejectReason | None:
         """Return why a request cannot even be queued now."""
-        expires = reservation.request.expires
-        if expires is not None and expires <= self.node.env.now and self._answers_for(reservation):
+        if self.deadline.has_passed(reservation):
             return RejectReason.EXPIRED
-        if self.is_eligible(reservation) and self.queue.is_full and not self.can_serve(reservation):
+        if self.queue.is_full and not reservation.awaits_claim and not reservation.can_be_served:
             return RejectReason.QUEUE_FULL
         return None
-
-    def _copy_shared_with(self, neighbour: str) -> KeyPool:
-        stream = self.routing.neighbours[neighbour].outgoing
-        assert stream is not None
-        return stream.upstream
-
-    def _take(self, pool: KeyPool, keys: KeyRange, request_id: int) -> bool:
-        """Set claimed keys aside for a request, or discard them if it is unknown or over."""
-        if not pool.hold(keys):
-            return False
-        reservation = self.routing.reservations.get(request_id)
-        if reservation is None:
-            pool.void(keys)
-        else:
-            reservation.down_keys = keys
-        return True
 
     def admit(self, reservation: Reservation) -> None:
         """Serve or queue a request and notify the sender's side and the receiver, or reject it."""
@@ -169,59 +150,33 @@ class QKDRMP(Layer):
             return
         reservation.accepted = True
         if self.app is None:
-            self._count_pending(+1)
+            self.busy.enter(self.node.env.now)
         self.generation.generate(reservation, self.progress)
-        if self.can_serve(reservation):
-            self._serve(reservation)
+        if reservation.can_be_served:
+            reservation.serve()
         else:
-            self._wait(reservation)
+            self.queue.join(reservation)
         self._forward(reservation)
         self.progress(reservation)
-        self._review_pools(reservation)
-        self._expire_in_time(reservation)
+        reservation.review_pools()
+        self.deadline.watch(reservation)
 
     def _forward(self, reservation: Reservation) -> None:
         if reservation.up is None:
             return
         request_id, name = reservation.request.id, self.node.name
-        reservation.up.channel.put(Accept(request_id, name, self._claimed(reservation)))
+        reservation.up.channel.put(Accept(request_id, name, reservation.to_announce))
         if reservation.down is not None:
             reservation.down.channel.put(Confirm(request_id, name))
 
-    def _count_pending(self, change: int) -> None:
-        self._pending += change
-        if self._pending <= 1:
-            self.busy.set(self._pending, self.node.env.now)
-
-    # Serving from the pools
-
-    def chosen_here(self, reservation: Reservation) -> tuple[tuple[KeyPool, int], ...]:
-        """Return the pools whose keys this node chooses, each with the number of keys the request takes."""
-        return () if reservation.up_pool is None else ((reservation.up_pool, reservation.up_count),)
-
-    def is_eligible(self, reservation: Reservation) -> bool:
-        """Return whether a request holds the claim of its downstream link, or needs none."""
-        return reservation.down_pool is None or reservation.down_keys is not None
-
-    def can_serve(self, reservation: Reservation) -> bool:
-        """Return whether a request can have its pool keys now."""
-        return self.is_eligible(reservation) and all(pool.can_serve(count) for pool, count in reservation.chosen)
-
-    def _serve(self, reservation: Reservation) -> None:
-        if reservation.up_pool is not None:
-            reservation.up_keys = reservation.up_pool.claim(reservation.up_count)
-        reservation.use_keys()
-
-    def _claimed(self, reservation: Reservation) -> KeyRange | None:
-        """Return the keys that have to be announced to the upstream neighbour."""
-        return reservation.up_keys
+    # Serving those that wait
 
     def _serve_waiting(self, reservation: Reservation) -> None:
-        self._stop_waiting(reservation)
-        self._serve(reservation)
-        claimed = self._claimed(reservation)
-        if claimed is not None and reservation.up is not None:
-            reservation.up.channel.put(Claim(reservation.request.id, self.node.name, claimed))
+        self.queue.leave(reservation)
+        reservation.serve()
+        keys = reservation.to_announce
+        if keys is not None and reservation.up is not None:
+            reservation.up.channel.put(Claim(reservation.request.id, self.node.name, keys))
         self.progress(reservation)
 
     def scan(self, pool: KeyPool) -> None:
@@ -231,43 +186,28 @@ class QKDRMP(Layer):
         enough.
         """
         served = []
-        if len(self.queue):
-            for reservation in self.queue.ordered(lambda one: pool in one.pools, self.node.env.now):
-                if self.can_serve(reservation):
-                    self._serve_waiting(reservation)
-                    served.append(reservation)
+        for reservation in self.queue.waiting_for(pool):
+            if reservation.can_be_served:
+                self._serve_waiting(reservation)
+                served.append(reservation)
         for reservation in served:
-            self._review_pools(reservation)
+            reservation.review_pools()
         pool.review()
-
-    def _wait(self, reservation: Reservation) -> None:
-        for pool, count in reservation.chosen:
-            pool.want(reservation.request.id, count)
-        if self.is_eligible(reservation):
-            self.queue.push(reservation, self.node.env.now)
-
-    def _stop_waiting(self, reservation: Reservation) -> None:
-        for pool, _ in reservation.chosen:
-            pool.unwant(reservation.request.id)
-        self.queue.remove(reservation, self.node.env.now)
-
-    def _review_pools(self, reservation: Reservation) -> None:
-        for pool, _ in reservation.chosen:
-            pool.review()
 
     # Once the keys are there
 
     def progress(self, reservation: Reservation) -> None:
         """Go on with a request as far as its keys allow (READY)."""
-        if not self.routing.knows(reservation) or not reservation.has_keys or reservation.served:
+        if reservation.over or reservation.served or not reservation.has_keys:
             return
         if self.app is not None:
             self.app.progress(reservation)
-        elif reservation.down is not None and reservation.up_key is not None and reservation.down_key is not None:
-            ciphertext = reservation.up_key ^ reservation.down_key
-            reservation.down.channel.put(Ciphertext(reservation.request.id, self.node.name, ciphertext))
+            return
+        up, down = reservation.up, reservation.down
+        if up is not None and down is not None and up.key is not None and down.key is not None:
+            down.channel.put(Ciphertext(reservation.request.id, self.node.name, up.key ^ down.key))
             reservation.served = True
-            self._count_pending(-1)
+            self.busy.leave(self.node.env.now)
 
     def ciphertext(self, reservation: Reservation, message: Ciphertext) -> None:
         """Hand a ciphertext to the user."""
@@ -303,33 +243,12 @@ class QKDRMP(Layer):
             self.app.rejected(reservation.request, message.reason, message.by)
 
     def _drop(self, reservation: Reservation) -> None:
-        """Free what a request holds here; its keys are discarded at both ends and never reused."""
+        """Free what a request has here; its keys are discarded at both ends and never reused."""
         self.routing.forget(reservation)
-        self._stop_waiting(reservation)
+        self.queue.leave(reservation)
         reservation.void_keys()
-        if self.app is None and reservation.accepted and not reservation.served:
-            self._count_pending(-1)
         if self.app is not None:
             self.app.forget(reservation.request)
-        self._review_pools(reservation)
-
-    def _expire_in_time(self, reservation: Reservation) -> None:
-        """Reject a request that still waits here when its time is over.
-
-        Only the node it waits at does so: not one that still awaits a claim from further down.
-        """
-        expires = reservation.request.expires
-        if expires is None or reservation.has_keys or not self._answers_for(reservation):
-            return
-        timer = Timeout(self.node.env, max(0, expires - self.node.env.now))
-        timer.callbacks.append(lambda event: self._expire(reservation))
-
-    def _answers_for(self, reservation: Reservation) -> bool:
-        """Return whether it is this node at which a request waits, not one that it depends on."""
-        without_repeater = len(reservation.request.route) == 2 and reservation.down is None
-        at_work = self.app is None or reservation.up_pool is not None or without_repeater
-        return at_work and self.is_eligible(reservation)
-
-    def _expire(self, reservation: Reservation) -> None:
-        if self.routing.knows(reservation) and not reservation.has_keys:
-            self.reject(reservation, RejectReason.EXPIRED)
+        elif reservation.accepted and not reservation.served:
+            self.busy.leave(self.node.env.now)
+        reservation.review_pools()

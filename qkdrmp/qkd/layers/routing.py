@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Protocol
 
 from qkdrmp.network.layer import Layer, on
@@ -28,6 +28,12 @@ class ResourceLayer(Protocol):
 class QKDRouting(Layer):
     """The routing layer of one node.
 
+    Parameters
+    ----------
+    node : NetworkNode
+    neighbours : mapping of str to Neighbour
+        The node's neighbours, by name.
+
     Attributes
     ----------
     reservations : dict of int to Reservation
@@ -40,17 +46,13 @@ class QKDRouting(Layer):
 
     resource: ResourceLayer
 
-    def __init__(self, node: NetworkNode) -> None:
+    def __init__(self, node: NetworkNode, neighbours: Mapping[str, Neighbour]) -> None:
         self.node = node
-        self.neighbours: dict[str, Neighbour] = {}
+        self.neighbours = neighbours
         self.reservations: dict[int, Reservation] = {}
         self.over: set[int] = set()
         self.late = 0
         self.relayed = 0
-
-    def connect(self, neighbours: Iterable[Neighbour]) -> None:
-        """Learn the node's neighbours."""
-        self.neighbours = {neighbour.name: neighbour for neighbour in neighbours}
 
     def find(self, request_id: int) -> Reservation | None:
         """Return what is known of a request; None, and counted, if it is unknown or over."""
@@ -63,13 +65,10 @@ class QKDRouting(Layer):
         """Drop all that is known of a request that is over."""
         del self.reservations[reservation.request.id]
         self.over.add(reservation.request.id)
-        for neighbour in (reservation.up, reservation.down):
-            if neighbour is not None:
-                neighbour.link.leave(reservation.request.id)
-
-    def knows(self, reservation: Reservation) -> bool:
-        """Return whether a request is still going on here."""
-        return reservation.request.id in self.reservations
+        reservation.over = True
+        for share in (reservation.up, reservation.down):
+            if share is not None:
+                share.neighbour.link.leave(reservation.request.id)
 
     def originate(self, request: KeyRequest) -> None:
         """Start a request of this node's user."""

@@ -132,8 +132,11 @@ class MirroredPools(RuleBasedStateMachine):
     def take_upstream(self, keys: KeyRange) -> None:
         if not self.up.has(keys):
             self.awaited.append(keys)
-            self.up.defer(lambda: self.awaited.remove(keys) or self.take_upstream(keys))
-            return
+        self.up.once_stored(keys, lambda: self.hold_upstream(keys))
+
+    def hold_upstream(self, keys: KeyRange) -> None:
+        if keys in self.awaited:
+            self.awaited.remove(keys)
         assert self.up.hold(keys)
         assert not self.up.hold(keys)
         self.set_aside["up"].append(keys)

@@ -13,7 +13,7 @@ from tests.qkd.helpers import ask, line, run, scenario
 
 
 def waiting(number: int, **more: Any) -> KeyRequest:
-    facts: dict[str, Any] = {"keys": 1, "key_bits": 8, "priority": 0, "start": 0, "deadline": None, "expires": None}
+    facts: dict[str, Any] = {"keys": 1, "key_bits": 8, "priority": 0, "start": 0, "deadline": None, "patience": None}
     return KeyRequest(id=number, src="Alice", dst="Bob", route=("Alice", "R", "Bob"), **{**facts, **more})
 
 
@@ -38,7 +38,7 @@ def test_the_higher_priority_comes_first() -> None:
 
 
 def test_the_earliest_deadline_comes_first_and_none_comes_last() -> None:
-    requests = waiting(1), waiting(2, deadline=70), waiting(3, deadline=0), waiting(4, deadline=50, expires=1)
+    requests = waiting(1), waiting(2, deadline=70), waiting(3, deadline=0), waiting(4, deadline=50, patience=1)
     assert order("earliest-deadline", *requests) == [3, 4, 2, 1]
 
 
