@@ -18,7 +18,8 @@ from matplotlib.axes import Axes
 
 from qkdrmp.errors import QKDRMPError, did_you_mean
 from qkdrmp.family import Results
-from qkdrmp.ladder.picture import Picture, over
+from qkdrmp.ladder.layout import LadderLayout, over
+from qkdrmp.ladder.picture import Picture
 from qkdrmp.plots.inputs import SimulatedScenario
 from qkdrmp.plots.times import brief
 
@@ -89,7 +90,7 @@ class Ladder:
         return "\n".join(["sequenceDiagram", *title, *people, *told, ""])
 
     def draw(self, ax: Axes | None = None) -> Axes:
-        """Draw the ladder: time runs down, long stretches without a message are cut, ticks tell the true time.
+        """Draw the ladder: time runs down, long stretches without a message are cut, ticks show the true time.
 
         Parameters
         ----------
@@ -104,7 +105,11 @@ class Ladder:
         >>> ax.get_ylabel()
         'time'
         """
-        return Picture(self.title, self.nodes, self.arrows, self.notes, ax).ax
+        return Picture(self.layout(), ax).ax
+
+    def layout(self) -> LadderLayout:
+        """Return which of its messages are shown, and where."""
+        return LadderLayout.of(self.title, self.nodes, self.arrows, self.notes)
 
 
 def of_request(results: Results, request: int) -> Ladder:

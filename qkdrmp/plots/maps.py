@@ -16,10 +16,13 @@ from matplotlib.colors import Normalize
 from matplotlib.patheffects import withStroke
 
 from qkdrmp.plots.canvas import COLOURS, canvas
+from qkdrmp.plots.node_names import MapScale, place_names
 from qkdrmp.topology import NodeKind, Topology
 
 MAP_SIZE = (9.0, 7.0)
 LOAD_COLOURS = "YlOrRd"
+NAME_POINTS = 7
+SCALE = MapScale(letter=4.6, line=8.5, node=12, link=2, gap=2)  # points
 
 
 def load(nodes: pd.DataFrame, topology: Topology, ax: Axes | None = None) -> Axes:
@@ -92,33 +95,21 @@ def _draw_network(topology: Topology, ax: Axes, loads: Sequence[float] | None) -
                 **colours,
             )
     _finish_map(topology, ax)
-    _name_nodes(ax, places)
+    _name_nodes(topology, ax, places)
 
 
-def _name_nodes(ax: Axes, places: dict[str, tuple[float, float]]) -> None:
+def _name_nodes(topology: Topology, ax: Axes, places: dict[str, tuple[float, float]]) -> None:
     """Write each name beside its node, on the side where it covers least."""
-    ax.figure.canvas.draw()
-    points = ax.figure.dpi / 72
-    centres = {name: ax.transData.transform(place) for name, place in places.items()}
-    taken = [_box(x, y, 12 * points, 12 * points) for x, y in centres.values()]
-    for name, (x, y) in centres.items():
-        width, height = 5.2 * points * len(name), 9 * points
-        sides = [(dx, dy) for dy in (1, -1, 0) for dx in (0, 1, -1) if dx or dy]
-        shifts = [(dx * (width / 2 + 7 * points), dy * 12 * points) for dx, dy in sides]
-        boxes = [_box(x + dx, y + dy, width, height) for dx, dy in shifts]
-        best = min(range(len(boxes)), key=lambda number: sum(_overlap(boxes[number], other) for other in taken))
-        taken.append(boxes[best])
-        shift = (shifts[best][0] / points, shifts[best][1] / points)
-        text = ax.annotate(name, places[name], shift, textcoords="offset points", ha="center", va="center", fontsize=7)
+    ax.figure.canvas.draw()  # from here on it is known where everything is
+    point = ax.figure.dpi / 72
+    centres = {name: tuple(ax.transData.transform(place) / point) for name, place in places.items()}
+    (left, bottom), (right, top) = ax.bbox.get_points() / point
+    links = [link.ends for link in topology.links]
+    for name, place in place_names(centres, links, SCALE, (left, right, bottom, top)).items():
+        shift = (place.right, place.up)
+        style: dict[str, Any] = {"ha": place.align, "va": "center", "fontsize": NAME_POINTS}
+        text = ax.annotate(name, places[name], shift, textcoords="offset points", **style)
         text.set_path_effects([withStroke(linewidth=2, foreground="white")])
-
-
-def _box(x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
-    return x - width / 2, x + width / 2, y - height / 2, y + height / 2
-
-
-def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
-    return max(0.0, min(a[1], b[1]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[2], b[2]))
 
 
 def _finish_map(topology: Topology, ax: Axes) -> None:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import pandas as pd
 
 from qkdrmp import ladder
 from qkdrmp.family import Results
-from qkdrmp.ladder.colours import colours
-from qkdrmp.ladder.diagram import Ladder
-from qkdrmp.ladder.picture import over
-from qkdrmp.ladder.time_axis import TimeAxis
+from qkdrmp.ladder.labels import DrawnScale, Label, arrow_placer, place_labels
+from qkdrmp.ladder.layout import Arrow, LadderLayout, Note
 from qkdrmp.plots.times import brief
 
-MOST_LADDERS, MOST_ARROWS = 40, 120
-PIXELS = 72
-"""Of an inch of the time axis."""
-ARROW_INCHES, LEAST_INCHES, MOST_INCHES = 0.6, 2.0, 36.0
+MOST_LADDERS = 40
+SCALE = DrawnScale(column=160, inch=72, letter=6.6, line=12.5)  # pixels
 ENDED = {"qkd": "end_s", "entanglement": "done_s"}
 BEGUN = {"qkd": "start_s", "entanglement": "asked_s"}
 
@@ -28,7 +23,7 @@ def ladders(results: Results) -> list[dict[str, Any]]:
     noun = ladder.NOUNS[results.scenario.kind]
     table = results.tables[f"{noun}s"]
     return [
-        {"name": f"{noun} {wanted}: {why}", **laid_out(ladder.tell(results, wanted))}
+        {"name": f"{noun} {wanted}: {why}", **drawing(ladder.tell(results, wanted).layout())}
         for wanted, why in chosen(table, BEGUN[results.scenario.kind], ENDED[results.scenario.kind]).items()
     ]
 
@@ -57,72 +52,42 @@ def chosen(table: pd.DataFrame, begun: str, ended: str) -> dict[int | str, str]:
     return found
 
 
-def laid_out(told: Ladder) -> dict[str, Any]:
-    """Return a ladder with its places: columns across, pixels down."""
-    arrows, column = told.arrows.head(MOST_ARROWS), {name: number for number, name in enumerate(told.nodes)}
-    left_out = len(told.arrows) - len(arrows)
-    notes = told.notes[told.notes["time_s"] <= arrows["sent_s"].max()] if left_out else told.notes
-    usual = float((arrows["received_s"] - arrows["sent_s"]).median())
-    ends = arrows["received_s"].fillna(arrows["sent_s"] + (usual if usual == usual else 0.0))
-    busy = [*zip(arrows["sent_s"], ends, strict=True), *zip(notes["time_s"], notes["time_s"], strict=True)] or [
-        (0.0, 0.0)
-    ]
-    axis = TimeAxis.fit(busy, _inches(arrows, column))
+def drawing(layout: LadderLayout) -> dict[str, Any]:
+    """Return what the page has to draw of a ladder, in pixels to the right of the first node and down."""
+    labels = {label.arrow: label for label in place_labels(layout, SCALE, arrow_placer(layout, SCALE), cut=True)}
     return {
-        "title": told.title + (f" (the first {MOST_ARROWS} of {len(told.arrows):,} messages)" if left_out else ""),
-        "nodes": list(told.nodes),
-        "height": _pixels(axis.inches[-1]),
-        "arrows": _arrows(arrows.assign(end_s=ends), column, axis),
-        "notes": _notes(notes, column, axis),
-        "ticks": [[_pixels(axis.place(time)), name] for time, name in axis.ticks()],
+        "title": layout.title + (f" ({layout.omission})" if layout.omission else ""),
+        "nodes": [[name, SCALE.column * column] for column, name in enumerate(layout.nodes)],
+        "height": _down(layout.height),
+        "arrows": [_arrow(layout, arrow, labels[arrow]) for arrow in layout.arrows],
+        "notes": [_note(layout, note) for note in layout.notes],
+        "ticks": [[_down(layout.axis.place(time)), name] for time, name in layout.axis.ticks()],
         "cuts": [
-            [_pixels(axis.place(start)), _pixels(axis.place(end)), brief(end - start)] for start, end in axis.cuts
+            [_down(layout.axis.place(start)), _down(layout.axis.place(end)), brief(end - start)]
+            for start, end in layout.axis.cuts
         ],
-        "colours": colours(arrows["message"]),
+        "colours": layout.colours,
     }
 
 
-def _pixels(inches: float) -> float:
-    return round(PIXELS * inches, 1)
+def _arrow(layout: LadderLayout, arrow: Arrow, label: Label) -> dict[str, Any]:
+    return {
+        "path": SCALE.pixels(layout.path(arrow)).round(1).tolist(),
+        "kinds": arrow.kinds,
+        "lost": arrow.lost,
+        "words": arrow.words,
+        "label": [label.text, round(label.x, 1), round(label.y, 1), round(label.angle, 1)],
+    }
 
 
-def _inches(arrows: pd.DataFrame, column: dict[str, int]) -> float:
-    """Return how high a ladder has to be for the gap that most different flights cross."""
-    flights = arrows.drop_duplicates(["source", "target", "sent_s"])
-    crossed = [
-        gap
-        for source, target in zip(flights["source"], flights["target"], strict=True)
-        for gap in range(*sorted((column[source], column[target])))
-    ]
-    most = max((len(list(group)) for _, group in itertools.groupby(sorted(crossed))), default=0)
-    return min(max(ARROW_INCHES * most, LEAST_INCHES), MOST_INCHES)
+def _note(layout: LadderLayout, note: Note) -> dict[str, Any]:
+    who = ", ".join(layout.nodes[column] for column in note.columns)
+    return {
+        "columns": [SCALE.column * column for column in note.columns],
+        "down": _down(layout.axis.place(note.time_s)),
+        "text": f"{who}: {', '.join(note.lines)}",
+    }
 
 
-def _notes(notes: pd.DataFrame, column: dict[str, int], axis: TimeAxis) -> list[list[Any]]:
-    """Return nodes, height and text; notes at the same place are one."""
-    key: Any
-    rows = []
-    for key, group in notes.groupby(["node", "time_s"], sort=False):
-        node, time = key
-        rows.append(
-            [[column[name] for name in over(node, column)], _pixels(axis.place(time)), ", ".join(group["text"])]
-        )
-    return rows
-
-
-def _arrows(arrows: pd.DataFrame, column: dict[str, int], axis: TimeAxis) -> list[list[Any]]:
-    """Return source, target, both heights, label, colour's kind, and whether it was lost; same flights are one."""
-    rows = []
-    keys = ["source", "target", "sent_s", "end_s"]
-    key: Any
-    for key, group in arrows.groupby(keys, sort=False):
-        source, target, sent, end = key
-        label = " + ".join(
-            dict.fromkeys(
-                f"{kind} {detail}".strip() for kind, detail in zip(group["message"], group["detail"], strict=True)
-            )
-        )
-        lost = bool(group["received_s"].isna().all())
-        places = [_pixels(axis.place(sent)), _pixels(axis.place(end))]
-        rows.append([column[source], column[target], *places, label, group["message"].iloc[0], lost])
-    return rows
+def _down(inches: float) -> float:
+    return round(SCALE.inch * inches, 1)

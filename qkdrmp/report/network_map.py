@@ -10,9 +10,9 @@ import altair as alt
 import numpy as np
 
 from qkdrmp.plots.maps import positions
+from qkdrmp.plots.node_names import MapScale, NamePlace, place_names
 from qkdrmp.plots.times import time_unit
 from qkdrmp.report.charts import Spec, data_of, dressed
-from qkdrmp.report.node_names import sides
 from qkdrmp.report.story import BINS, LinkStory, Story, edges
 from qkdrmp.topology import NodeKind, Topology
 
@@ -22,6 +22,8 @@ SERIES_RANGE = ["#0173b2", "#de8f05"]
 ROOMY, FEW = 440, 14
 """A map of more than so many nodes that is narrower than so many pixels does not name its users."""
 MAP_HEIGHT, USUAL_HEIGHT, LEVEL_HEIGHT = 520, 440, 220
+NAME_PIXELS = 11
+SCALE = MapScale(letter=6.2, line=13, node=16, link=5, gap=4)  # pixels
 MARGIN = 1.2
 WIDEST, NARROWEST = 3.0, 1.0
 """Width of the map as a multiple of its height."""
@@ -82,8 +84,9 @@ def _names(nodes: alt.Chart, x: alt.X, y: alt.Y, colour: str, outline: int) -> a
         dx=alt.ExprRef("datum.dx"),
         dy=alt.ExprRef("datum.dy"),
         align=alt.ExprRef("datum.align"),
+        baseline="middle",
         opacity=alt.ExprRef(hidden),
-        fontSize=11,
+        fontSize=NAME_PIXELS,
         color=colour,
         stroke=colour,
         strokeWidth=outline,
@@ -155,12 +158,14 @@ def _link_rows(story: Story, topology: Topology, places: Mapping[str, tuple[floa
 
 
 def _node_rows(story: Story, topology: Topology, places: Mapping[str, tuple[float, float]]) -> list[Spec]:
-    beside = sides(places, [link.ends for link in topology.links], USUAL_HEIGHT)
+    names = _name_places(topology, places)
     return [
         {
             "node": name,
             "minor": node.kind in (NodeKind.END, NodeKind.PASSIVE) and len(places) > FEW,
-            **beside[name],
+            "dx": names[name].right,
+            "dy": -names[name].up,
+            "align": names[name].align,
             "kind": str(node.kind),
             "shape": SHAPES[node.kind],
             "size": 110 if node.kind is NodeKind.END else 240,
@@ -170,6 +175,15 @@ def _node_rows(story: Story, topology: Topology, places: Mapping[str, tuple[floa
         }
         for name, node in topology.nodes.items()
     ]
+
+
+def _name_places(topology: Topology, places: Mapping[str, tuple[float, float]]) -> dict[str, NamePlace]:
+    """Return where names stand beside their nodes on a map of the usual height, in pixels."""
+    (left, right), (bottom, top) = domains(places)
+    unit = USUAL_HEIGHT / (top - bottom)
+    centres = {name: (unit * x, unit * y) for name, (x, y) in places.items()}
+    bounds = (unit * left, unit * right, unit * bottom, unit * top)
+    return place_names(centres, [link.ends for link in topology.links], SCALE, bounds)
 
 
 def level(story: Story) -> Spec:

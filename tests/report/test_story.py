@@ -6,9 +6,10 @@ import pytest
 
 import qkdrmp
 from qkdrmp import Link, Node, Scenario, Topology
+from qkdrmp.ladder.diagram import ARROW_COLUMNS, NOTE_COLUMNS
+from qkdrmp.ladder.layout import LadderLayout
 from qkdrmp.report import entanglement_story, qkd_story
-from qkdrmp.report.ladders import MOST_LADDERS, chosen, ladders
-from qkdrmp.report.node_names import sides
+from qkdrmp.report.ladders import MOST_LADDERS, SCALE, chosen, drawing, ladders
 from qkdrmp.report.replay import choose, made, value_of
 from qkdrmp.report.story import BINS, served_by
 from qkdrmp.scenario_file import make_scenario
@@ -178,14 +179,31 @@ def test_ladders_are_laid_out_in_the_order_of_time() -> None:
     shown = choose(pairs())
     results = entanglement_story.tell(shown.scenario, shown.seed).results
     (first, *_) = ladders(results)
-    heights = [arrow[2] for arrow in first["arrows"]]
-    assert heights == sorted(heights)
-    assert all(arrow[3] >= arrow[2] for arrow in first["arrows"])
-    assert max(arrow[3] for arrow in first["arrows"]) <= first["height"]
-    assert {arrow[5] for arrow in first["arrows"]} <= set(first["colours"])
+    heights = [[down for _, down in arrow["path"]] for arrow in first["arrows"]]
+    assert [start for start, *_ in heights] == sorted(start for start, *_ in heights)
+    assert all(downs == sorted(downs) for downs in heights)
+    assert max(downs[-1] for downs in heights) <= first["height"]
+    assert {kind for arrow in first["arrows"] for kind in arrow["kinds"]} <= set(first["colours"])
 
 
-def test_names_of_nodes_in_a_row_stand_above_or_below_the_line() -> None:
-    places = {name: (float(number), 0.0) for number, name in enumerate("ABCD")}
-    found = sides({**places, "top": (1.5, 2.0)}, [("A", "B"), ("B", "C"), ("C", "D")], 400)
-    assert all(found[name]["align"] == "center" for name in "BC")
+def layout_of(*rows: tuple[object, ...], notes: tuple[tuple[float, str, str], ...] = ()) -> LadderLayout:
+    messages = pd.DataFrame(list(rows), columns=ARROW_COLUMNS)
+    return LadderLayout.of("title", ("A", "B", "C"), messages, pd.DataFrame(list(notes), columns=NOTE_COLUMNS))
+
+
+def test_the_page_has_every_arrow_with_its_label_in_pixels() -> None:
+    layout = layout_of(("A", "B", "X", 0.0, 1.0, "1"), ("B", "C", "Y", 1.0, np.nan, ""), notes=((1.0, "B,C", "armed"),))
+    drawn = drawing(layout)
+    assert drawn["nodes"] == [["A", 0], ["B", SCALE.column], ["C", 2 * SCALE.column]]
+    assert [arrow["path"][0] for arrow in drawn["arrows"]] == [[0, 0], [SCALE.column, drawn["height"] / 2]]
+    assert [(arrow["kinds"], arrow["lost"]) for arrow in drawn["arrows"]] == [(("X",), False), (("Y",), True)]
+    assert [arrow["label"][0] for arrow in drawn["arrows"]] == ["X 1", "Y"]
+    assert drawn["notes"] == [
+        {"columns": [SCALE.column, 2 * SCALE.column], "down": drawn["height"] / 2, "text": "B, C: armed"}
+    ]
+
+
+def test_the_page_says_which_of_very_many_messages_it_shows() -> None:
+    drawn = drawing(layout_of(*(("A", "B", "X", float(number), number + 1.0, "") for number in range(1000))))
+    assert drawn["title"] == "title (the first 100 and the last 100 of 1,000 messages)"
+    assert len(drawn["arrows"]) == 200
