@@ -12,7 +12,7 @@ from qkdrmp.entanglement.quantum.bell_diagonal import bbpssw as purify
 from qkdrmp.errors import QKDRMPError
 
 _CLOSE = 1e-12
-"""Werner parameters closer than this are the same."""
+"""Werner parameters, fidelities, and rates (as a share) that are closer than this are the same."""
 
 _SLACK = 1e-9
 """What `_CLOSE` may add up to along a path."""
@@ -179,7 +179,7 @@ def link_plans(left: QCap, right: QCap, physics: Physics) -> list[LinkPlan]:
     There are none without a free memory, nor for pairs that are no better than noise.
     """
     quota, pairs, fidelity = min(left.free_memories, right.free_memories), 1.0, right.fidelity
-    plans = [LinkPlan(0, pairs, right.rate, fidelity)] if quota and fidelity > 0.25 else []
+    plans = [LinkPlan(0, pairs, right.rate, fidelity)] if quota and fidelity > 0.25 + _CLOSE else []
     for rounds in range(1, quota if plans else 0):
         waited = physics.waited(fidelity, pairs / right.rate, left, right) if right.rate > 0 else 0.25
         success, better = physics.purified(waited, left, right)
@@ -201,7 +201,7 @@ def quality(qcaps: Sequence[QCap], physics: Physics, slowest_rate: float) -> flo
 
 
 def _at_rate(choices: Choices, rate: float) -> list[list[LinkPlan]]:
-    return [[plan for plan in plans if plan.rate >= rate] for plans in choices]
+    return [[plan for plan in plans if plan.rate >= rate * (1 - _CLOSE)] for plans in choices]
 
 
 def end_to_end(plans: Sequence[LinkPlan], quality: float) -> float:

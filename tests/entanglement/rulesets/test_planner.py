@@ -380,6 +380,11 @@ def test_a_bound_met_exactly_is_met() -> None:
     assert plan("c", 1, chain(0.9), 1, purified(0.9, 3)[0], 100 / purified(0.9, 3)[1]).quotas == (4,)
 
 
+def test_a_rate_met_but_for_rounding_is_met() -> None:
+    slower = math.nextafter(300.0, 0)
+    assert plan("c", 1, chain(0.9, 0.9, rate=slower), 1, 0.5, minimum_rate=300).quotas == (1, 1)
+
+
 def test_too_few_memories_are_refused_with_what_they_allow() -> None:
     bound, raw = 0.85, swapped([0.9, 0.9])
     with pytest.raises(Infeasible, match=r"the best fidelity is 0\.813333, .* the best rate is 0 pairs/s") as caught:
@@ -399,9 +404,10 @@ def test_too_high_a_rate_is_refused_with_the_best() -> None:
     plan("c", 1, chain(0.9, 0.9), 1, caught.value.best_fidelity, minimum_rate=90)
 
 
-def test_links_no_better_than_noise_are_refused() -> None:
+@pytest.mark.parametrize("noise", [0.25, math.nextafter(0.25, 1)])
+def test_links_no_better_than_noise_are_refused(noise: float) -> None:
     with pytest.raises(Infeasible) as caught:
-        plan("c", 1, chain(0.9, 0.25), 1, 0.2)
+        plan("c", 1, chain(0.9, noise), 1, 0.2)
     assert (caught.value.best_fidelity, caught.value.best_rate) == (0, 0)
 
 
