@@ -111,7 +111,7 @@ class Recv(Term):
 
 
 class Fidelity(Term):
-    """The estimated fidelity of a pair compares so with a value."""
+    """The estimated fidelity of a pair compares so with a value; both are rounded to nine digits."""
 
     pair_fields = ("pair",)
 

@@ -35,6 +35,7 @@ from qkdrmp.kernel.units import to_ticks
 Taken = Sequence[Qubit]
 Places = Mapping[str, tuple[int, PairBuffer]]
 """For each name of a pair, its position among the pairs taken, and where it is taken from."""
+DIGITS = 9  # of estimated fidelities: what differs by less differs by rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +110,8 @@ def _condition(session: RuleSetSession, condition: Condition, places: Places) ->
     if isinstance(condition, Recv):
         return lambda: condition.kind in session.heard
     assert isinstance(condition, Fidelity)
-    compare, least, bin_ = OPERATORS[condition.op], condition.value, places[condition.pair][1]
-    return lambda: compare(session.estimated(bin_.pairs[bin_.next]), least)
+    compare, value, bin_ = OPERATORS[condition.op], round(condition.value, DIGITS), places[condition.pair][1]
+    return lambda: compare(round(session.estimated(bin_.pairs[bin_.next]), DIGITS), value)
 
 
 # Actions: each function returns what is to be called with the pairs taken.

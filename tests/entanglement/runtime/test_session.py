@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -182,10 +183,11 @@ def test_fidelity_lets_a_rule_look_at_the_pair_it_would_take() -> None:
     bench = Bench(
         "A", (0, rule([res("R", "p"), good], DELIVER)), (0, rule([res("R", "p"), poor], {"free": {"pair": "p"}}))
     )
-    there = [bench.arrive("R", number, quality) for number, quality in enumerate((0.95, 0.85, 0.9, 0.3))]
-    assert bench.names == [0, 2]
-    assert bench.share.released == 4
-    assert [half.partner is None for half in there] == [False, True, False, True]
+    nearly = math.nextafter(0.9, 0)
+    there = [bench.arrive("R", number, quality) for number, quality in enumerate((0.95, 0.85, 0.9, 0.3, nearly))]
+    assert bench.names == [0, 2, 4]
+    assert bench.share.released == 5
+    assert [half.partner is None for half in there] == [False, True, False, True, False]
 
 
 def test_a_timer_rings_once_it_has_been_set() -> None:
