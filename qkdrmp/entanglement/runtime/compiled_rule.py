@@ -110,8 +110,8 @@ def _condition(session: RuleSetSession, condition: Condition, places: Places) ->
     if isinstance(condition, Recv):
         return lambda: condition.kind in session.heard
     assert isinstance(condition, Fidelity)
-    compare, value, bin_ = OPERATORS[condition.op], round(condition.value, DIGITS), places[condition.pair][1]
-    return lambda: compare(round(session.estimated(bin_.pairs[bin_.next]), DIGITS), value)
+    compare, bound, bin_ = OPERATORS[condition.op], round(condition.value, DIGITS), places[condition.pair][1]
+    return lambda: compare(round(session.estimated(bin_.pairs[bin_.next]), DIGITS), bound)
 
 
 # Actions: each function returns what is to be called with the pairs taken.
