@@ -124,11 +124,17 @@ def simulate(
 
 def run_once(scenario: Scenario[Any], seed: int, record: Collection[str] = (), check: bool = False) -> Results:
     """Run a scenario once, as `simulate` does, and leave the findings to the caller."""
-    run = start(scenario, seed, record)
-    run.advance(to_ticks(scenario.duration_s))
+    run = run_to_end(scenario, seed, record)
     if check:
         run.check()
     return results_of(run, scenario, seed)
+
+
+def run_to_end(scenario: Scenario[Any], seed: int, record: Collection[str] = ()) -> Run:
+    """Return a run of a scenario that has ended (see `start`)."""
+    run = start(scenario, seed, record)
+    run.advance(to_ticks(scenario.duration_s))
+    return run
 
 
 def results_of(run: Run, scenario: Scenario[Any], seed: int) -> Results:

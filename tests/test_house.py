@@ -48,7 +48,9 @@ MOST_ARROWS = {"": 90, "entanglement": 50, "qkd": 35}
 def imported(tree: ast.Module) -> Iterator[str]:
     """Yield the modules of the package that a module imports, whole or names of theirs, also for types only."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "qkdrmp":
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "qkdrmp":
+            yield from (name for name in [f"qkdrmp.{node.attr}"] if name in MODULES)  # imported when it is needed
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "qkdrmp":
             names = [f"{node.module}.{alias.name}" for alias in node.names]
             yield from (name if name in MODULES else node.module for name in names)
         elif isinstance(node, ast.Import):
@@ -136,6 +138,18 @@ def test_no_class_name_is_defined_twice() -> None:
             if isinstance(node, ast.ClassDef):
                 where[node.name].append(name)
     assert {name: modules for name, modules in where.items() if len(modules) > 1} == {}
+
+
+def test_protocol_families_are_named_in_their_own_packages_only() -> None:
+    kinds = [f'"{kind}"' for kind in qkdrmp.FAMILIES]
+    found = [
+        (name, kind)
+        for name, path in MODULES.items()
+        if room_of(name, "") not in qkdrmp.FAMILIES
+        for kind in kinds
+        if kind in path.read_text(encoding="utf-8")
+    ]
+    assert found == [("qkdrmp.scenario_file", '"qkd"')]  # the kind of scenarios that name none
 
 
 def test_private_marks_of_simpy_stay_in_one_module() -> None:

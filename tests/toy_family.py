@@ -1,4 +1,4 @@
-"""A protocol family of one module, as somebody else would write it: users toss coins at a rate."""
+"""A protocol family, as somebody else would write it: users ask each other to toss coins, and count the heads."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ from qkdrmp.scenario import Scenario
 from qkdrmp.stats.columns import Column, Table
 from qkdrmp.stats.time_bins import Numbers, rate
 
+LATENCY = to_ticks(1e-4)
+SIDES = ("tails", "heads")
+
 
 class CoinSettings(Section):
     """How coins fall."""
@@ -32,8 +35,18 @@ class CoinSettings(Section):
 @dataclass(frozen=True)
 class Toss:
     number: int
+    users: tuple[str, str]
     tick: int
     heads: bool
+
+
+@dataclass(frozen=True)
+class CoinMessage:
+    toss: Toss
+    kind: str
+    source: str
+    target: str
+    tick: int
 
 
 class CoinResults(Results):
@@ -41,10 +54,29 @@ class CoinResults(Results):
         "a toss",
         [
             Column("id", "number of the toss", lambda toss: toss.number),
+            Column("src", "user who asked", lambda toss: toss.users[0]),
+            Column("dst", "user who tossed", lambda toss: toss.users[1]),
             Column("time_s", "when the coin fell", lambda toss: to_seconds(toss.tick)),
-            Column("heads", "whether it fell heads up", lambda toss: toss.heads),
+            Column("state", "delivered if it fell heads up", lambda toss: "delivered" if toss.heads else "rejected"),
+            Column("reason", "why it did not count", lambda toss: None if toss.heads else "tails"),
         ],
-        record="tosses",
+    )
+    messages = Table[CoinMessage](
+        "a message",
+        [
+            Column("toss", "number of the toss", lambda message: message.toss.number),
+            Column("message", "kind", lambda message: message.kind),
+            Column("source", "sender", lambda message: message.source),
+            Column("target", "receiver", lambda message: message.target),
+            Column("sent_s", "when it was sent", lambda message: to_seconds(message.tick)),
+            Column("received_s", "when it arrived", lambda message: to_seconds(message.tick + LATENCY)),
+            Column(
+                "detail",
+                "what else it says",
+                lambda message: "" if message.kind == "TOSS" else SIDES[message.toss.heads],
+            ),
+        ],
+        record="messages",
     )
 
 
@@ -58,13 +90,15 @@ class CoinScenario(Scenario[CoinResults]):
 class CoinRun:
     def __init__(self, scenario: CoinScenario, seed: int, record: Collection[str] = ()) -> None:
         self.env, self.tosses, self.record = Environment(), list[Toss](), record
-        self.warmup = to_ticks(scenario.warmup_s)
+        self.warmup, self.users = to_ticks(scenario.warmup_s), list(scenario.topology.ends)
         self.env.process(self._toss(scenario.coins, Streams(seed).stream("coins")))
 
     def _toss(self, coins: CoinSettings, random: np.random.Generator) -> ProcessGenerator:
         while True:
             yield self.env.timeout(to_ticks(random.exponential(1 / coins.rate_per_s)))
-            self.tosses.append(Toss(len(self.tosses) + 1, self.env.now, bool(random.random() < coins.heads)))
+            src, dst = random.choice(self.users, 2, replace=False)
+            heads = bool(random.random() < coins.heads)
+            self.tosses.append(Toss(len(self.tosses) + 1, (str(src), str(dst)), self.env.now, heads))
 
     def advance(self, until: int) -> None:
         self.env.advance(until)
@@ -73,7 +107,15 @@ class CoinRun:
         return {metric.name: metric.get(self) for metric in METRICS}
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        return {"tosses": CoinResults.tosses.frame(self.tosses)} if "tosses" in self.record else {}
+        tables = {"tosses": CoinResults.tosses.frame(self.tosses)}
+        recorded = {"messages": CoinResults.messages.frame(self._messages())} if "messages" in self.record else {}
+        return tables | recorded
+
+    def _messages(self) -> Iterator[CoinMessage]:
+        for toss in self.tosses:
+            src, dst = toss.users
+            yield CoinMessage(toss, "TOSS", src, dst, toss.tick)
+            yield CoinMessage(toss, "RESULT", dst, src, toss.tick + LATENCY)
 
     def findings(self) -> list[str]:
         return [] if self.tosses else ["no coin was tossed"]
@@ -87,7 +129,13 @@ class CoinRun:
 
 METRICS: tuple[Column[CoinRun], ...] = (
     Column("tosses", "coins tossed after the warm-up", lambda run: sum(1 for _ in run.counted())),
-    Column("heads", "of these, those that fell heads up", lambda run: sum(toss.heads for toss in run.counted())),
+    Column(
+        "heads",
+        "of these, those that fell heads up",
+        lambda run: sum(toss.heads for toss in run.counted()),
+        "coins showing heads",
+    ),
+    Column("rejected_tails", "the others", lambda run: sum(not toss.heads for toss in run.counted())),
     Column("events", "events processed", lambda run: run.env.events),
 )
 
@@ -102,7 +150,7 @@ def _toss_rate(results: Any, edges: Numbers) -> Numbers:
 
 COINS = Family(
     kind="coins",
-    title="coins",
+    title="coin tosses",
     scenario=CoinScenario,
     results=CoinResults,
     start=CoinRun,
@@ -111,6 +159,7 @@ COINS = Family(
     main_metric="heads",
     counted=Counted(noun="toss", nouns="tosses", begun="time_s", ended="time_s", asked="tosses"),
     field_labels={"coins.heads": "probability of heads"},
-    settling=(Quantity("toss_rate_hz", "coins tossed (1/s)", _toss_rate),),
-    settling_record=("tosses",),
+    settling=(Quantity("toss_rate_hz", _toss_rate, "coins tossed (1/s)"),),
+    settling_record=(),
+    presentation_module="tests.toy_presentation",
 )

@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 import click
 
 from qkdrmp.errors import QKDRMPError
-from qkdrmp.scenario import Scenario
 
 # Pictures go to files; no window is ever opened.
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -63,10 +62,10 @@ def fail(message: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
-def results_folder(out: Path | None, scenario: Scenario) -> Path:
-    """Return the folder for the results of a scenario, which is there afterwards."""
+def results_folder(out: Path | None, name: str) -> Path:
+    """Return the folder for the results of a scenario of this name, which is there afterwards."""
     # A name may hold a slash, which must not lead elsewhere.
-    folder = Path("results") / (scenario.name.replace("/", "_").strip(". ") or "scenario") if out is None else out
+    folder = Path("results") / (name.replace("/", "_").strip(". ") or "scenario") if out is None else out
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

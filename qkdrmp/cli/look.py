@@ -8,10 +8,8 @@ import click
 
 import qkdrmp
 from qkdrmp.cli.group import main
-from qkdrmp.cli.summaries import REPORTS
 from qkdrmp.config.bundled import bundled_names
 from qkdrmp.family import FAMILIES
-from qkdrmp.network.formats import load_topology
 from qkdrmp.scenario_file import load_scenario
 
 
@@ -19,14 +17,13 @@ from qkdrmp.scenario_file import load_scenario
 def list_bundled() -> None:
     """Show the bundled scenarios and topologies."""
     scenarios = {name: load_scenario(name) for name in bundled_names("scenarios")}
-    for kind in FAMILIES:
-        click.echo(f"Scenarios of {REPORTS[kind].title} (qkdrmp run, sweep or ladder NAME):")
-        for name, scenario in scenarios.items():
-            if scenario.kind == kind:
-                click.echo(f"  {name:<18}{scenario.description}")
+    for family in FAMILIES.values():
+        lines = [f"  {name:<18}{one.description}" for name, one in scenarios.items() if one.kind == family.kind]
+        if lines:
+            click.echo("\n".join([f"Scenarios of {family.title} (qkdrmp run, sweep or ladder NAME):", *lines]))
     click.echo("Topologies (qkdrmp topology NAME):")
     for name in bundled_names("topologies"):
-        network = load_topology(name)
+        network = qkdrmp.load_topology(name)
         click.echo(f"  {name:<18}{network.summary().splitlines()[0].removeprefix(f'{network.name}: ')}")
 
 
@@ -35,7 +32,7 @@ def list_bundled() -> None:
 @click.option("--draw", type=click.Path(dir_okay=False, path_type=Path), help="Draw it into this PNG (PDF, SVG) file.")
 def topology(name_or_file: str, draw: Path | None) -> None:
     """Check a topology and describe it."""
-    network = load_topology(name_or_file)
+    network = qkdrmp.load_topology(name_or_file)
     click.echo(network.summary())
     if draw is not None:
         qkdrmp.plots.save(qkdrmp.plots.network(network), draw)

@@ -11,7 +11,7 @@ import click
 
 import qkdrmp
 from qkdrmp.cli.group import main, out_option, results_folder, seed_option
-from qkdrmp.cli.summaries import REPORTS, save_all, summary_lines
+from qkdrmp.cli.summaries import run_lines, save_all
 from qkdrmp.family import Results, RunWarning, family_of
 from qkdrmp.scenario_file import load_scenario
 from qkdrmp.simulation import predict, run_once
@@ -28,19 +28,19 @@ from qkdrmp.sweeps.warmup import suggest_warmup
 def run(name_or_file: str, seed: int, out: Path | None, trace: bool) -> None:
     """Run a scenario once and write its tables and figures."""
     scenario = load_scenario(name_or_file)
-    folder = results_folder(out, scenario)
+    folder = results_folder(out, scenario.name)
     for sentence in predict(scenario):
         click.echo(f"predicted: {sentence}")
-    family, report = family_of(scenario), REPORTS[scenario.kind]
+    family = family_of(scenario)
     begun = time.perf_counter()
-    results = run_once(scenario, seed, family.records if trace else report.records)
+    results = run_once(scenario, seed, family.records if trace else family.presentation.run_record)
     wall = time.perf_counter() - begun
     click.echo(f"{scenario.name}, seed {seed}: {scenario.duration_s:g} s simulated in {wall:.2f} s")
-    for line in summary_lines(results):
+    for line in run_lines(results):
         click.echo(line)
     for finding in results.findings:
         click.echo(f"warning: {finding}")
-    written = [*_write_tables(results, folder), *save_all(report.of_run(results), folder)]
+    written = [*_write_tables(results, folder), *save_all(family.presentation.run_figures(results), folder)]
     click.echo(f"written to {folder}: {', '.join(written)}")
 
 
@@ -54,28 +54,21 @@ def _write_tables(results: Results, folder: Path) -> list[str]:
 
 @main.command()
 @click.argument("name_or_file")
-@click.option("--request", type=click.IntRange(min=1), help="Number of a request.  [default: the first delivered]")
-@click.option("--connection", help="Id of a connection, in an entanglement network.")
-@click.option("--pairs", is_flag=True, help="Show the messages about single pairs of a connection as well.")
+@click.option("--id", "wanted", help="Number of a request, or id of a connection.  [default: the first delivered]")
+@click.option("--all", "all_messages", is_flag=True, help="Show frequent messages too, such as those about each pair.")
 @seed_option
 @out_option
-def ladder(
-    name_or_file: str, request: int | None, connection: str | None, pairs: bool, seed: int, out: Path | None
-) -> None:
+def ladder(name_or_file: str, wanted: str | None, all_messages: bool, seed: int, out: Path | None) -> None:
     """Draw the messages of one request or connection.
 
     The scenario is run once; the ladder diagram is written as a picture and for Mermaid.
     """
-    if request is not None and connection is not None:
-        raise click.UsageError("Give --request or --connection, not both.")
     scenario = load_scenario(name_or_file)
-    asked = connection if request is None else request
-    if asked is not None:
-        qkdrmp.ladder.check_noun(scenario, "connection" if request is None else "request")  # before a long run
+    qkdrmp.ladder.diagram.messages_of(family_of(scenario))  # an error, if any, before a long run
     results = run_once(scenario, seed, ["messages"])
-    chosen = qkdrmp.ladder.first(results) if asked is None else asked
-    drawn = qkdrmp.ladder.tell(results, chosen, pairs=pairs)
-    folder = results_folder(out, scenario)
+    chosen = qkdrmp.ladder.first(results) if wanted is None else wanted
+    drawn = qkdrmp.ladder.of(results, chosen, all_messages=all_messages)
+    folder = results_folder(out, scenario.name)
     name = f"ladder_{re.sub(r'[^-.0-9A-Za-z_]', '_', str(chosen))}"
     qkdrmp.plots.save(drawn.draw(), folder / f"{name}.png")
     (folder / f"{name}.mmd").write_text(drawn.mermaid(), encoding="utf-8")
@@ -99,7 +92,7 @@ def warmup(name_or_file: str, replications: int, seed: int, out: Path | None) ->
         found = suggest_warmup(scenario, seed, replications)
     for sentence in found.sentences():
         click.echo(sentence)
-    folder = results_folder(out, scenario)
+    folder = results_folder(out, scenario.name)
     found.series.to_csv(folder / "warmup.csv", index=False)
     qkdrmp.plots.save(qkdrmp.plots.warmup(found)[0], folder / "warmup.png")
     click.echo(f"written to {folder}: warmup.csv, warmup.png")

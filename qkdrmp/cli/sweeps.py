@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from functools import partial
@@ -15,17 +15,17 @@ from typing import Any
 import click
 
 from qkdrmp.cli.group import EXIT_INTERRUPTED, command_line, extra, fail, main, out_option, results_folder, seed_option
-from qkdrmp.cli.summaries import REPORTS, save_all, told
+from qkdrmp.cli.summaries import save_all, sweep_lines
 from qkdrmp.errors import SweepWarning
+from qkdrmp.family import family_of
 from qkdrmp.scenario_file import load_scenario
-from qkdrmp.simulation import predict
+from qkdrmp.simulation import predict, run_once
+from qkdrmp.stats.words import shortened
 from qkdrmp.sweeps.experiment import STORE
 from qkdrmp.sweeps.plan import Plan
 from qkdrmp.sweeps.store import discard
 from qkdrmp.sweeps.sweep import SweepInterrupted, carry_out
 from qkdrmp.sweeps.workers import processes
-
-NAMES_SHOWN = 6
 
 
 @main.command()
@@ -49,7 +49,7 @@ def sweep(
     """
     scenario = load_scenario(name_or_file)
     plan = Plan(scenario, seed=seed, **rule)
-    folder = results_folder(out, scenario)
+    folder = results_folder(out, scenario.name)
     cells = plan.planned // plan.replications
     click.echo(f"{scenario.name}: {cells} cells x {plan.replications} replications = {plan.planned} runs, seed {seed}")
     _predict_sweep(plan)
@@ -66,13 +66,15 @@ def sweep(
     wall = time.perf_counter() - begun
     for warning in heard:
         click.echo(f"warning: {warning.message}")
-    pictures = save_all(REPORTS[scenario.kind].of_sweep(found.runs, plan), folder)
+    family, last = family_of(scenario), plan.cells[-1]
+    run_last_cell = partial(run_once, last.scenario, plan.seed_of(0))
+    figures = save_all(family.presentation.sweep_figures(found.runs, run_last_cell), folder)
     # The shorter durations are part of the longest: their events are the same ones.
     events = found.runs.loc[found.runs["duration_s"] == found.runs["duration_s"].max(), "events"].sum()
     click.echo(f"{len(found.runs)} runs in {wall:.1f} s ({len(found.timings)} simulations, {events:,.0f} events)")
-    for line in told(found.runs, scenario.kind):
+    for line in sweep_lines(found.runs, family):
         click.echo(line)
-    click.echo(f"written to {folder}: {', '.join([*(f'{table}.csv' for table in found.tables), *pictures])}")
+    click.echo(f"written to {folder}: {', '.join([*(f'{table}.csv' for table in found.tables), *figures])}")
     click.echo(f"next: qkdrmp report {folder} (a page with all of it), qkdrmp figures {folder} (for print)")
 
 
@@ -93,11 +95,4 @@ def _predict_sweep(plan: Plan) -> None:
             f"{path} = {value}" for path, value in cell.labels(plan.swept).items() if path != "duration_s"
         )
         for sentence in predict(cell.scenario):
-            click.echo(f"predicted{' with ' if where else ''}{where}: {_shortened(sentence)}")
-
-
-def _shortened(sentence: str) -> str:
-    head, _, names = sentence.rpartition(": ")
-    listed: Sequence[str] = names.split(", ")
-    more = f" and {len(listed) - NAMES_SHOWN} more" if len(listed) > NAMES_SHOWN else ""
-    return f"{head}: {', '.join(listed[:NAMES_SHOWN])}{more}"
+            click.echo(f"predicted{' with ' if where else ''}{where}: {shortened(sentence)}")

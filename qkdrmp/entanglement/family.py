@@ -88,19 +88,17 @@ ENTANGLEMENT = Family(
         "allocation.barrier": "Barrier",
         "allocation.skew_trials": "skew of the ends of a link (trials)",
         "layers.nested": "nested networks",
-        "faults.loss": "lost messages (share)",
-        "faults.duplication": "duplicated messages (share)",
-        "faults.extra_delay_s": "longest extra delay of a message (s)",
         "demand.pairs": "pairs of a connection",
         "demand.memories": "memories of a connection",
         "demand.minimum_fidelity": "fidelity asked for",
         "demand.mean_lasts_s": "mean holding time of a connection (s)",
-        "demand.rate_per_s": "connections of a pair of users (1/s)",
+        "demand.rate_per_s": "requests of a pair of users (1/s)",
     },
     settling=(
-        Quantity("connections_active", "active connections", _connections_active),
-        Quantity("pair_rate_hz", "delivered pairs (1/s)", _pair_rate),
+        Quantity("connections_active", _connections_active, "active connections"),
+        Quantity("pair_rate_hz", _pair_rate),
     ),
     settling_record=("pairs",),
+    presentation_module="qkdrmp.entanglement.presentation",
 )
 """The family of kind ``entanglement``."""

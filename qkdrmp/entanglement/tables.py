@@ -76,12 +76,8 @@ def _state(state: ConnectionStatus) -> Column[ConnectionOutcome]:
 
 
 def _rejected(reason: EndReason) -> Column[ConnectionOutcome]:
-    return Column(
-        f"rejected_{reason}",
-        f"connections rejected, at last, with the reason {reason}",
-        lambda outcome: outcome.reasons[reason],
-        f"connections rejected: {str(reason).replace('_', ' ')}",
-    )
+    meaning = f"connections rejected, at last, with the reason {reason}"
+    return Column(f"rejected_{reason}", meaning, lambda outcome: outcome.reasons[reason])
 
 
 def _setup(measure: str, meaning: str, title: str) -> Column[ConnectionOutcome]:

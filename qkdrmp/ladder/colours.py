@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from qkdrmp.plots.canvas import COLOURS
 
 BLACK = "#333333"
-BLUE, ORANGE, GREEN, RED, PURPLE, BROWN, PINK, _, _, SKY = COLOURS
-KINDS = {
-    "REQUEST": BLUE,
-    "ACCEPT": ORANGE,
-    "CLAIM": BROWN,
-    "CONFIRM": GREEN,
-    "CIPHERTEXT": PURPLE,
-    "ACKNOWLEDGE": SKY,
-    "DONE": BLACK,
-    "REFILL": PINK,
-    "CSR": BLUE,
-    "RESPONSE": ORANGE,
-    "REJECT": RED,
-    "LAU": GREEN,
-    "BARRIER": PURPLE,
-    "SWAPRESULT": SKY,
-    "PURIFYRESULT": PINK,
-    "TEARDOWN": BROWN,
-    "TERMINATION": BLACK,
+_BLUE, _ORANGE, _GREEN, _RED, _PURPLE, _BROWN, _PINK, _, _, _SKY = COLOURS
+PALETTE = {
+    "blue": _BLUE,
+    "orange": _ORANGE,
+    "brown": _BROWN,
+    "green": _GREEN,
+    "purple": _PURPLE,
+    "sky": _SKY,
+    "black": BLACK,
+    "pink": _PINK,
+    "red": _RED,
 }
-"""Colours of the kinds of messages, the same in every ladder; no two kinds of one protocol family share one."""
-FREE = tuple(dict.fromkeys(KINDS.values()))
+"""Colours by the names under which a protocol family gives them to its messages."""
 
 
-def colours(kinds: Iterable[str]) -> dict[str, str]:
-    """Return the colour of each kind of message: its own, or for unknown kinds one that is free."""
-    found = {kind: KINDS[kind] for kind in KINDS if kind in set(kinds)}
-    unknown = [kind for kind in dict.fromkeys(kinds) if kind not in found]
-    free = [colour for colour in FREE if colour not in found.values()] or FREE
-    return found | dict(zip(unknown, itertools.cycle(free), strict=False))
+def colours(kinds: Iterable[str], named: Mapping[str, str]) -> dict[str, str]:
+    """Return the colour of each kind of message: its own, or for kinds without one a colour that is free.
+
+    Parameters
+    ----------
+    kinds : iterable of str
+    named : mapping of str to str
+        The names of the colours that kinds of messages have in their family; they come first.
+    """
+    shown = list(dict.fromkeys(kinds))
+    found = {kind: PALETTE[name] for kind, name in named.items() if kind in shown}
+    others = [kind for kind in shown if kind not in found]
+    free = [colour for colour in PALETTE.values() if colour not in found.values()] or list(PALETTE.values())
+    return found | dict(zip(others, itertools.cycle(free), strict=False))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -86,6 +86,8 @@ class LadderLayout:
         In the order of sending.
     notes : tuple of Note
     axis : TimeAxis
+    colour_names : mapping of str to str
+        The names of the colours that kinds of messages have, see `colours.PALETTE`.
     """
 
     title: str
@@ -94,15 +96,23 @@ class LadderLayout:
     arrows: tuple[Arrow, ...]
     notes: tuple[Note, ...]
     axis: TimeAxis
+    colour_names: Mapping[str, str]
 
     @classmethod
-    def of(cls, title: str, nodes: tuple[str, ...], messages: pd.DataFrame, notes: pd.DataFrame) -> LadderLayout:
+    def of(
+        cls,
+        title: str,
+        nodes: tuple[str, ...],
+        messages: pd.DataFrame,
+        notes: pd.DataFrame,
+        colour_names: Mapping[str, str] | None = None,
+    ) -> LadderLayout:
         """Return the layout of some messages and notes, which have the columns of a `Ladder`."""
         messages, notes, omission = _shown(messages, notes)
         arrows, marks = _arrows(nodes, messages), _notes(nodes, notes)
         busy = [(arrow.sent_s, arrow.received_s) for arrow in arrows] + [(note.time_s, note.time_s) for note in marks]
         axis = TimeAxis.fit(busy or [(0.0, 0.0)], _inches(arrows))
-        return cls(title, omission, nodes, arrows, marks, axis)
+        return cls(title, omission, nodes, arrows, marks, axis, colour_names or {})
 
     @property
     def height(self) -> float:
@@ -112,7 +122,7 @@ class LadderLayout:
     @cached_property
     def colours(self) -> dict[str, str]:
         """The colour of each kind of message."""
-        return colours([kind for arrow in self.arrows for kind in arrow.kinds])
+        return colours([kind for arrow in self.arrows for kind in arrow.kinds], self.colour_names)
 
     def path(self, arrow: Arrow) -> NDArray[np.float64]:
         """Return the places that an arrow goes through: two, or three if it goes from a node to itself."""

@@ -5,19 +5,19 @@ from qkdrmp.plots.comparisons import differences
 from qkdrmp.plots.connections import fidelity_histogram, pairs_over_time
 from qkdrmp.plots.curves import curve, is_scale, multiplexing, readable, swept, throughput, wait
 from qkdrmp.plots.heatmap import heatmap
-from qkdrmp.plots.labels import LABELS, value_text
+from qkdrmp.plots.labels import label, value_text
 from qkdrmp.plots.maps import load, network, positions
 from qkdrmp.plots.publication import publish
 from qkdrmp.plots.transients import warmup
 
 __all__ = [
-    "LABELS",
     "curve",
     "differences",
     "fidelity_histogram",
     "figure",
     "heatmap",
     "is_scale",
+    "label",
     "load",
     "multiplexing",
     "network",

@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from qkdrmp.errors import QKDRMPError, did_you_mean
+from qkdrmp.family import FAMILIES
 from qkdrmp.plots import captions
 from qkdrmp.plots.canvas import STYLE, canvas, figure, save, whole
 from qkdrmp.plots.curves import along, readable, swept
@@ -23,11 +24,6 @@ from qkdrmp.plots.labels import label
 from qkdrmp.stats.estimators import summarise
 
 DPI = 600
-MAIN: dict[str, tuple[str, ...]] = {
-    "qkd": ("requests_delivered", "wait_mean_s", "wait_p95_s", "blocking", "fairness", "pool_level_mean"),
-    "entanglement": ("pair_rate_hz", "fidelity_mean", "setup_mean_s", "completion_mean_s", "blocking", "stall_s"),
-}
-"""What is drawn of each family, if it varies."""
 ABOVE: Any = {
     "loc": "outside upper center",
     "frameon": False,
@@ -164,7 +160,8 @@ def _checked_field(runs: pd.DataFrame, x: str | None) -> str:
 def _checked_metrics(experiment: SweepResults, summary: pd.DataFrame, metrics: Iterable[str] | None) -> list[str]:
     runs = experiment.runs
     known = [str(name) for name in runs if f"{name}_mean" in summary]
-    names = list(dict.fromkeys(MAIN[experiment.scenario.kind] if metrics is None else metrics))
+    main = FAMILIES[experiment.scenario.kind].presentation.print_metrics
+    names = list(dict.fromkeys(main if metrics is None else metrics))
     if metrics is None:
         told = [name for name in names if name in known and runs[name].notna().any()]
         names = [name for name in told if _differs(runs[name])] or told[:1]

@@ -110,9 +110,6 @@ QKD = Family(
         "access.mode": "access links",
         "key_rate.model": "key-rate model",
         "key_rate.rate_bps": "key rate of a link (bit/s)",
-        "faults.loss": "lost messages (share)",
-        "faults.duplication": "duplicated messages (share)",
-        "faults.extra_delay_s": "longest extra delay of a message (s)",
         "demand.key_num": "keys of a request",
         "demand.key_length_bits": "length of a key (bit)",
         "demand.patience_s": "patience of users (s)",
@@ -121,11 +118,12 @@ QKD = Family(
     },
     warning=StuckPoolWarning,
     settling=(
-        Quantity("pool_level_mean", "mean level of key pools (share)", _pool_level),
-        Quantity("requests_in_progress", "requests in progress", _requests_in_progress),
-        Quantity("request_rate_hz", "requests processed (1/s)", _request_rate),
-        Quantity("wait_mean_s", "mean waiting time (s)", _wait_mean),
+        Quantity("pool_level_mean", _pool_level),
+        Quantity("requests_in_progress", _requests_in_progress, "requests in progress"),
+        Quantity("request_rate_hz", _request_rate, "requests processed (1/s)"),
+        Quantity("wait_mean_s", _wait_mean),
     ),
     settling_record=("levels",),
+    presentation_module="qkdrmp.qkd.presentation",
 )
 """The family of kind ``qkd``."""

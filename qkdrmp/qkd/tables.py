@@ -71,13 +71,9 @@ class RequestOutcome:
         return [pool.level_monitor.mean(self.now) / pool.capacity for pool in pools]
 
 
-def _rejected(reason: RejectReason, title: str) -> Column[RequestOutcome]:
-    return Column(
-        f"rejected_{reason}",
-        f"requests rejected with the reason {reason}",
-        lambda outcome: outcome.rejected[reason],
-        title,
-    )
+def _rejected(reason: RejectReason) -> Column[RequestOutcome]:
+    meaning = f"requests rejected with the reason {reason}"
+    return Column(f"rejected_{reason}", meaning, lambda outcome: outcome.rejected[reason])
 
 
 def _wait(measure: str, meaning: str, title: str) -> Column[RequestOutcome]:
@@ -104,7 +100,7 @@ METRICS: tuple[Column[RequestOutcome], ...] = (
         lambda outcome: len(outcome.entries) - outcome.ended,
         "requests not ended",
     ),
-    *(_rejected(reason, f"requests rejected: {str(reason).replace('_', ' ')}") for reason in REASONS),
+    *map(_rejected, REASONS),
     Column(
         "blocking",
         "share of the requests asked for and ended that were rejected",

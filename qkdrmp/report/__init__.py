@@ -1,4 +1,4 @@
-"""Reports: one offline HTML file that tells what a sweep found, with figures to play with.
+"""Reports: one offline HTML file about what a sweep found, with interactive figures.
 
 It needs altair, vl-convert-python and jinja2: ``pip install 'qkdrmp[report]'``.
 """

@@ -18,8 +18,9 @@ from qkdrmp.plots.curves import LEAST_POINTS, MAGNITUDES, is_scale, swept
 from qkdrmp.plots.labels import value_text
 from qkdrmp.plots.times import time_unit
 from qkdrmp.report.comparison import cells, varied
-from qkdrmp.report.words import name_and_unit, number, plain
+from qkdrmp.report.words import name_and_unit, plain
 from qkdrmp.stats.estimators import half_width
+from qkdrmp.stats.words import number
 
 NOT_METRICS = ("replication", "seed", "failed")
 HEIGHT, CELL_HEIGHT = 320, 44

@@ -19,26 +19,29 @@ WORTHWHILE = 0.02
 
 @dataclass(frozen=True)
 class Improvement:
-    """How much better one cell is than another, as shares of the mean of the other.
+    """How much better one cell is than another, the base.
 
     Parameters
     ----------
     mean, half : float
         Of the paired differences, and the half-width of their 95 % interval (nan for a single pair).
+    base : float
+        The mean of the base.
     """
 
     mean: float
     half: float
+    base: float
 
     @property
     def worthwhile(self) -> bool:
-        """Whether it is more than `WORTHWHILE`, and its interval, if there is one, leaves out 0."""
-        return self.mean > WORTHWHILE and not self.half >= self.mean
+        """Whether it is more than a share of `WORTHWHILE`, and its interval, if there is one, leaves out 0."""
+        return self.mean > WORTHWHILE * abs(self.base) and not self.half >= self.mean
 
     @property
     def headroom(self) -> float:
-        """The largest improvement that the interval allows for (nan for a single pair)."""
-        return self.mean + self.half
+        """The largest improvement that the interval allows for, as a share; nan for a single pair or a base of 0."""
+        return (self.mean + self.half) / abs(self.base) if self.base else float("nan")
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,7 @@ def improvement(base: pd.Series[Any], other: pd.Series[Any]) -> tuple[Improvemen
     """Return how much better `other` is than `base`, both by replication, and the number of pairs."""
     aligned = pd.concat([base, other], axis=1, join="inner")
     paired = paired_difference(aligned.iloc[:, 1], aligned.iloc[:, 0])
-    if not paired.pairs:
-        return Improvement(float("nan"), float("nan")), 0
-    half = (paired.high - paired.low) / 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shares = np.array([paired.difference, half]) / abs(np.float64(paired.baseline_mean))
-    return Improvement(float(shares[0]), float(shares[1])), paired.pairs
+    return Improvement(paired.difference, (paired.high - paired.low) / 2, paired.baseline_mean), paired.pairs
 
 
 def saturation(runs: pd.DataFrame, field: str, metric: str) -> Saturation:

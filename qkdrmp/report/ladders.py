@@ -7,24 +7,28 @@ from typing import Any
 import pandas as pd
 
 from qkdrmp import ladder
-from qkdrmp.family import Results
+from qkdrmp.family import Results, family_of
 from qkdrmp.ladder.labels import DrawnScale, Label, arrow_placer, place_labels
 from qkdrmp.ladder.layout import Arrow, LadderLayout, Note
 from qkdrmp.plots.times import brief
 
 MOST_LADDERS = 40
 SCALE = DrawnScale(column=160, inch=72, letter=6.6, line=12.5)  # pixels
-ENDED = {"qkd": "end_s", "entanglement": "done_s"}
-BEGUN = {"qkd": "start_s", "entanglement": "asked_s"}
 
 
 def ladders(results: Results) -> list[dict[str, Any]]:
-    """Return ladders as JSON can hold them: what to call each, and where its nodes, arrows and notes are."""
-    noun = ladder.NOUNS[results.scenario.kind]
-    table = results.tables[f"{noun}s"]
+    """Return ladders as JSON can hold them: what to call each, and where its nodes, arrows and notes are.
+
+    There are none if the family sends no messages.
+    """
+    family = family_of(results.scenario)
+    if family.presentation.messages is None:
+        return []
+    counted = family.counted
+    table = results.table(counted.nouns)
     return [
-        {"name": f"{noun} {wanted}: {why}", **drawing(ladder.tell(results, wanted).layout())}
-        for wanted, why in chosen(table, BEGUN[results.scenario.kind], ENDED[results.scenario.kind]).items()
+        {"name": f"{counted.noun} {wanted}: {why}", **drawing(ladder.of(results, wanted).layout())}
+        for wanted, why in chosen(table, counted.begun, counted.ended).items()
     ]
 
 

@@ -9,14 +9,14 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from qkdrmp.family.story import BINS, LinkStory, Story, edges
 from qkdrmp.plots.maps import positions
 from qkdrmp.plots.node_names import MapScale, NamePlace, place_names
 from qkdrmp.plots.times import time_unit
 from qkdrmp.report.charts import Spec, data_of, dressed
-from qkdrmp.report.story import BINS, LinkStory, Story, edges
 from qkdrmp.topology import NodeKind, Topology
 
-LOAD_RANGE = ["#9fb3c4", "#e69f00", "#9b0026"]  # from well to ill, told apart by all eyes
+LOAD_RANGE = ["#9fb3c4", "#e69f00", "#9b0026"]  # from good to bad, also for the colour-blind
 SERVED_RANGE = ["#eff5fb", "#08306b"]
 SERIES_RANGE = ["#0173b2", "#de8f05"]
 ROOMY, FEW = 440, 14

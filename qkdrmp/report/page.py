@@ -16,24 +16,24 @@ import vl_convert
 from markupsafe import Markup
 
 from qkdrmp.config.points import label
-from qkdrmp.errors import QKDRMPError
-from qkdrmp.family import RunWarning
+from qkdrmp.errors import QKDRMPError, listed
+from qkdrmp.family import Family, RunWarning, Story, family_of
+from qkdrmp.family.story import edges
 from qkdrmp.plots.times import brief
 from qkdrmp.report import charts, network_map, verdict
 from qkdrmp.report.comparison import DURATION, cells, varied
 from qkdrmp.report.ladders import ladders
-from qkdrmp.report.replay import FAMILIES, choose, made
-from qkdrmp.report.story import Story, edges
+from qkdrmp.report.replay import choose, made, story_of
 from qkdrmp.report.tables import packed
-from qkdrmp.report.verdict import Wording
-from qkdrmp.report.words import cell_words, listed
+from qkdrmp.report.words import cell_words
 from qkdrmp.scenario import Scenario
 from qkdrmp.simulation import predict
 from qkdrmp.stats.estimators import summarise
+from qkdrmp.stats.words import shortened
 from qkdrmp.sweeps.experiment import Experiment
 from qkdrmp.sweeps.warmup import suggest_warmup
 
-NAMES_SHOWN, CELLS_SHOWN = 6, 4
+CELLS_SHOWN = 4
 WARMUP_RUNS = 3
 
 
@@ -49,28 +49,28 @@ def render(experiment: Experiment) -> str:
     """
     if experiment.runs.empty or experiment.runs["failed"].all():
         raise QKDRMPError(f"{experiment.scenario.name}: there is nothing to report, because no run succeeded")
-    family, shown = FAMILIES[experiment.scenario.kind], choose(experiment)
-    story, wording = family.tell(shown.scenario, shown.seed), family.wording
+    family, shown = family_of(experiment.scenario), choose(experiment)
+    story = story_of(shown.scenario, shown.seed)
     runs = _without_failures(experiment.runs)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("qkdrmp.report"), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["unbroken"] = _unbroken
     sentences = {
-        "Saturation": list(verdict.saturates(runs, wording)),
-        "Best and worst": list(verdict.extremes(runs, wording)),
-        "Rejections": list(verdict.rejections(runs, wording)),
+        "Saturation": list(verdict.saturates(runs, family)),
+        "Best and worst": list(verdict.extremes(runs, family)),
+        "Rejections": list(verdict.rejections(runs, family)),
     }
-    data = {**_drawn(runs, wording, story), "tables": _tables(experiment, story), "ladders": ladders(story.results)}
+    data = {**_drawn(runs, family, story), "tables": _tables(experiment, story), "ladders": ladders(story.results)}
     return environment.get_template("page.html.j2").render(
         experiment=experiment,
         question=verdict.question(experiment.runs),
         sentences=sentences,
-        cautions=list(_warnings(experiment, wording, story)),
+        cautions=list(_warnings(experiment, family, story)),
         story=story,
         shown=shown,
         data=data,
-        noun=wording.noun,
+        noun=family.counted.nouns,
         load_range=network_map.load_range(story),
         served_range=network_map.SERVED_RANGE,
         most_served=int(network_map.most_served(story)),
@@ -114,8 +114,8 @@ def _json(data: Mapping[str, Any]) -> Markup:
     return Markup(written.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
-def _drawn(runs: pd.DataFrame, wording: Wording, story: Story) -> dict[str, Any]:
-    metrics = charts.metrics_of(runs, wording.main)
+def _drawn(runs: pd.DataFrame, family: Family, story: Story) -> dict[str, Any]:
+    metrics = charts.metrics_of(runs, family.main_metric)
     heatmap = charts.heatmap(runs, metrics)
     times = edges(story.results.scenario.duration_s)
     return {
@@ -139,11 +139,12 @@ def _tables(experiment: Experiment, story: Story) -> list[dict[str, Any]]:
     return [packed(title, table) for title, table in (known | of_run).items()]
 
 
-def _warnings(experiment: Experiment, wording: Wording, story: Story) -> Iterator[str]:
-    yield from verdict.cautions(experiment.runs, wording, int(experiment.runs["failed"].sum()))
-    yield from verdict.stuck(_without_failures(experiment.runs))
-    yield from _foreseen(experiment)
-    yield from (f"In the run shown: {_shortened(finding)}." for finding in story.results.findings)
+def _warnings(experiment: Experiment, family: Family, story: Story) -> Iterator[str]:
+    yield from verdict.cautions(experiment.runs, family, int(experiment.runs["failed"].sum()))
+    runs = _without_failures(experiment.runs)
+    yield from family.presentation.cautions({cell_words(cell): group for cell, group in cells(runs, varied(runs))})
+    yield from _predicted(experiment)
+    yield from (f"In the run shown: {shortened(finding)}." for finding in story.results.findings)
     yield from _warmup(story.results.scenario, experiment.seed)
 
 
@@ -156,16 +157,16 @@ def _warmup(scenario: Scenario, seed: int) -> Iterator[str]:
         yield f"{found.sentences()[0].removeprefix(f'{scenario.name}: ')} (with the settings of the run shown)."
 
 
-def _foreseen(experiment: Experiment) -> Iterator[str]:
-    """Yield what was foreseen to go wrong, once, with the cells for which it was."""
+def _predicted(experiment: Experiment) -> Iterator[str]:
+    """Yield what was predicted to go wrong, once, with the cells for which it was."""
     fields = [field for field in varied(experiment.runs) if field != DURATION]
     found: dict[str, list[str]] = {}
     for cell, _ in cells(experiment.runs, fields):
         for sentence in _checked(experiment, cell):
-            found.setdefault(_shortened(sentence), []).append(cell_words(cell))
+            found.setdefault(shortened(sentence), []).append(cell_words(cell))
     for sentence, where in found.items():
-        told = f"Foreseen with {listed(where, CELLS_SHOWN)}" if where[0] else "Foreseen"
-        yield f"{told}: {sentence}."
+        cells_of_it = f" with {listed(where, CELLS_SHOWN)}" if where[0] else ""
+        yield f"Predicted{cells_of_it}: {sentence}."
 
 
 def _checked(experiment: Experiment, cell: Mapping[str, Any]) -> list[str]:
@@ -175,12 +176,7 @@ def _checked(experiment: Experiment, cell: Mapping[str, Any]) -> list[str]:
         return []
 
 
-def _shortened(sentence: str) -> str:
-    head, colon, names = sentence.rpartition(": ")
-    return f"{head}{colon}{listed(names.split(', '), NAMES_SHOWN)}"
-
-
 def _scenario_text(experiment: Experiment) -> str:
     scenario = experiment.scenario
-    told = {**scenario.model_dump(exclude={"topology"}), "topology": scenario.topology.summary().splitlines()}
-    return json.dumps(told, indent=2, default=lambda value: str(label(value)), ensure_ascii=False)
+    facts = {**scenario.model_dump(exclude={"topology"}), "topology": scenario.topology.summary().splitlines()}
+    return json.dumps(facts, indent=2, default=lambda value: str(label(value)), ensure_ascii=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,36 +12,12 @@ import pandas as pd
 
 from qkdrmp.config.points import label
 from qkdrmp.errors import ScenarioError
-from qkdrmp.report import entanglement_story, qkd_story
+from qkdrmp.family import Story, family_of
 from qkdrmp.report.comparison import longest
-from qkdrmp.report.story import Story
-from qkdrmp.report.verdict import Wording
 from qkdrmp.report.words import cell_words
 from qkdrmp.scenario import Scenario
+from qkdrmp.simulation import results_of, run_to_end
 from qkdrmp.sweeps.experiment import Experiment
-
-
-@dataclass(frozen=True)
-class ReportedFamily:
-    """How a report tells of a protocol family.
-
-    Parameters
-    ----------
-    wording : Wording
-    tell : callable
-        Runs a scenario with a seed and tells the story.
-    """
-
-    wording: Wording
-    tell: Callable[[Scenario, int], Story]
-
-
-FAMILIES: Mapping[str, ReportedFamily] = {
-    "qkd": ReportedFamily(Wording("requests_delivered", "requests_started", "requests"), qkd_story.tell),
-    "entanglement": ReportedFamily(
-        Wording("pair_rate_hz", "connections_asked", "connections"), entanglement_story.tell
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -77,6 +53,13 @@ def choose(experiment: Experiment) -> Shown:
         return _base(experiment)
     which = f"replication {int(row['replication'])}, seed {int(row['seed'])}"
     return Shown(scenario, int(row["seed"]), f"{cell_words(cell)}; {which} (the last cell of the sweep)")
+
+
+def story_of(scenario: Scenario, seed: int) -> Story:
+    """Run a scenario once and return the story of the run."""
+    presentation = family_of(scenario).presentation
+    run = run_to_end(scenario, seed, presentation.story_record)
+    return presentation.story(run, results_of(run, scenario, seed))
 
 
 def _base(experiment: Experiment) -> Shown:

@@ -7,49 +7,32 @@ interval by Student's t over the replications, or say that there is none.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from qkdrmp.errors import listed
+from qkdrmp.family import Family
 from qkdrmp.plots.labels import value_text
 from qkdrmp.report.comparison import WORTHWHILE, cells, improvement, longest, saturation, scales, varied
-from qkdrmp.report.words import cell_words, interval, listed, name_and_unit, percent
+from qkdrmp.report.words import cell_words, name_and_unit
 from qkdrmp.stats.estimators import half_width
+from qkdrmp.stats.words import interval, percent
 
 MOST_LINES = 6
 WIDE = 0.1
 """An interval whose half-width is more than this share of its mean is wide."""
 
 
-@dataclass(frozen=True)
-class Wording:
-    """What is counted in the runs of a protocol family.
-
-    Parameters
-    ----------
-    main : str
-        The column of the metric that sums up a run; more is better.
-    asked : str
-        The column with how many were asked for.
-    noun : str
-        What they are, in the plural.
-    """
-
-    main: str
-    asked: str
-    noun: str
-
-
 def question(runs: pd.DataFrame) -> str:
     """Return in one line what was swept."""
     fields = varied(runs)
-    told = [f"{name_and_unit(field)[0]} ({_values(runs[field])})" for field in fields]
+    values = [f"{name_and_unit(field)[0]} ({_values(runs[field])})" for field in fields]
     counts = [len(group) for _, group in cells(runs, fields)]
     least, most = min(counts), max(counts)
     replications = f"{most:,} replication{_s(most)}" if least == most else f"{least:,} to {most:,} replications"
     counted = f"{len(counts):,} cell{_s(len(counts))}, {replications}"
-    swept = f"Swept: {'; '.join(told)}" if told else "One cell, nothing was varied"
+    swept = f"Swept: {'; '.join(values)}" if values else "One cell, nothing was varied"
     return f"{swept}. {counted}, {len(runs):,} runs in all."
 
 
@@ -65,7 +48,7 @@ def _values(values: pd.Series[Any]) -> str:
     return f"{shown} {unit}" if unit and not unit.startswith("share") else shown
 
 
-def saturates(runs: pd.DataFrame, wording: Wording) -> Iterator[str]:
+def saturates(runs: pd.DataFrame, family: Family) -> Iterator[str]:
     """Say for each value of the other fields where the main metric saturates over the first scale."""
     ends = longest(runs)
     if not (found := scales(ends)):
@@ -74,9 +57,9 @@ def saturates(runs: pd.DataFrame, wording: Wording) -> Iterator[str]:
     where: dict[str, list[dict[str, Any]]] = {}
     for cell, group in cells(ends, others):
         if group[field].nunique() > 1:
-            where.setdefault(_saturates(group, field, wording.main), []).append(cell)
+            where.setdefault(_saturates(group, field, family.main_metric), []).append(cell)
     if not where:
-        yield f"It cannot be told: no two cells differ in {name_and_unit(field)[0]} alone."
+        yield f"Saturation cannot be judged: no two cells differ in {name_and_unit(field)[0]} alone."
     for sentence, named in list(where.items())[:MOST_LINES]:
         yield _capital(f"with {_either(named)}, {sentence}" if others else sentence)
     if len(where) > MOST_LINES:
@@ -94,11 +77,11 @@ def _saturates(runs: pd.DataFrame, field: str, main: str) -> str:
     (metric, unit), name = name_and_unit(main), name_and_unit(field)[0]
     found, largest = saturation(runs, field, main), runs[field].max()
     if not found.pairs:
-        return f"where {metric} saturate cannot be told, for want of runs to compare."
+        return f"whether {metric} saturate cannot be judged: no replication is in two cells."
     test = (
         f"paired differences over {found.pairs} replications, 95 % intervals"
         if found.pairs > 1
-        else "from one replication, so without any measure of chance"
+        else "from one replication, so nothing shows how much is chance"
     )
     if found.value is None:
         return (
@@ -119,63 +102,66 @@ def _saturates(runs: pd.DataFrame, field: str, main: str) -> str:
     return f"{start}, with {here}: no larger value brings {a_gain} ({test}{headroom})."
 
 
-def extremes(runs: pd.DataFrame, wording: Wording) -> Iterator[str]:
+def extremes(runs: pd.DataFrame, family: Family) -> Iterator[str]:
     """Name the best and the worst cell, those of the longest duration compared."""
     ends = longest(runs)
-    fields, (metric, unit) = varied(ends), name_and_unit(wording.main)
-    known = [(cell, group) for cell, group in cells(ends, fields) if group[wording.main].notna().any()]
+    fields, (metric, unit) = varied(ends), name_and_unit(family.main_metric)
+    known = [(cell, group) for cell, group in cells(ends, fields) if group[family.main_metric].notna().any()]
     if not known:
-        yield "No run gave any metrics."
+        yield f"No run has a value of {metric}."
         return
-    ranked = sorted(known, key=lambda one: -one[1][wording.main].mean())
+    ranked = sorted(known, key=lambda one: -one[1][family.main_metric].mean())
     (best, top), (worst, bottom) = ranked[0], ranked[-1]
-    told = f"after {ends['duration_s'].iloc[0]:g} s of simulated time"
+    when = f"after {ends['duration_s'].iloc[0]:g} s of simulated time"
     if len(ranked) == 1:
-        yield f"{_capital(metric)} {told}: {interval(top[wording.main], unit=unit)}."
+        yield f"{_capital(metric)} {when}: {interval(top[family.main_metric], unit=unit)}."
         return
-    if top[wording.main].mean() == bottom[wording.main].mean():
-        yield f"All cells have the same {metric} {told}: {interval(top[wording.main], unit=unit)}."
+    if top[family.main_metric].mean() == bottom[family.main_metric].mean():
+        yield f"All cells have the same {metric} {when}: {interval(top[family.main_metric], unit=unit)}."
         return
     yield (
-        f"Most {metric} {told}: {interval(top[wording.main], unit=unit)}, with {cell_words(best)}"
-        f"{_ties(top, [group for _, group in ranked[1:]], wording.main)}."
+        f"Most {metric} {when}: {interval(top[family.main_metric], unit=unit)}, with {cell_words(best)}"
+        f"{_ties(top, [group for _, group in ranked[1:]], family.main_metric)}."
     )
-    yield f"Fewest: {interval(bottom[wording.main], unit=unit)}, with {cell_words(worst)}."
+    yield f"Fewest: {interval(bottom[family.main_metric], unit=unit)}, with {cell_words(worst)}."
 
 
 def _ties(top: pd.DataFrame, others: Sequence[pd.DataFrame], main: str) -> str:
-    """Return how many cells cannot be told from the best by their paired differences."""
+    """Return how many cells do not differ significantly from the best, by their paired differences."""
     best = top.set_index("replication")[main]
     compared = [improvement(group.set_index("replication")[main], best) for group in others]
     tied = sum(pairs > 1 and not one.half < one.mean for one, pairs in compared)
     if not tied:
         return ""
-    return f"; {tied} other cell{_s(tied)} cannot be told from it (paired differences, 95 %)"
+    differ = "cells do not differ" if tied > 1 else "cell does not differ"
+    return f"; {tied} other {differ} from it significantly (paired differences, 95 %)"
 
 
 def _capital(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
 
-def rejections(runs: pd.DataFrame, wording: Wording) -> Iterator[str]:
-    """Say which share was rejected, for which reasons, over all cells of the longest duration."""
+def rejections(runs: pd.DataFrame, family: Family) -> Iterator[str]:
+    """Say which share was rejected, for which reasons, over all cells of the longest duration, if runs count that."""
     ends = longest(runs)
     reasons = [name for name in ends.columns if name.startswith("rejected_")]
-    sums = _in_all_cells(ends).groupby("replication")[[wording.asked, *reasons]].sum()
-    sums = sums[sums[wording.asked] > 0]
-    if sums.empty:
-        yield f"There are no {wording.noun} to tell of."
+    if not reasons:
         return
-    shares = sums[reasons].div(sums[wording.asked], axis=0)
+    sums = _in_all_cells(ends).groupby("replication")[[family.counted.asked, *reasons]].sum()
+    sums = sums[sums[family.counted.asked] > 0]
+    if sums.empty:
+        yield f"There were no {family.counted.nouns}."
+        return
+    shares = sums[reasons].div(sums[family.counted.asked], axis=0)
     total = int(sums[reasons].sum().sum())
     over = "over all cells" if varied(ends) else "over all runs"
     if not total:
-        yield f"None of the {int(sums[wording.asked].sum()):,} {wording.noun} was rejected ({over})."
+        yield f"None of the {int(sums[family.counted.asked].sum()):,} {family.counted.nouns} was rejected ({over})."
         return
     found = shares.mean().sort_values(ascending=False)
-    told = [f"{interval(shares[name], 100, '%')} {_reason(str(name))}" for name, share in found.items() if share > 0]
-    all_told = interval(shares.sum(axis=1), 100, "%")
-    yield f"Rejected, {over}: {all_told} of the {wording.noun}. By reason: {'; '.join(told)}."
+    each = [f"{interval(shares[name], 100, '%')} {_reason(str(name))}" for name, share in found.items() if share > 0]
+    of_all = f"{interval(shares.sum(axis=1), 100, '%')} of the {family.counted.nouns}"
+    yield f"Rejected, {over}: {of_all}. By reason: {'; '.join(each)}."
 
 
 def _in_all_cells(runs: pd.DataFrame) -> pd.DataFrame:
@@ -189,7 +175,7 @@ def _reason(column: str) -> str:
     return column.removeprefix("rejected_").replace("_", " ")
 
 
-def cautions(runs: pd.DataFrame, wording: Wording, failed: int) -> Iterator[str]:
+def cautions(runs: pd.DataFrame, family: Family, failed: int) -> Iterator[str]:
     """Warn of what makes the metrics of a sweep less sure: failed runs, few replications, wide intervals."""
     if failed:
         yield f"{failed:,} of {len(runs):,} runs failed; their metrics are left out of everything here."
@@ -197,27 +183,10 @@ def cautions(runs: pd.DataFrame, wording: Wording, failed: int) -> Iterator[str]
     if replications < 2:
         yield "There is one replication: no interval can be given, and differences between cells may be chance."
         return
-    groups = [group[wording.main] for _, group in cells(runs, varied(runs))]
+    groups = [group[family.main_metric] for _, group in cells(runs, varied(runs))]
     wide = sum(half_width(group) > WIDE * abs(group.mean()) for group in groups)
     if wide:
         yield (
-            f"In {wide} of {len(groups)} cells the interval of {name_and_unit(wording.main)[0]} is wider than "
-            f"± {percent(WIDE)} of its mean: more replications would tell more."
-        )
-
-
-def stuck(runs: pd.DataFrame) -> Iterator[str]:
-    """Say in which cells key pools ended stuck, if the runs count them."""
-    if "stuck_pools" not in runs:
-        return
-    found = [
-        (cell, group["stuck_pools"]) for cell, group in cells(runs, varied(runs)) if (group["stuck_pools"] > 0).any()
-    ]
-    if found:
-        cell, worst = max(found, key=lambda one: one[1].mean())
-        of = sum(1 for _ in cells(runs, varied(runs)))
-        runs_of_it = f"on average over {len(worst)} runs" if len(worst) > 1 else "in its only run"
-        yield (
-            f"Key pools ended stuck, with too few keys for a waiting request and no more to come, in {len(found)} of "
-            f"{of} cell{_s(of)}; most with {cell_words(cell) or 'this scenario'}: {interval(worst)} pools {runs_of_it}."
+            f"In {wide} of {len(groups)} cells the interval of {name_and_unit(family.main_metric)[0]} is wider than "
+            f"± {percent(WIDE)} of its mean: more replications would narrow it."
         )

@@ -25,11 +25,12 @@ from pydantic import BaseModel
 
 from qkdrmp.config.sections import ModelSection
 from qkdrmp.errors import QKDRMPError
+from qkdrmp.family import FAMILIES, Family
 from qkdrmp.topology import Topology
 
 PACKAGE = Path(__file__).resolve().parent.parent
 PARTS = (
-    *("kernel", "network", "key_rates", "qkd", "entanglement"),
+    *("kernel", "network", "key_rates"),
     *(
         "config/sections.py",
         "config/registry.py",
@@ -41,7 +42,7 @@ PARTS = (
         "sweeps/plan.py",
     ),
 )
-"""The parts of the package that the metrics of a run come from."""
+"""The parts of the package that the metrics of a run come from, beside its protocol family."""
 LIBRARIES = ("numpy", "scipy", "simpy", "networkx")
 """The libraries that they depend on."""
 INSTALLED = ("site-packages", "dist-packages")
@@ -58,20 +59,35 @@ def digest(facts: Any) -> str:
 
 
 @lru_cache
-def model_version() -> dict[str, str]:
-    """Return what metrics depend on besides scenario and seed: the source of the package, and versions of libraries."""
-    files = [path for part in PARTS for path in sorted((PACKAGE / part).rglob("*.py"), key=str)]
-    files += [PACKAGE / part for part in PARTS if part.endswith(".py")]
+def model_version(kind: str) -> dict[str, str]:
+    """Return what the metrics of a kind of runs depend on besides scenario and seed: source, versions of libraries."""
     source = hashlib.blake2b(digest_size=16)
-    for path in files:
+    for path in (*_own_files(), *_files_of(FAMILIES[kind])):
         source.update(path.read_bytes().replace(b"\r\n", b"\n") + b"\0")
-    return {"qkdrmp": version("qkdrmp"), "source": source.hexdigest()} | {name: version(name) for name in LIBRARIES}
+    return {"source": source.hexdigest(), **_installed()}
+
+
+def _own_files() -> Iterator[Path]:
+    for part in PARTS:
+        yield from [PACKAGE / part] if part.endswith(".py") else sorted((PACKAGE / part).rglob("*.py"), key=str)
+
+
+def _files_of(family: Family) -> Iterator[Path]:
+    """Yield the files of the package that declares a family, but for those that only say and draw what came out."""
+    package = Path(inspect.getfile(family.scenario)).parent
+    presentation = family.presentation_module.rpartition(".")[2]
+    for path in sorted(package.rglob("*.py"), key=str):
+        if presentation not in path.relative_to(package).with_suffix("").parts:
+            yield path
+
+
+def _installed() -> dict[str, str]:
+    return {name: version(name) for name in ("qkdrmp", *LIBRARIES)}
 
 
 def versions() -> dict[str, str]:
     """Return the versions that a result is reported with."""
-    own = {"Python": platform.python_version(), "platform": platform.platform(terse=True)}
-    return {name: text for name, text in model_version().items() if name != "source"} | own
+    return {**_installed(), "Python": platform.python_version(), "platform": platform.platform(terse=True)}
 
 
 def changes(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -206,7 +206,7 @@ class Plan:
     def facts(self) -> dict[str, Any]:
         """Return what all runs of this plan have in common, and what stands behind the names of its values."""
         scenario = {name: getattr(self.scenario, name) for name in type(self.scenario).model_fields}
-        version = dict(model_version())
+        version = dict(model_version(self.scenario.kind))
         if self.simulate is not run_task:
             version["simulate"] = digest(self._facts_of(self.simulate))
         return {

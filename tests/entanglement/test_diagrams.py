@@ -14,11 +14,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from qkdrmp import load_scenario, simulate
+from qkdrmp import ladder, load_scenario, simulate
 from qkdrmp.entanglement.run import EntanglementRun
 from qkdrmp.family import Results
 from qkdrmp.kernel.units import to_ticks
-from qkdrmp.ladder.diagram import of_connection
 
 Step = tuple[str, str, str]
 
@@ -304,19 +303,19 @@ DIAGRAMS: dict[str, tuple[str, str, list[Step]]] = {
 @pytest.mark.parametrize("diagram", DIAGRAMS)
 def test_the_ladder_of_the_run_shows_the_diagram(diagram: str) -> None:
     name, connection, wanted = DIAGRAMS[diagram]
-    ladder = of_connection(run(name), connection)
+    drawn = ladder.of(run(name), connection)
     table = run(name).connections.set_index("id")
-    assert list(ladder.nodes) == table.loc[connection, "path"].split(">")
-    text = [line.strip() for line in ladder.mermaid().splitlines()]
+    assert list(drawn.nodes) == table.loc[connection, "path"].split(">")
+    text = [line.strip() for line in drawn.mermaid().splitlines()]
     place = 0
-    for line in lines_of(wanted, ladder.nodes):
+    for line in lines_of(wanted, drawn.nodes):
         found = next((number for number in range(place, len(text)) if text[number].startswith(line)), None)
         assert found is not None, f"{line} is not in the ladder after line {place}"
         place = found + 1
 
 
 def test_the_ladder_of_a_connection_shows_what_others_sharing_its_links_have_to_do_with_it_only() -> None:
-    ladder = of_connection(run("shared_link"), "A")
-    barriers = ladder.arrows[(ladder.arrows["message"] == "BARRIER") & (ladder.arrows["source"] == "R1")]
+    drawn = ladder.of(run("shared_link"), "A")
+    barriers = drawn.arrows[(drawn.arrows["message"] == "BARRIER") & (drawn.arrows["source"] == "R1")]
     assert {"R2"} <= set(barriers["target"])
-    assert set(ladder.nodes) == {"A1", "R1", "R2", "A2"}
+    assert set(drawn.nodes) == {"A1", "R1", "R2", "A2"}

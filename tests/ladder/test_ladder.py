@@ -1,7 +1,7 @@
 import math
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 from qkdrmp import QKDRMPError, load_scenario, simulate
 from qkdrmp.cli import main
 from qkdrmp.entanglement.tables import EntanglementResults
-from qkdrmp.family import Results
+from qkdrmp.family import FAMILIES, Results
 from qkdrmp.kernel.units import to_seconds, to_ticks
-from qkdrmp.ladder.colours import KINDS, colours
-from qkdrmp.ladder.diagram import ARROW_COLUMNS, NOTE_COLUMNS, Ladder, first, of_connection, of_request, tell
+from qkdrmp.ladder.colours import PALETTE, colours
+from qkdrmp.ladder.diagram import ARROW_COLUMNS, NOTE_COLUMNS, Ladder, first, of
 from qkdrmp.ladder.time_axis import TimeAxis
+from qkdrmp.qkd.tables import QKDResults
 
 mpl.use("Agg")
 
@@ -117,16 +118,16 @@ def arrows_of(mermaid: str) -> list[str]:
     return [text.strip() for text in mermaid.splitlines() if re.match(r"    n\d+-", text)]
 
 
-# What is told
+# What is shown
 
 
 def test_the_messages_of_a_request_on_the_line_in_the_order_of_the_protocol() -> None:
     delivered = line().requests[(line().requests["state"] == "delivered") & (line().requests["src"] == "Alice")]
     messages = line().messages
     claimed = set(messages.loc[messages["message"] == "CLAIM", "request"])
-    told = of_request(line(), next(int(one) for one in delivered["id"] if one not in claimed))
-    assert told.nodes == ("Alice", "R", "Bob")
-    assert [tuple(row) for row in told.arrows[["message", "source", "target"]].to_numpy()] == [
+    drawn = of(line(), next(int(one) for one in delivered["id"] if one not in claimed))
+    assert drawn.nodes == ("Alice", "R", "Bob")
+    assert [tuple(row) for row in drawn.arrows[["message", "source", "target"]].to_numpy()] == [
         ("REQUEST", "Alice", "R"),
         ("REQUEST", "R", "Bob"),
         ("ACCEPT", "Bob", "R"),
@@ -137,64 +138,64 @@ def test_the_messages_of_a_request_on_the_line_in_the_order_of_the_protocol() ->
         ("DONE", "Bob", "R"),
         ("DONE", "R", "Alice"),
     ]
-    assert list(told.notes["text"]) == ["asked", "delivered"]
+    assert list(drawn.notes["text"]) == ["asked", "delivered"]
 
 
 def test_a_request_from_the_other_end_has_the_nodes_the_other_way_round() -> None:
     asked_by_bob = line().requests.loc[line().requests["src"] == "Bob", "id"].iloc[0]
-    assert of_request(line(), asked_by_bob).nodes == ("Bob", "R", "Alice")
+    assert of(line(), asked_by_bob).nodes == ("Bob", "R", "Alice")
 
 
 @pytest.mark.parametrize("results", [line(), beijing()], ids=["line", "beijing"])
 def test_no_message_is_left_out_or_made_up(results: Results) -> None:
     for request in results.requests["id"]:
-        told = of_request(results, request)
+        drawn = of(results, request)
         sent = results.messages[results.messages["request"] == request].sort_values("sent_s", kind="stable")
-        assert told.arrows.equals(sent[ARROW_COLUMNS].reset_index(drop=True))
-        drawn = [re.split(r"->>|: ", text) for text in arrows_of(told.mermaid())]
-        alias = {f"n{number}": name for number, name in enumerate(told.nodes)}
+        assert drawn.arrows.equals(sent[ARROW_COLUMNS].reset_index(drop=True))
+        shown = [re.split(r"->>|: ", text) for text in arrows_of(drawn.mermaid())]
+        alias = {f"n{number}": name for number, name in enumerate(drawn.nodes)}
         words = [f"{kind} {detail}".strip() for kind, detail in zip(sent["message"], sent["detail"], strict=True)]
-        assert [alias[source] for source, _, _ in drawn] == list(sent["source"])
-        assert [alias[target] for _, target, _ in drawn] == list(sent["target"])
-        assert [text for _, _, text in drawn] == words
+        assert [alias[source] for source, _, _ in shown] == list(sent["source"])
+        assert [alias[target] for _, target, _ in shown] == list(sent["target"])
+        assert [text for _, _, text in shown] == words
 
 
 def test_a_rejection_is_noted_where_and_when_it_happened() -> None:
     requests = beijing().requests
     rejected = requests[(requests["rejected_by"] != requests["src"]) & (requests["state"] == "rejected")].iloc[0]
-    told = of_request(beijing(), rejected["id"])
-    note = told.notes.iloc[-1]
+    drawn = of(beijing(), rejected["id"])
+    note = drawn.notes.iloc[-1]
     assert (note["node"], note["text"]) == (rejected["rejected_by"], f"rejected ({rejected['reason']})")
-    assert note["time_s"] == told.arrows.loc[told.arrows["message"] == "REJECT", "sent_s"].iloc[0]
-    assert told.title.endswith(f"{rejected['src']} to {rejected['dst']}, rejected ({rejected['reason']})")
+    assert note["time_s"] == drawn.arrows.loc[drawn.arrows["message"] == "REJECT", "sent_s"].iloc[0]
+    assert drawn.title.endswith(f"{rejected['src']} to {rejected['dst']}, rejected ({rejected['reason']})")
 
 
 def test_a_request_without_a_route_has_no_messages() -> None:
-    told = of_request(beijing(), beijing().requests.loc[beijing().requests["reason"] == "no_route", "id"].iloc[0])
-    assert told.arrows.empty
-    assert list(told.notes["text"]) == ["asked", "rejected (no_route)"]
-    assert told.draw().get_yticklabels()
+    drawn = of(beijing(), beijing().requests.loc[beijing().requests["reason"] == "no_route", "id"].iloc[0])
+    assert drawn.arrows.empty
+    assert list(drawn.notes["text"]) == ["asked", "rejected (no_route)"]
+    assert drawn.draw().get_yticklabels()
 
 
 def test_the_first_delivered_request_or_the_first_connection_not_rejected() -> None:
     states = line().requests.set_index("id")["state"]
     assert first(line()) == states[states == "delivered"].index[0]
     assert first(entangled()) == "c1"
-    empty = Results(line().scenario, 1, line().summary, {"requests": line().requests.iloc[:0]})
+    empty = QKDResults(line().scenario, 1, line().summary, {"requests": line().requests.iloc[:0]})
     with pytest.raises(QKDRMPError, match="nothing to draw: the run has no requests"):
         first(empty)
 
 
 def test_a_connection_over_a_shared_link_has_what_concerns_it() -> None:
-    told = of_connection(shared(), "C")
-    assert told.nodes == ("C1", "R1", "R2", "C2")
+    drawn = of(shared(), "C")
+    assert drawn.nodes == ("C1", "R1", "R2", "C2")
     messages = shared().messages
     shown = messages[messages["connections"].map(lambda names: "C" in names.split(","))]
-    assert set(told.arrows["message"]) == {"CSR", "RESPONSE", "LAU", "BARRIER", "TERMINATION"}
-    assert len(told.arrows) == len(shown[~shown["message"].isin(["SWAPRESULT", "PURIFYRESULT"])])
+    assert set(drawn.arrows["message"]) == {"CSR", "RESPONSE", "LAU", "BARRIER", "TERMINATION"}
+    assert len(drawn.arrows) == len(shown[~shown["message"].isin(["SWAPRESULT", "PURIFYRESULT"])])
     others = {"A1", "A2", "B1", "B2"}
-    assert not others & {*told.arrows["source"], *told.arrows["target"], *told.notes["node"]}
-    assert {"asked", "RuleSet installed", "RuleSet terminated"} <= set(told.notes["text"])
+    assert not others & {*drawn.arrows["source"], *drawn.arrows["target"], *drawn.notes["node"]}
+    assert {"asked", "RuleSet installed", "RuleSet terminated"} <= set(drawn.notes["text"])
 
 
 def test_acks_are_in_no_ladder() -> None:
@@ -202,31 +203,33 @@ def test_acks_are_in_no_ladder() -> None:
     results = simulate(faulty, record=["messages"])
     assert "ACK" in set(results.messages["message"])
     for connection in results.connections["id"]:
-        assert "ACK" not in set(of_connection(results, connection, pairs=True).arrows["message"])
+        assert "ACK" not in set(of(results, connection, all_messages=True).arrows["message"])
 
 
 def test_a_connection_within_a_network_has_its_part_of_the_way() -> None:
     results = simulate(load_scenario("two_networks").replace({"duration_s": 0.02}), record=["messages"])
     inner = next(name for name in results.milestones["connection"] if "/" in name)
-    told = of_connection(results, inner)
-    whole = of_connection(results, inner.partition("/")[0])
-    assert set(told.nodes) < set(whole.nodes)
-    assert f"connection {inner}, {told.nodes[0]} to {told.nodes[-1]}" in told.title
-    assert f"{inner}: asked" not in set(told.notes["text"])
+    drawn = of(results, inner)
+    whole = of(results, inner.partition("/")[0])
+    assert set(drawn.nodes) < set(whole.nodes)
+    assert f"connection {inner}, {drawn.nodes[0]} to {drawn.nodes[-1]}" in drawn.title
+    assert f"{inner}: asked" not in set(drawn.notes["text"])
 
 
-def test_a_ladder_is_told_by_number_or_by_name() -> None:
-    assert tell(line(), 1).title == of_request(line(), 1).title
-    assert tell(entangled(), "c2").title == of_connection(entangled(), "c2").title
-    assert tell(entangled(), "c1", pairs=True).arrows["message"].eq("SWAPRESULT").any()
+def test_a_ladder_is_of_the_first_request_or_connection_unless_another_is_asked_for() -> None:
+    assert of(line()).title == of(line(), first(line())).title
+    assert of(line(), "3").title == of(line(), 3).title != of(line()).title
+    assert of(entangled()).title == of(entangled(), "c1").title
+    assert of(entangled(), "c1", all_messages=True).arrows["message"].eq("SWAPRESULT").any()
 
 
 def test_a_kind_of_message_has_one_colour_everywhere() -> None:
-    assert colours(["DONE", "REQUEST"]) == {"REQUEST": KINDS["REQUEST"], "DONE": KINDS["DONE"]}
-    mixed = colours(["MINE", "CSR", "YOURS"])
+    named = {"REQUEST": "blue", "DONE": "black", "CSR": "green"}
+    assert colours(["DONE", "REQUEST"], named) == {"REQUEST": PALETTE["blue"], "DONE": PALETTE["black"]}
+    mixed = colours(["MINE", "CSR", "YOURS"], named)
     assert list(mixed) == ["CSR", "MINE", "YOURS"]
     assert len(set(mixed.values())) == 3
-    many = colours([f"KIND{number}" for number in range(30)])
+    many = colours([f"KIND{number}" for number in range(30)], named)
     assert len(many) == 30
 
 
@@ -235,50 +238,46 @@ def test_a_kind_of_message_has_one_colour_everywhere() -> None:
 )
 def test_the_kinds_of_one_family_have_different_colours(results: Results) -> None:
     kinds = set(results.messages["message"]) - {"ACK"}
-    assert kinds <= set(KINDS)
-    assert len(set(colours(sorted(kinds)).values())) == len(kinds)
+    named = FAMILIES[results.scenario.kind].presentation.messages.colours
+    assert kinds <= set(named)
+    assert len(set(colours(sorted(kinds), named).values())) == len(kinds)
 
 
 def test_a_connection_has_its_inner_connections_and_nobody_elses() -> None:
-    told = of_connection(entangled(), "c1")
-    assert told.nodes == ("A", "R1", "X", "R2", "B")
-    assert len(told.arrows) == 20
-    assert "SWAPRESULT" not in set(told.arrows["message"])
-    assert list(of_connection(entangled(), "c1", pairs=True).arrows["message"]).count("SWAPRESULT") == 1
-    assert "c1/0: RuleSets made" in set(told.notes["text"])
-    assert of_connection(entangled(), "c1/0").nodes == ("R1", "X", "R2")
-    assert list(of_connection(entangled(), "c2").arrows["message"]) == ["CSR", "LAU", "LAU", *3 * ["BARRIER"]]
+    drawn = of(entangled(), "c1")
+    assert drawn.nodes == ("A", "R1", "X", "R2", "B")
+    assert len(drawn.arrows) == 20
+    assert "SWAPRESULT" not in set(drawn.arrows["message"])
+    assert list(of(entangled(), "c1", all_messages=True).arrows["message"]).count("SWAPRESULT") == 1
+    assert "c1/0: RuleSets made" in set(drawn.notes["text"])
+    assert of(entangled(), "c1/0").nodes == ("R1", "X", "R2")
+    assert list(of(entangled(), "c2").arrows["message"]) == ["CSR", "LAU", "LAU", *3 * ["BARRIER"]]
 
 
 @pytest.mark.parametrize(
-    ("tell", "words"),
+    ("draw", "words"),
     [
-        (lambda: of_request(line(), 9999), r"there is no request 9999: they are 1 to \d+$"),
+        (lambda: of(line(), 9999), r"line has no request '9999'; known are 1, 2, 3, 4, 5 and \d+ more$"),
         (
-            lambda: of_connection(entangled(), "c1/1"),
-            r"'c1/1' \(did you mean 'c1/0'\?\): there are c1, c2, c1/0$",
+            lambda: of(entangled(), "c1/1"),
+            r"chain has no connection 'c1/1' \(did you mean 'c1/0'\?\); known are c1, c2, ",
         ),
-        (
-            lambda: of_connection(line(), "c1"),
-            "line has no connections: it is of the kind 'qkd'; give the id of a request",
-        ),
-        (lambda: of_request(entangled(), 1), "has no requests: .*; give the id of a connection"),
-        (
-            lambda: of_request(simulate(load_scenario("line").replace({"duration_s": 2})), 1),
-            "messages were not recorded",
-        ),
+        (lambda: of(line(), "c1"), "line has no request 'c1'; known are 1, "),
+        (lambda: of(entangled(), 1), r"chain has no connection '1' \(did you mean 'c1'\?\); known are c1, c2, c1/0$"),
+        (lambda: of(simulate(load_scenario("line").replace({"duration_s": 2})), 1), "messages were not recorded"),
+        (lambda: of(simulate(load_scenario("chain").replace({"duration_s": 0.1})), "c1"), "were not recorded"),
     ],
 )
-def test_a_wrong_id_is_said_in_a_sentence(tell: object, words: str) -> None:
+def test_a_wrong_id_is_said_in_a_sentence(draw: Callable[[], Ladder], words: str) -> None:
     with pytest.raises(QKDRMPError, match=words):
-        tell()  # type: ignore[operator]
+        draw()
 
 
 # Mermaid
 
 
 def test_mermaid_has_participants_notes_and_lost_messages_in_order() -> None:
-    text = of_connection(entangled(), "c1").mermaid()
+    text = of(entangled(), "c1").mermaid()
     lines = text.splitlines()
     assert lines[0] == "sequenceDiagram"
     assert lines[2] == "    participant n0 as A"
@@ -290,7 +289,7 @@ def test_mermaid_has_participants_notes_and_lost_messages_in_order() -> None:
 
 
 def test_mermaid_times_are_counted_from_the_first_message() -> None:
-    texts = arrows_of(of_connection(entangled(), "c1").mermaid(times=True))
+    texts = arrows_of(of(entangled(), "c1").mermaid(times=True))
     assert texts[0].endswith("CSR +0 s")
     assert texts[1].endswith("CSR +50 µs")
     assert texts[-1].endswith("TEARDOWN +1.32 s")
@@ -369,10 +368,10 @@ def texts(ladder: Ladder) -> list[str]:
 
 
 def test_a_picture_has_nodes_labels_cuts_notes_and_a_legend() -> None:
-    told = of_connection(entangled(), "c1")
-    ax = told.draw()
+    drawn = of(entangled(), "c1")
+    ax = drawn.draw()
     words = [text.get_text() for text in ax.texts]
-    assert [text.get_text() for text in ax.get_xticklabels()] == list(told.nodes)
+    assert [text.get_text() for text in ax.get_xticklabels()] == list(drawn.nodes)
     assert words.count("CSR") == 5
     assert {"asked", "armed", "terminated", "⋮ 1.32 s", "BARRIER 242"} <= set(words)
     legend = [text.get_text() for text in ax.get_legend().get_texts()]
@@ -384,8 +383,8 @@ def test_a_picture_has_nodes_labels_cuts_notes_and_a_legend() -> None:
 
 def test_messages_that_fly_together_are_one_arrow_with_all_names() -> None:
     rows = [("A", "B", "CONFIRM", 0.0, 1.0, ""), ("A", "B", "LAU", 0.0, 1.0, ""), ("A", "B", "LAU", 0.0, 1.0, "")]
-    told = Ladder("", ("A", "B"), pd.DataFrame(rows, columns=ARROW_COLUMNS), pd.DataFrame(columns=NOTE_COLUMNS))
-    assert texts(told) == ["CONFIRM + 2 LAU"]
+    drawn = Ladder("", ("A", "B"), pd.DataFrame(rows, columns=ARROW_COLUMNS), pd.DataFrame(columns=NOTE_COLUMNS))
+    assert texts(drawn) == ["CONFIRM + 2 LAU"]
 
 
 @pytest.mark.parametrize("latency", [0.0, 5e-5, math.nan])
@@ -429,23 +428,23 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("arguments", [[], ["--request", 2], ["--seed", 3], ["--out", "deep/er", "--request", 1]])
+@pytest.mark.parametrize("arguments", [[], ["--id", 2], ["--seed", 3], ["--out", "deep/er", "--id", 1]])
 def test_the_command_writes_a_picture_and_mermaid(arguments: list[object], quick: Path) -> None:
     done = qkdrmp("ladder", "quick.toml", *arguments)
     assert done.exit_code == 0, done.output
     options = dict(zip(arguments[::2], arguments[1::2], strict=True))
     results = simulate(load_scenario("quick.toml"), options.get("--seed", 1), record=["messages"])  # type: ignore[arg-type]
-    wanted = options.get("--request", first(results))
+    wanted = options.get("--id", first(results))
     folder = Path(str(options.get("--out", "results/quick")))
     assert done.output.endswith(f"written to {folder}: ladder_{wanted}.png, ladder_{wanted}.mmd\n")
     assert (folder / f"ladder_{wanted}.png").read_bytes().startswith(b"\x89PNG")
     written = (folder / f"ladder_{wanted}.mmd").read_text(encoding="utf-8")
-    assert written == of_request(results, wanted).mermaid()  # type: ignore[arg-type]
+    assert written == of(results, wanted).mermaid()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("arguments", "name", "arrows"),
-    [([], "c1", 20), (["--pairs"], "c1", 21), (["--connection", "c1/0"], "c1_0", 4), (["--connection", "c2"], "c2", 6)],
+    [([], "c1", 20), (["--all"], "c1", 21), (["--id", "c1/0"], "c1_0", 4), (["--id", "c2"], "c2", 6)],
 )
 def test_the_command_knows_connections(
     arguments: list[str], name: str, arrows: int, quick: Path, monkeypatch: pytest.MonkeyPatch
@@ -458,32 +457,11 @@ def test_the_command_knows_connections(
 
 
 @pytest.mark.parametrize(
-    ("scenario", "option", "words"),
-    [
-        ("chain", ["--request", 1], "error: chain has no requests: it is of the kind 'entanglement'"),
-        ("quick.toml", ["--connection", "c1"], "error: quick has no connections: it is of the kind 'qkd'"),
-    ],
-)
-@pytest.mark.usefixtures("quick")
-def test_the_wrong_kind_of_id_is_noticed_before_the_run(
-    scenario: str, option: list[object], words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("qkdrmp.cli.single.run_once", lambda *_: pytest.fail("it was run"))
-    done = qkdrmp("ladder", scenario, *option)
-    assert done.exit_code == 2
-    assert words in done.stderr
-    assert not Path("results").exists()
-
-
-@pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--request", 999], "error: there is no request 999: they are 1 to "),
-        (["--request", 0], "0 is not in the range x>=1"),
-        (["--request", "one"], "'one' is not a valid integer"),
-        (["--connection", "c1"], "error: quick has no connections: it is of the kind 'qkd'; give the id of a request"),
-        (["--connection", ""], "error: quick has no connections"),
-        (["--connection", "c1", "--request", 1], "Give --request or --connection, not both."),
+        (["--id", 999], "error: quick has no request '999'"),
+        (["--id", "c1"], "error: quick has no request 'c1'; known are 1, 2, "),
+        (["--id", ""], "error: quick has no request ''; known are 1, 2, "),
     ],
 )
 @pytest.mark.usefixtures("quick")

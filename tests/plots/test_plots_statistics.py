@@ -9,7 +9,6 @@ from matplotlib.colors import to_rgba
 
 from qkdrmp import QKDRMPError, plots
 from qkdrmp.family import FAMILIES
-from qkdrmp.qkd.family import QKD
 from qkdrmp.stats.comparison import compare
 from qkdrmp.sweeps.warmup import WarmUp
 
@@ -142,11 +141,19 @@ def test_a_warm_up_is_drawn_into_axes_of_ones_own() -> None:
         plots.warmup(settling(), list(mine[:1]))
 
 
-def test_what_is_looked_at_for_a_warm_up_has_a_name() -> None:
+def test_what_shows_whether_a_run_has_settled_has_a_label() -> None:
     names = {one.name for family in FAMILIES.values() for one in family.settling}
-    shown = {
-        name
-        for name in (metric.name for metric in QKD.metrics)
-        if name.startswith(("wait", "queue", "pool", "block", "fair"))
-    }
-    assert names | shown <= set(plots.LABELS)
+    assert [name for name in sorted(names) if plots.label(name) == name] == []
+
+
+def test_a_metric_is_called_as_its_column_says() -> None:
+    for family in FAMILIES.values():
+        for metric in family.metrics:
+            assert plots.label(metric.name) == metric.label
+            assert "_" not in metric.label
+    assert plots.label("no such metric") == "no such metric"
+
+
+def test_a_field_or_a_metric_of_two_families_is_called_the_same_in_both() -> None:
+    labels = [item for family in FAMILIES.values() for item in family.labels.items()]
+    assert len(set(labels)) == len(dict(labels))

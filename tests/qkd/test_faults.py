@@ -42,7 +42,7 @@ def test_the_ladder_of_an_unfinished_request_shows_the_message_that_was_lost() -
     results = qkdrmp.simulate(requests(loss=0.1), record="messages")
     unfinished = results.requests.loc[results.requests["state"] == "unfinished", "id"]
     for request in unfinished:
-        drawn = ladder.of_request(results, request)
+        drawn = ladder.of(results, request)
         assert drawn.arrows["received_s"].isna().sum() >= 1
         assert "--x" in drawn.mermaid()
 

@@ -6,12 +6,12 @@ import pytest
 
 import qkdrmp
 from qkdrmp import Link, Node, Scenario, Topology
+from qkdrmp.family.story import BINS, served_by
 from qkdrmp.ladder.diagram import ARROW_COLUMNS, NOTE_COLUMNS
 from qkdrmp.ladder.layout import LadderLayout
-from qkdrmp.report import entanglement_story, qkd_story
+from qkdrmp.qkd.presentation.story import binned
 from qkdrmp.report.ladders import MOST_LADDERS, SCALE, chosen, drawing, ladders
-from qkdrmp.report.replay import choose, made, value_of
-from qkdrmp.report.story import BINS, served_by
+from qkdrmp.report.replay import choose, made, story_of, value_of
 from qkdrmp.scenario_file import make_scenario
 from tests.report.experiments import POOLS, experiment, keys, pairs
 
@@ -22,7 +22,7 @@ def steps(*changes: tuple[float, float]) -> pd.DataFrame:
 
 def test_a_level_is_binned_by_time() -> None:
     # Bins of 1 s: in the first 10 for 0.25 s, then 30; in the third 30 for half of it, then 0 to the end.
-    found = qkd_story.binned("A>B", steps((0, 10), (0.25, 30), (2.5, 0)), float(BINS))
+    found = binned("A>B", steps((0, 10), (0.25, 30), (2.5, 0)), float(BINS))
     assert found.mean[:4] == pytest.approx([0.25 * 10 + 0.75 * 30, 30, 15, 0])
     assert found.low[:4].tolist() == [10, 30, 0, 0]
     assert found.high[:4].tolist() == [30, 30, 30, 0]
@@ -30,7 +30,7 @@ def test_a_level_is_binned_by_time() -> None:
 
 
 def test_a_level_that_changes_at_the_edge_of_a_bin_or_twice_at_once_counts_from_there_on() -> None:
-    found = qkd_story.binned("A>B", steps((0, 10), (1.0, 99), (1.0, 20), (BINS, 5)), float(BINS))
+    found = binned("A>B", steps((0, 10), (1.0, 99), (1.0, 20), (BINS, 5)), float(BINS))
     assert found.mean[:2].tolist() == [10, 20]
     assert found.high.max() == 20
     assert found.low.min() == 10
@@ -42,7 +42,7 @@ def test_binned_levels_have_the_mean_of_the_table_of_pools() -> None:
     )
     levels = results.levels[results.levels["end"] == "downstream"]
     for row in results.pools.itertuples():
-        series = qkd_story.binned(row.stream, levels[levels["stream"] == row.stream], 0.05)
+        series = binned(row.stream, levels[levels["stream"] == row.stream], 0.05)
         assert series.mean.mean() == pytest.approx(row.level_mean, rel=1e-9)
         assert series.low.min() <= row.level_min
 
@@ -56,7 +56,7 @@ def test_nodes_serve_what_goes_by_way_of_them() -> None:
 
 
 def test_served_requests_of_repeaters_are_those_of_the_table_of_nodes() -> None:
-    story = qkd_story.tell(qkdrmp.load_scenario("beijing_figure3").replace({"duration_s": 0.05}), 3)
+    story = story_of(qkdrmp.load_scenario("beijing_figure3").replace({"duration_s": 0.05}), 3)
     nodes = story.results.nodes[story.results.nodes["kind"] == "repeater"]
     assert nodes["served"].sum() > 0
     assert {row.node: row.served for row in nodes.itertuples()} == {
@@ -65,7 +65,7 @@ def test_served_requests_of_repeaters_are_those_of_the_table_of_nodes() -> None:
 
 
 def test_load_of_entanglement_links_is_that_of_the_table_of_links() -> None:
-    story = entanglement_story.tell(qkdrmp.load_scenario("multiplexing").replace({"duration_s": 0.1}), 1)
+    story = story_of(qkdrmp.load_scenario("multiplexing").replace({"duration_s": 0.1}), 1)
     table = story.results.links.set_index("link")
     for link in story.links:
         row = table.loc["-".join(link.ends)]
@@ -76,7 +76,7 @@ def test_load_of_entanglement_links_is_that_of_the_table_of_links() -> None:
 
 
 def test_of_links_that_are_as_busy_the_bottleneck_is_good_for_the_fewest_pairs() -> None:
-    story = entanglement_story.tell(qkdrmp.load_scenario("shared_link").replace({"duration_s": 0.04}), 1)
+    story = story_of(qkdrmp.load_scenario("shared_link").replace({"duration_s": 0.04}), 1)
     links = story.results.links.set_index("link")
     assert (links.loc[["R1-R2", "A1-R1", "R2-B2"], "allocated"] > 0.9 * links.loc["R1-R2", "trials"]).all()
     assert story.bottleneck is not None
@@ -88,7 +88,7 @@ def test_of_links_that_are_as_busy_the_bottleneck_is_good_for_the_fewest_pairs()
 
 def test_the_story_is_of_the_run_that_simulate_gives() -> None:
     scenario = qkdrmp.load_scenario("multiplexing").replace({"duration_s": 0.06})
-    told = entanglement_story.tell(scenario, 5).results
+    told = story_of(scenario, 5).results
     pd.testing.assert_series_equal(told.summary, qkdrmp.simulate(scenario, seed=5).summary)
 
 
@@ -100,7 +100,7 @@ def short_of_keys(rate_bps: float) -> Scenario:
 
 
 def test_the_bottleneck_is_the_pool_that_is_longest_out_of_service() -> None:
-    story = qkd_story.tell(short_of_keys(1e5), 1)
+    story = story_of(short_of_keys(1e5), 1)
     pools = story.results.pools
     out = (pools["interrupted_s"] + pools["stuck_s"]) / 0.05
     worst = pools.loc[out.idxmax()]
@@ -110,7 +110,7 @@ def test_the_bottleneck_is_the_pool_that_is_longest_out_of_service() -> None:
 
 
 def test_pools_that_are_hardly_ever_short_are_no_bottleneck() -> None:
-    assert "The bottleneck" not in qkd_story.tell(short_of_keys(1e9), 1).finding
+    assert "The bottleneck" not in story_of(short_of_keys(1e9), 1).finding
 
 
 def test_the_run_shown_is_the_first_of_the_last_cell_of_the_longest_duration() -> None:
@@ -177,7 +177,7 @@ def test_there_are_not_too_many_ladders() -> None:
 
 def test_ladders_are_laid_out_in_the_order_of_time() -> None:
     shown = choose(pairs())
-    results = entanglement_story.tell(shown.scenario, shown.seed).results
+    results = story_of(shown.scenario, shown.seed).results
     (first, *_) = ladders(results)
     heights = [[down for _, down in arrow["path"]] for arrow in first["arrows"]]
     assert [start for start, *_ in heights] == sorted(start for start, *_ in heights)

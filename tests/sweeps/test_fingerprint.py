@@ -15,8 +15,19 @@ import numpy as np
 import pytest
 
 from qkdrmp import load_scenario
+from qkdrmp.family import FAMILIES
 from qkdrmp.key_rates import BB84Sifted
-from qkdrmp.sweeps.fingerprint import NoSource, changes, digest, facts_of, model_version, versions
+from qkdrmp.sweeps.fingerprint import (
+    PACKAGE,
+    NoSource,
+    _files_of,
+    _own_files,
+    changes,
+    digest,
+    facts_of,
+    model_version,
+    versions,
+)
 
 
 class Colour(Enum):
@@ -200,6 +211,13 @@ def test_changes_are_reported_by_path() -> None:
 
 
 def test_the_version_knows_the_source_and_the_libraries() -> None:
-    assert set(model_version()) == {"qkdrmp", "source", "numpy", "scipy", "simpy", "networkx"}
+    assert set(model_version("qkd")) == {"qkdrmp", "source", "numpy", "scipy", "simpy", "networkx"}
     assert set(versions()) == {"qkdrmp", "numpy", "scipy", "simpy", "networkx", "Python", "platform"}
-    assert len(model_version()["source"]) == 32
+    assert len(model_version("qkd")["source"]) == 32
+    assert model_version("qkd")["source"] != model_version("entanglement")["source"]
+
+
+def test_the_source_of_a_run_is_its_family_and_what_all_families_stand_on() -> None:
+    files = {path.relative_to(PACKAGE).as_posix() for path in (*_own_files(), *_files_of(FAMILIES["qkd"]))}
+    assert {"kernel/environment.py", "scenario.py", "qkd/layers/resource.py", "qkd/run.py"} <= files
+    assert not [name for name in files if name.startswith(("entanglement", "report")) or "presentation" in name]

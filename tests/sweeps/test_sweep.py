@@ -452,8 +452,8 @@ def test_another_scenario_is_refused(scenario: Scenario, tmp_path: Path) -> None
 
 def test_another_version_is_refused(scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs_of(scenario, {"pools.capacity": [2]}, folder=tmp_path)
-    changed = {**model_version(), "numpy": "1.0"}
-    monkeypatch.setattr(sys.modules["qkdrmp.sweeps.plan"], "model_version", lambda: changed)
+    changed = {**model_version("qkd"), "numpy": "1.0"}
+    monkeypatch.setattr(sys.modules["qkdrmp.sweeps.plan"], "model_version", lambda kind: changed)
     with pytest.raises(StoreError, match=r"its runs were made by another version, .*numpy was .*, is '1.0'"):
         runs_of(scenario, {"pools.capacity": [2]}, folder=tmp_path)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from docutils import nodes
@@ -20,16 +21,14 @@ FOLDER = "_generated"
 class LadderFigure(SphinxDirective):
     """``ladder:: SCENARIO``: a figure of the messages of one request or connection; the content is its caption.
 
-    ``:request:`` or ``:connection:`` choose what it is of (the first one delivered if neither is given), ``:changes:``
-    is a JSON object of fields to change, ``:until:`` and ``:since:`` cut it to a stretch of time in seconds.
+    ``:id:`` chooses what it is of (by default the first one delivered), ``:changes:`` is a JSON object of fields to
+    change, ``:until:`` and ``:since:`` cut it to a stretch of time in seconds.
     """
 
     required_arguments = 1
     has_content = True
     option_spec = {  # noqa: RUF012
-        "request": directives.positive_int,
-        "connection": directives.unchanged_required,
-        "pairs": directives.flag,
+        "id": directives.unchanged_required,
         "seed": directives.nonnegative_int,
         "changes": directives.unchanged_required,
         "since": float,
@@ -52,14 +51,13 @@ class LadderFigure(SphinxDirective):
         scenario = qkdrmp.load_scenario(self.arguments[0])
         scenario = scenario.replace(json.loads(self.options.get("changes", "{}")))
         results = run_once(scenario, self.options.get("seed", 1), ["messages"])
-        chosen = self.options.get("request") or self.options.get("connection") or qkdrmp.ladder.first(results)
-        return qkdrmp.ladder.tell(results, chosen, pairs="pairs" in self.options)
+        return qkdrmp.ladder.of(results, self.options.get("id"))
 
     def _cut(self, drawn: Ladder) -> Ladder:
         since, until = self.options.get("since", 0.0), self.options.get("until", float("inf"))
         arrows = drawn.arrows[drawn.arrows["sent_s"].between(since, until)].reset_index(drop=True)
         notes = drawn.notes[drawn.notes["time_s"].between(since, until)].reset_index(drop=True)
-        return Ladder(drawn.title, drawn.nodes, arrows, notes)
+        return replace(drawn, arrows=arrows, notes=notes)
 
     def _picture(self, drawn: Ladder) -> str:
         """Draw the ladder into a file that is called after what it shows, and return its name."""

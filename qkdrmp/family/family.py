@@ -1,92 +1,30 @@
-"""Protocol families: what each declares, once, for everything that runs, reports and draws scenarios of any kind."""
+"""The noun `Family`: everything that a protocol family declares, and the table of all families."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from qkdrmp.errors import did_you_mean
+from qkdrmp.family.presentation import Presentation
+from qkdrmp.family.results import Results, Run, RunWarning
 from qkdrmp.scenario import Scenario
-from qkdrmp.stats.columns import Column, NotRecorded, Table, tables_of
+from qkdrmp.stats.columns import Column, Table, tables_of
+from qkdrmp.stats.estimators import TIME
 
-
-class RunWarning(UserWarning):
-    """A run ended in a way that deserves attention."""
-
-
-class Run(Protocol):
-    """A run in progress, of any protocol family."""
-
-    def advance(self, until: int) -> None:
-        """Simulate up to tick `until`, warm-up included."""
-
-    def summary(self) -> dict[str, float]:
-        """Return the metrics up to now, as a row of a sweep."""
-
-    def tables(self) -> dict[str, pd.DataFrame]:
-        """Return the tables up to now, by name."""
-
-    def findings(self) -> list[str]:
-        """Return what deserves the user's attention, in sentences."""
-
-    def check(self) -> None:
-        """Raise `InvariantError` if an invariant does not hold."""
-
-
-@dataclass(frozen=True)
-class Results:
-    """What came out of one run.
-
-    Each protocol family has a subclass of its own, whose attributes are its tables, such as ``results.requests``.
-
-    Attributes
-    ----------
-    scenario : Scenario
-    seed : int
-    summary : pandas.Series
-        The metrics of the run, which a sweep has in one row.
-    tables : dict of str to pandas.DataFrame
-        All tables by name; each is an attribute as well.
-    findings : list of str
-        What deserves attention, in sentences.
-
-    Raises
-    ------
-    NotRecorded
-        If an attribute is a table that the run did not record.
-    """
-
-    scenario: Scenario[Any]
-    seed: int
-    summary: pd.Series[Any]
-    tables: dict[str, pd.DataFrame] = field(repr=False)
-    findings: list[str] = field(default_factory=list)
-
-    def table(self, name: str) -> pd.DataFrame:
-        """Return a table by its name.
-
-        Raises
-        ------
-        NotRecorded
-            If the run did not record it.
-        AttributeError
-            If there is no such table in the family.
-        """
-        found: pd.DataFrame = getattr(self, name)
-        return found
-
-    if not TYPE_CHECKING:  # to a type checker, a name that is no table is an error
-
-        def __getattr__(self, name: str) -> pd.DataFrame:
-            known = tables_of(type(self))
-            if name in known:
-                raise known[name].missing()
-            raise AttributeError(f"results have no '{name}'{did_you_mean(name, known)}; tables are {', '.join(known)}")
+SHARED_LABELS = {
+    TIME: "time (s)",
+    "duration_s": "simulated time (s)",
+    "faults.loss": "lost messages (share)",
+    "faults.duplication": "duplicated messages (share)",
+    "faults.extra_delay_s": "longest extra delay of a message (s)",
+}
+"""What is called the same along an axis in every family."""
 
 
 @dataclass(frozen=True)
@@ -96,15 +34,15 @@ class Quantity:
     Parameters
     ----------
     name : str
-    label : str
-        What it is called along an axis, with its unit.
     measure : callable
         Returns what the results of a run show in each interval between some edges, s; nan where they show nothing.
+    label : str
+        What it is called along an axis, with its unit; by default like the metric of the same name.
     """
 
     name: str
-    label: str
     measure: Callable[[Any, NDArray[np.float64]], NDArray[np.float64]]
+    label: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +52,8 @@ class Counted:
     Parameters
     ----------
     noun, nouns : str
-        What one of them is called, and several; the table of all of them has the latter name.
+        What one of them is called, and several; the table of all of them has the latter name, and columns ``id``,
+        ``src``, ``dst``, ``state`` (``delivered``, ``rejected``, ``unfinished``, or another word) and ``reason``.
     begun, ended : str
         The columns of that table with when one was asked for, and when it ended.
     asked : str
@@ -147,7 +86,7 @@ class Family:
     metrics : tuple of Column
         The metrics of a run; its summary has these columns.
     main_metric : str
-        The metric that sums up a run; more is better.
+        The metric that sums up a run; more is better, and its title is a plural, such as ``requests processed``.
     counted : Counted
     field_labels : mapping of str to str
         What the fields of its scenarios are called along an axis, by path, units included.
@@ -157,6 +96,9 @@ class Family:
         By which the end of the warm-up is recognised.
     settling_record : tuple of str
         What runs have to record for these.
+    presentation_module : str
+        The module whose ``PRESENTATION`` is the `Presentation` of the family. It is imported when it is first needed:
+        what draws is slow to import, and most runs draw nothing.
     """
 
     kind: str
@@ -172,6 +114,20 @@ class Family:
     warning: type[RunWarning] = RunWarning
     settling: tuple[Quantity, ...]
     settling_record: tuple[str, ...]
+    presentation_module: str
+
+    @cached_property
+    def presentation(self) -> Presentation:
+        """What is said and drawn about its runs."""
+        found: Presentation = importlib.import_module(self.presentation_module).PRESENTATION
+        return found
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """What its metrics, its quantities and the fields of its scenarios are called along an axis, by name."""
+        quantities = {quantity.name: quantity.label for quantity in self.settling if quantity.label}
+        metrics = {metric.name: metric.label for metric in self.metrics}
+        return {**SHARED_LABELS, **self.field_labels, **quantities, **metrics}
 
     @property
     def tables(self) -> dict[str, Table[Any]]:
@@ -192,16 +148,3 @@ FAMILIES: dict[str, Family] = {}
 def family_of(scenario: Scenario[Any]) -> Family:
     """Return the protocol family of a scenario."""
     return FAMILIES[scenario.kind]
-
-
-__all__ = [
-    "FAMILIES",
-    "Counted",
-    "Family",
-    "NotRecorded",
-    "Quantity",
-    "Results",
-    "Run",
-    "RunWarning",
-    "family_of",
-]

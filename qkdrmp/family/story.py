@@ -1,4 +1,4 @@
-"""What a single run did in the course of time: how loaded its links were, and what its nodes had served."""
+"""The story of a single run: how loaded its links were in the course of time, and what its nodes had served."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from qkdrmp.family import Results
+from qkdrmp.family.results import Results
 
 BINS = 60
 """Parts of equal length into which the time of a run is divided."""
@@ -62,14 +62,14 @@ class LinkStory:
 
 @dataclass(frozen=True)
 class Story:
-    """A run, told for a map with a slider.
+    """What happened in the course of a run, for a map with a slider.
 
     Parameters
     ----------
     results : Results
         With its messages.
     links : list of LinkStory
-        Those links that have something to tell.
+        Those links whose load is known.
     served : dict of str to array of `BINS` numbers
         What each node had served up to the end of each bin.
     served_label, load_label, level_label : str
@@ -102,13 +102,13 @@ def edges(duration_s: float) -> Values:
 
 
 def served_by(nodes: list[str], done: pd.DataFrame, duration_s: float) -> dict[str, Values]:
-    """Return how many things had been done, up to the end of each bin, on whose path a node is.
+    """Return how much each node had served up to the end of each bin: what was delivered on a path that it is on.
 
     Parameters
     ----------
     nodes : list of str
     done : pandas.DataFrame
-        One row a thing: ``time_s`` and ``path``, nodes joined by ``>``.
+        One row a delivery: ``time_s`` and ``path``, nodes joined by ``>``.
     duration_s : float
     """
     upto = edges(duration_s)[1:]

@@ -4,40 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from qkdrmp.entanglement.family import EntanglementScenario
-from qkdrmp.entanglement.network import EntanglementNetwork
-from qkdrmp.entanglement.run import EntanglementRun
-from qkdrmp.kernel.units import to_ticks
-from qkdrmp.report.story import BINS, LinkStory, Series, Story, served_by
-from qkdrmp.report.words import percent
-from qkdrmp.scenario import Scenario
-from qkdrmp.simulation import results_of
+from qkdrmp.family import LinkStory, Results, Series, Story
+from qkdrmp.family.story import BINS, Values, served_by
+from qkdrmp.stats.words import percent
+from qkdrmp.topology import Topology
 
 STEPS = 3
 """Parts of each bin of time, whose shares give the range within the bin."""
-MOST_TRIALS = 200  # that are looked at in each part
+MOST_TRIALS = 200  # that are sampled in each part
 SEED = 1
 ALIKE = 0.05  # shares that differ by less are as good as the same
 
 
-def tell(scenario: Scenario, seed: int) -> Story:
-    """Run a scenario once and describe its course."""
-    run = EntanglementRun(cast(EntanglementScenario, scenario), seed, ["messages", "pairs"])
-    run.advance(to_ticks(scenario.duration_s))
-    results = results_of(run, scenario, seed)
-    links = [_link(run.network, ends) for ends in run.network.links]
+def story(run: Any, results: Results) -> Story:
+    """Return the story of a run that recorded its pairs."""
+    scenario = results.scenario
+    links = [_link(run, ends) for ends in run.network.links]
     paths = results.table("connections").set_index("id")["path"]
     delivered = results.table("pairs").assign(path=results.table("pairs")["connection"].map(paths))
+    served = served_by(list(scenario.topology.nodes), delivered, scenario.duration_s)
     worst, finding = _bottleneck(results.table("links"))
     return Story(
         results=results,
         links=links,
-        served=served_by(list(scenario.topology.nodes), delivered, scenario.duration_s),
+        served=served,
         served_label="pairs delivered by way of the node so far",
         load_label="share of a link's trials given to connections",
         level_label="trials given to connections (share)",
@@ -47,14 +42,14 @@ def tell(scenario: Scenario, seed: int) -> Story:
         tables={
             "Connections": results.table("connections"),
             "Links": results.table("links"),
-            "Nodes": _nodes(scenario, delivered, results.table("attempts")),
+            "Nodes": _nodes(scenario.topology, served, results.table("attempts")),
         },
     )
 
 
-def _link(network: EntanglementNetwork, ends: tuple[str, str]) -> LinkStory:
-    """Describe a link, from the owners of its trials; of many trials, some drawn by lot stand for all."""
-    link, owner = network.links[ends], network.interfaces[ends[0]][ends[1]].allocation.owner
+def _link(run: Any, ends: tuple[str, str]) -> LinkStory:
+    """Return the story of a link, from the owners of its trials; of many trials, a random sample stands for all."""
+    link, owner = run.network.links[ends], run.network.interfaces[ends[0]][ends[1]].allocation.owner
     random = np.random.default_rng(SEED)
     bounds = np.linspace(0, link.next_trial(0), BINS * STEPS + 1).astype(int)
     shares = [_share(owner, first, end, random) for first, end in pairwise(bounds.tolist())]
@@ -88,11 +83,10 @@ def _bottleneck(links: pd.DataFrame) -> tuple[str, str]:
     )
 
 
-def _nodes(scenario: Scenario, delivered: pd.DataFrame, attempts: pd.DataFrame) -> pd.DataFrame:
-    counts = served_by(list(scenario.topology.nodes), delivered, scenario.duration_s)
+def _nodes(topology: Topology, served: dict[str, Values], attempts: pd.DataFrame) -> pd.DataFrame:
     refused = attempts["rejected_by"].value_counts()
     rows = [
-        (name, str(node.kind), int(counts[name][-1]), int(refused.get(name, 0)))
-        for name, node in scenario.topology.nodes.items()
+        (name, str(node.kind), int(served[name][-1]), int(refused.get(name, 0)))
+        for name, node in topology.nodes.items()
     ]
     return pd.DataFrame(rows, columns=["node", "kind", "pairs", "rejected_attempts"])

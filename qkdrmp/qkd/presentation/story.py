@@ -7,20 +7,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from qkdrmp.report.story import BINS, LinkStory, Series, Story, edges, served_by
-from qkdrmp.report.words import number, percent
-from qkdrmp.scenario import Scenario
-from qkdrmp.simulation import run_once
+from qkdrmp.family import LinkStory, Results, Run, Series, Story
+from qkdrmp.family.story import BINS, edges, served_by
+from qkdrmp.stats.words import number, percent
 
 SERIOUS = 0.05
 """A pool that is without keys to give for a smaller share of the time is no bottleneck."""
 SEEN_END = "downstream"  # the copy that the table of pools observes
 
 
-def tell(scenario: Scenario, seed: int) -> Story:
-    """Run a scenario once and tell its story."""
-    results = run_once(scenario, seed, ["messages", "levels"])
-    pools, requests = results.table("pools"), results.table("requests")
+def story(run: Run, results: Results) -> Story:
+    """Return the story of a run that recorded the levels of its key pools."""
+    scenario, pools, requests = results.scenario, results.table("pools"), results.table("requests")
     links = _links(results.table("levels"), pools, scenario.duration_s)
     delivered = requests[requests["state"] == "delivered"].rename(columns={"end_s": "time_s"})
     worst, finding = _bottleneck(pools, scenario.duration_s - scenario.warmup_s)

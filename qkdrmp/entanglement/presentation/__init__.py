@@ -1,0 +1,66 @@
+"""What is said and drawn about runs of entanglement networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pandas as pd
+
+import qkdrmp
+from qkdrmp.entanglement.presentation.messages import MESSAGES
+from qkdrmp.entanglement.presentation.story import story
+from qkdrmp.family import FigureFile, Presentation, Results
+from qkdrmp.stats.words import SAME, plus_minus
+
+CURVES = {
+    "rate.png": "pair_rate_hz",
+    "mean_fidelity.png": "fidelity_mean",
+    "setup.png": "setup_mean_s",
+    "completion.png": "completion_mean_s",
+    "blocking.png": "blocking",
+    "stall.png": "stall_s",
+}
+"""The metrics that are drawn of a sweep, by the name of the file: the first one always, the others if they differ."""
+
+
+def _cell_summary(runs: pd.DataFrame) -> str:
+    phrases = [f"pair rate {plus_minus(runs['pair_rate_hz'])} per s"]
+    if runs["fidelity_mean"].notna().any():
+        phrases.append(f"fidelity {plus_minus(runs['fidelity_mean'])}")
+    if runs["blocking"].any():
+        phrases.append(f"blocking {plus_minus(runs['blocking'])}")
+    if runs["setup_mean_s"].notna().any():
+        phrases.append(f"setup {plus_minus(1e3 * runs['setup_mean_s'])} ms")
+    if runs["stall_s"].any():
+        phrases.append(f"stall {plus_minus(1e3 * runs['stall_s'])} ms")
+    if wrong := runs["wrong_partner"].mean():
+        phrases.append(f"{wrong:.1f} pairs with wrong partners")
+    return ", ".join(phrases)
+
+
+def _run_figures(results: Results) -> Iterator[FigureFile]:
+    yield "pairs.png", qkdrmp.plots.pairs_over_time(results)
+    if len(results.table("pairs")):
+        yield "fidelity.png", qkdrmp.plots.fidelity_histogram(results)
+
+
+def _sweep_figures(runs: pd.DataFrame, run_last_cell: Callable[[], Results]) -> Iterator[FigureFile]:
+    for number, (file, metric) in enumerate(CURVES.items()):
+        values = runs[metric]
+        if number == 0 or values.max() - values.min() > SAME * abs(values.max()):
+            yield file, qkdrmp.plots.readable(runs, metric)
+    if any(not qkdrmp.plots.is_scale(runs[field]) for field in qkdrmp.plots.swept(runs) if runs[field].nunique() > 1):
+        yield "multiplexing.png", qkdrmp.plots.multiplexing(runs)[0]
+
+
+PRESENTATION = Presentation(
+    cell_summary=_cell_summary,
+    print_metrics=("pair_rate_hz", "fidelity_mean", "setup_mean_s", "completion_mean_s", "blocking", "stall_s"),
+    run_record=("pairs",),
+    run_figures=_run_figures,
+    sweep_figures=_sweep_figures,
+    story_record=("messages", "pairs"),
+    story=story,
+    messages=MESSAGES,
+)
+"""The presentation of the family of kind ``entanglement``."""

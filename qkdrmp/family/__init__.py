@@ -1,0 +1,26 @@
+"""Protocol families: what each declares, once, for everything that runs, reports and draws scenarios of any kind."""
+
+from qkdrmp.family.family import FAMILIES, Counted, Family, Quantity, family_of
+from qkdrmp.family.presentation import FigureFile, MessagePresentation, MessageSequence, Presentation
+from qkdrmp.family.results import Results, Run, RunWarning
+from qkdrmp.family.story import LinkStory, Series, Story
+from qkdrmp.stats.columns import NotRecorded
+
+__all__ = [
+    "FAMILIES",
+    "Counted",
+    "Family",
+    "FigureFile",
+    "LinkStory",
+    "MessagePresentation",
+    "MessageSequence",
+    "NotRecorded",
+    "Presentation",
+    "Quantity",
+    "Results",
+    "Run",
+    "RunWarning",
+    "Series",
+    "Story",
+    "family_of",
+]

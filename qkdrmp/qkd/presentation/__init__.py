@@ -1,0 +1,59 @@
+"""What is said and drawn about runs of QKD resource management."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import pandas as pd
+
+import qkdrmp
+from qkdrmp.family import FigureFile, Presentation, Results
+from qkdrmp.qkd.presentation.messages import MESSAGES
+from qkdrmp.qkd.presentation.story import story
+from qkdrmp.stats.words import interval, plus_minus
+
+
+def _cell_summary(runs: pd.DataFrame) -> str:
+    wait, stuck = 1e3 * runs["wait_mean_s"], runs["stuck_pools"].mean()
+    return (
+        f"{plus_minus(runs['requests_delivered'], 1)} requests processed of {runs['requests_started'].mean():.1f}"
+        + (f", mean wait {plus_minus(wait, 3)} ms" if wait.notna().any() else "")
+        + (f", {stuck:.1f} pools stuck" if stuck else "")
+    )
+
+
+def _sweep_figures(runs: pd.DataFrame, run_last_cell: Callable[[], Results]) -> Iterator[FigureFile]:
+    yield "throughput.png", qkdrmp.plots.throughput(runs)
+    yield "wait.png", qkdrmp.plots.wait(runs)
+    results = run_last_cell()
+    fields = runs.columns[: runs.columns.get_loc("replication")]
+    cell = ", ".join(f"{field} = {qkdrmp.plots.value_text(runs[field].iloc[-1])}" for field in fields)
+    axes = qkdrmp.plots.load(results.table("nodes"), results.scenario.topology)
+    axes.set_title(f"{results.scenario.name}: one run with {cell}, seed {results.seed}", fontsize=9)
+    yield "load.png", axes
+
+
+def stuck_pools(cells: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    """Say in which cells key pools ended stuck."""
+    counts = {words: runs["stuck_pools"] for words, runs in cells.items()}
+    found = {words: stuck for words, stuck in counts.items() if (stuck > 0).any()}
+    if found:
+        words, worst = max(found.items(), key=lambda cell: cell[1].mean())
+        of = f"{len(cells)} cell{'' if len(cells) == 1 else 's'}"
+        shown = f"on average over {len(worst)} runs" if len(worst) > 1 else "in its only run"
+        yield (
+            f"Key pools ended stuck, with too few keys for a waiting request and no more to come, in {len(found)} of "
+            f"{of}; most with {words or 'this scenario'}: {interval(worst)} pools {shown}."
+        )
+
+
+PRESENTATION = Presentation(
+    cell_summary=_cell_summary,
+    print_metrics=("requests_delivered", "wait_mean_s", "wait_p95_s", "blocking", "fairness", "pool_level_mean"),
+    sweep_figures=_sweep_figures,
+    story_record=("messages", "levels"),
+    story=story,
+    cautions=stuck_pools,
+    messages=MESSAGES,
+)
+"""The presentation of the family of kind ``qkd``."""
