@@ -104,6 +104,12 @@ def link_loads(settings: QKDSettings) -> dict[tuple[str, str], float]:
     ------
     QKDRMPError
         If the key-rate model of a link does not say its mean rate.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> qkdrmp.link_loads(qkdrmp.load_scenario("line"))
+    {('Alice', 'R'): 0.768, ('R', 'Bob'): 0.768}
     """
     asked: dict[tuple[str, str], float] = defaultdict(float)
     for pair, bits_per_s in _offered(settings).items():

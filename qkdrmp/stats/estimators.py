@@ -27,6 +27,12 @@ def half_width(values: Values, confidence: float = CONFIDENCE) -> float:
     """Return the half-width of the confidence interval of the mean of independent values.
 
     By Student's t; values that are not numbers (nan) are left out. It is nan for fewer than two values.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> round(qkdrmp.half_width([9, 10, 11]), 2)
+    2.48
     """
     known = np.asarray(values, dtype=float)
     known = known[~np.isnan(known)]
