@@ -19,23 +19,22 @@ def check_allocations(network: EntanglementNetwork) -> None:
     """Check that both ends of every link give every trial that both have started to the same connection."""
     if not network.settings.allocation.barrier:
         return
-    for ends in network.links:
-        here, there = (network.interfaces[a][b].allocation for a, b in (ends, ends[::-1]))
-        closed = min(here.epoch, there.epoch)
-        pairs = zip(
-            *([a for a in end.agreements if a.epoch <= closed] for end in (here, there)),
-            strict=True,
-        )
-        for mine, theirs in pairs:
-            require(mine == theirs, f"{'-'.join(ends)}: the ends agreed on {mine} and {theirs}")
-        ahead, behind = (here, there) if here.epoch > there.epoch else (there, here)
-        require(abs(here.epoch - there.epoch) <= 1, f"{'-'.join(ends)}: epochs {here.epoch} and {there.epoch}")
-        if here.epoch != there.epoch and ahead.agreements[-1].epoch == ahead.epoch:
-            barrier = behind.void_from
-            since = ahead.agreements[-1].since
+    for ends, link in network.links.items():
+        name = "-".join(ends)
+        here, there = (network.interfaces[a][b] for a, b in (ends, ends[::-1]))
+        closed = min(here.allocation.epoch, there.allocation.epoch)
+        agreements = ([a for a in end.allocation.agreements if a.epoch <= closed] for end in (here, there))
+        for mine, theirs in zip(*agreements, strict=True):
+            require(mine == theirs, f"{name}: the ends agreed on {mine} and {theirs}")
+        first, last = sorted((here, there), key=lambda end: -end.allocation.epoch)
+        ahead, behind = first.allocation, last.allocation
+        require(ahead.epoch - behind.epoch <= 1, f"{name}: epochs {ahead.epoch} and {behind.epoch}")
+        if ahead.epoch != behind.epoch and ahead.agreements[-1].epoch == ahead.epoch:
+            barrier, since = behind.void_from, ahead.agreements[-1].since
+            state = behind.state(link.next_trial(last.end) - 1)
             require(
                 barrier is not None and since >= barrier,
-                f"{'-'.join(ends)}: {ahead.name} switches at trial {since}, which {behind.name} has not released",
+                f"{name}: {ahead.name} switches at trial {since}, which {behind.name} ({state}) has not released",
             )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from qkdrmp.entanglement.links.negotiation import LAU, Barrier
+from qkdrmp.entanglement.links.epoch import LAU, Barrier
 from qkdrmp.entanglement.request import AttemptId, ConnectionSpec, EndReason
 from qkdrmp.entanglement.rulesets.link_budget import QCap
 from qkdrmp.entanglement.rulesets.ruleset import RuleSetStack

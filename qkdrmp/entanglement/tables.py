@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from qkdrmp.entanglement.ledger import Attempt, ConnectionEntry, ConnectionStatus, Delivery, Milestone
+from qkdrmp.entanglement.links.epoch import LAU, Barrier
 from qkdrmp.entanglement.links.interface import Interface
-from qkdrmp.entanglement.links.negotiation import LAU, Barrier
 from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy, period_of
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.request import REJECTIONS, AttemptId, EndReason

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from qkdrmp.entanglement.links.epoch import LAU, Barrier
 from qkdrmp.entanglement.links.interface import Interface
-from qkdrmp.entanglement.links.negotiation import LAU, Barrier
 from qkdrmp.entanglement.links.policies import AllocationEntry
 from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.kernel.timer import Timer

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from itertools import count, islice
 
+from qkdrmp.entanglement.links.epoch import LAU, Barrier, Epoch
 from qkdrmp.entanglement.links.policies import Agreement, AllocationEntry, AllocationError, LinkPolicy
 from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.network.layer import Message
@@ -21,46 +22,8 @@ SILENT_AFTER = 20
 """So many tries without a word from the peer, and it counts as silent."""
 
 
-@dataclass(frozen=True, slots=True)
-class LAU(Message):
-    """LINK ALLOCATION UPDATE, from one end of a link to the other: what I want the link to be shared by."""
-
-    link: str
-    epoch: int
-    active: tuple[AllocationEntry, ...]
-    """What the ends hold to now."""
-    next: tuple[AllocationEntry, ...]
-    """What this end wants, in the order in which it learned of them."""
-    random: int
-    """The higher one decides the order of new entries, and feeds the policies that draw lots."""
-    reply: bool = False
-    """Sent again because the other end asked; never answered."""
-
-    @property
-    def label(self) -> str:
-        """The connections wanted."""
-        return " ".join(str(entry.id) for entry in self.next) or "nobody"
-
-
-@dataclass(frozen=True, slots=True)
-class Barrier(Message):
-    """BARRIER, from one end of a link to the other: I promise no trial from this one on to the old allocation."""
-
-    link: str
-    epoch: int
-    pptsn: int
-    """Number of the photon pair trial."""
-    reply: bool = False
-    """Sent again because the other end asked; never answered."""
-
-    @property
-    def label(self) -> str:
-        """The trial."""
-        return f"trial {self.pptsn}"
-
-
 class NegotiationState(StrEnum):
-    """How far an end is with its next epoch. That both lists agree shows only inside a call: the Barrier goes at once.
+    """How far an end is with its next epoch: a Barrier is sent as soon as both lists are there.
 
     STABLE and ARMED ends have closed their epoch and may open the next.
     """
@@ -143,11 +106,8 @@ class LinkEnd:
         self.agreements = [Agreement(lanes=lanes)]
         self._draw = draw
         self._wanted: dict[AttemptId, AllocationEntry] = {}
-        self._lau: LAU | None = None
-        self._barrier: Barrier | None = None
-        self._peer_lau: LAU | None = None
-        self._peer_barrier: Barrier | None = None
-        self._closed: tuple[LAU, Barrier | None] = (LAU(link, 0, (), (), 0), None)
+        self._next = Epoch()
+        self._closed = Epoch()
         self._tries = 0
 
     # What holds now
@@ -160,22 +120,22 @@ class LinkEnd:
     @property
     def waiting(self) -> bool:
         """Whether an epoch is open, so that the peer has something to say."""
-        return self._lau is not None
+        return self._next.is_open
 
     @property
     def heard_nothing(self) -> bool:
         """Whether the peer's list for the open epoch is still to come."""
-        return self._peer_lau is None
+        return self._next.peer_lau is None
 
     @property
     def void_from(self) -> int | None:
         """The first trial that is void because the peer's Barrier has not come; None if there is none."""
-        return self._barrier.pptsn if self._barrier else None
+        return self._next.own_switch
 
     @property
     def last_barrier(self) -> int:
         """The trial this end named in the Barrier of the epoch it closed last (0 if that had none)."""
-        return self._closed[1].pptsn if self._closed[1] else 0
+        return self._closed.own_switch or 0
 
     @property
     def silent(self) -> bool:
@@ -185,12 +145,12 @@ class LinkEnd:
     def state(self, highest_started: int) -> NegotiationState:
         """Return how far this end is, given the highest trial it has started (-1: none)."""
         if self.waiting:
-            return NegotiationState.BARRIER_SENT if self._barrier else NegotiationState.LAU_SENT
+            return NegotiationState.LAU_SENT if self.void_from is None else NegotiationState.BARRIER_SENT
         return NegotiationState.ARMED if self.agreements[-1].since > highest_started + 1 else NegotiationState.STABLE
 
     def may_attempt(self, trial: int) -> bool:
         """Return whether it is known which allocation governs `trial`; between the two Barriers it is not."""
-        return self._barrier is None or trial < self._barrier.pptsn
+        return self.void_from is None or trial < self.void_from
 
     def owner(self, trial: int) -> AttemptId | None:
         """Return the connection `trial` belongs to if started now, or None if it is void or nobody's."""
@@ -203,10 +163,8 @@ class LinkEnd:
         """Return what governs the trials from `trial` on: pairs of a first trial and its agreement, None if void."""
         first = max(0, bisect_right(self.agreements, trial, key=lambda agreement: agreement.since) - 1)
         found: list[tuple[int, Agreement | None]] = [(a.since, a) for a in self.agreements[first:]]
-        if self._barrier is not None:
-            kept = [region for region in found if region[0] < self._barrier.pptsn]
-            found = [*kept, (self._barrier.pptsn, None)]
-        return found
+        void = self.void_from
+        return found if void is None else [*(region for region in found if region[0] < void), (void, None)]
 
     # What happens
 
@@ -228,46 +186,47 @@ class LinkEnd:
         if message.epoch != self.epoch + 1:
             return ()
         if isinstance(message, Barrier):
-            self._peer_barrier = message
+            self._next.peer_barrier = message
             return self._advance(highest_started)
         opened = () if self.waiting else self._open()
-        self._peer_lau = message
+        self._next.peer_lau = message
         return opened + self._advance(highest_started)
 
     def timeout(self) -> tuple[Message, ...]:
         """Send again what the open epoch has sent so far; an epoch is never abandoned."""
         self._tries += self.waiting
-        return tuple(message for message in (self._lau, self._barrier) if message)
+        return self._next.sent
 
     # Steps of an epoch
 
     def _review(self) -> tuple[Message, ...]:
         """Open an epoch if one is due: for a removal, or for an addition that the last one has not offered."""
         gone = any(self._wanted.get(entry.id) != entry for entry in self.active)
-        offered = {*self.active, *self._closed[0].next}
+        offered = {*self.active, *(self._closed.lau.next if self._closed.lau else ())}
         fresh = any(entry not in offered for entry in self._wanted.values())
         return self._open() if (gone or fresh) and not self.waiting else ()
 
     def _open(self) -> tuple[Message, ...]:
-        self._lau = LAU(self.link, self.epoch + 1, self.active, tuple(self._wanted.values()), self._draw())
+        lau = LAU(self.link, self.epoch + 1, self.active, tuple(self._wanted.values()), self._draw())
+        self._next.lau = lau
         self._tries = 1
-        return (self._lau,)
+        return (lau,)
 
     def _advance(self, highest_started: int) -> tuple[Message, ...]:
         """Go as far with the open epoch as the messages of both ends allow."""
-        if self._lau is None or self._peer_lau is None:
+        epoch = self._next
+        if epoch.lau is None or epoch.peer_lau is None:
             return ()
-        entries, random = self._merged(self._lau, self._peer_lau)
+        entries, random = self._merged(epoch.lau, epoch.peer_lau)
         if entries == self.active:
             return self._close()
         sent: tuple[Message, ...] = ()
-        if self._barrier is None:
-            self._barrier = Barrier(self.link, self.epoch + 1, 1 + highest_started + self.lead)
-            sent = (self._barrier,)
-        if self._peer_barrier is None:
+        if epoch.barrier is None:
+            epoch.barrier = Barrier(self.link, self.epoch + 1, 1 + highest_started + self.lead)
+            sent = (epoch.barrier,)
+        if epoch.switch is None:
             return sent
-        since = max(self._barrier.pptsn, self._peer_barrier.pptsn) + self.skew
-        before = self.agreements[-1]
+        before, since = self.agreements[-1], epoch.switch + self.skew
         agreement = Agreement(self.epoch + 1, since, random, entries, places(before, entries), before.lanes)
         self.agreements.append(agreement)
         return sent + self._close()
@@ -282,15 +241,12 @@ class LinkEnd:
 
     def _close(self) -> tuple[Message, ...]:
         """Close the epoch, keep its messages in case the peer missed them, and see to what has changed meanwhile."""
-        assert self._lau is not None
-        self._closed = self._lau, self._barrier
-        self._lau = self._barrier = self._peer_lau = self._peer_barrier = None
+        self._closed, self._next = self._next, Epoch()
         self._tries = 0
         self.epoch += 1
         return self._review()
 
     def _repeat(self, message: LAU | Barrier) -> tuple[Message, ...]:
         """Answer for the closed epoch a peer that still asks; one that sent its Barrier has had our LAU."""
-        lau, barrier = self._closed
-        replies: list[Message] = [replace(lau, reply=True)] if isinstance(message, LAU) else []
-        return (*replies, replace(barrier, reply=True)) if barrier else tuple(replies)
+        missing = self._closed.sent if isinstance(message, LAU) else self._closed.sent[1:]
+        return tuple(replace(said, reply=True) for said in missing)

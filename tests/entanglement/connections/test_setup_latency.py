@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import qkdrmp
-from qkdrmp.entanglement.links.negotiation import LAU, Barrier
+from qkdrmp.entanglement.links.epoch import LAU, Barrier
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.kernel.units import to_seconds, to_ticks
 from qkdrmp.scenario_file import make_scenario

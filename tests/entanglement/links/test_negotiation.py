@@ -12,7 +12,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from qkdrmp.entanglement.links.negotiation import LAU, SILENT_AFTER, Barrier, LinkEnd, NegotiationState, merge, places
+from qkdrmp.entanglement.links.epoch import LAU, Barrier
+from qkdrmp.entanglement.links.negotiation import SILENT_AFTER, LinkEnd, NegotiationState, merge, places
 from qkdrmp.entanglement.links.policies import (
     LINK_POLICIES,
     Agreement,
