@@ -160,7 +160,7 @@ class EntanglementNetwork:
         if request.teardown_s is not None:
             delay = max(0, to_ticks(request.teardown_s) - self.env.now)
             for user in request.tearing_down:
-                Timer(self.env, partial(self.release, entry, user)).start(delay)
+                Timer.started(self.env, delay, partial(self.release, entry, user))
         return entry
 
     def release(self, entry: ConnectionEntry, user: str) -> None:

@@ -28,6 +28,13 @@ class Timer:
         self._action = action
         self._pending: Event | None = None
 
+    @classmethod
+    def started(cls, env: simpy.Environment, delay: int, action: Callable[[], None]) -> Timer:
+        """Return a timer whose action is to happen in `delay` ticks."""
+        timer = cls(env, action)
+        timer.start(delay)
+        return timer
+
     @property
     def running(self) -> bool:
         """Whether the action is still to come; False already while it happens."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,18 +17,10 @@ from qkdrmp.entanglement.request import AttemptId, EndReason
 from qkdrmp.entanglement.settings import SetupSettings
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.timer import Timer
-from qkdrmp.kernel.units import to_ticks
+from qkdrmp.kernel.units import NEVER, to_ticks
 
 FINAL = (EndReason.NO_ROUTE, EndReason.UNAUTHORISED, EndReason.INFEASIBLE)
 """Reasons that no waiting changes."""
-
-
-class Clocks(NamedTuple):
-    """The timers of a connection at its Initiator."""
-
-    timeout: Timer
-    retry: Timer
-    end: Timer
 
 
 class Initiator:
@@ -74,19 +65,23 @@ class Initiator:
         self.timeout_ticks = timeout_ticks
         self.random = random
         self.watch = watch
-        self._clocks: dict[str, Clocks] = {}
+        self._timers: dict[str, Timer] = {}
         setup.failed = self._failed
         setup.established = self._established
         teardowns.aborted = self._aborted
 
     def ask(self, entry: ConnectionEntry) -> None:
-        """Begin with the first attempt at a connection."""
-        self._clocks[entry.id] = Clocks(
-            Timer(self.env, lambda: self._timed_out(entry)),
-            Timer(self.env, lambda: self._attempt(entry)),
-            Timer(self.env, lambda: self._expired(entry)),
-        )
-        self._attempt(entry)
+        """Make the first or the next attempt at a connection."""
+        if entry.state is not ConnectionStatus.UNFINISHED:
+            return
+        attempt = AttemptId(entry.id, len(entry.attempts) + 1)
+        entry.attempts.append(Attempt(attempt, self.env.now))
+        entry.armed = entry.armed_at = 0
+        request = entry.request
+        self.ledger.note(attempt, request.src, "asked")
+        patience = min(self.timeout_ticks(request.dst), max(1, entry.deadline - self.env.now))
+        self._await(entry, patience, self._timed_out)
+        self.setup.request(CSR(attempt, request.src, request.dst, request.spec, self.env.now), None)
 
     def release(self, entry: ConnectionEntry) -> None:
         """Tear a connection down, wherever it has got to."""
@@ -101,22 +96,21 @@ class Initiator:
         else:
             self.teardowns.tear_down(record)
 
-    # Attempts
+    # Of a connection only one thing is waited for at a time: the Response, the next attempt, or the end.
 
-    def _attempt(self, entry: ConnectionEntry) -> None:
-        if entry.state is not ConnectionStatus.UNFINISHED:
-            return
-        attempt = AttemptId(entry.id, len(entry.attempts) + 1)
-        entry.attempts.append(Attempt(attempt, self.env.now))
-        entry.armed = entry.armed_at = 0
-        request = entry.request
-        self.ledger.note(attempt, request.src, "asked")
-        patience = min(self.timeout_ticks(request.dst), max(1, entry.deadline - self.env.now))
-        self._clocks[entry.id].timeout.start(patience)
-        self.setup.request(CSR(attempt, request.src, request.dst, request.spec, self.env.now), None)
+    def _await(self, entry: ConnectionEntry, delay: int, action: Callable[[ConnectionEntry], None]) -> None:
+        self._await_nothing(entry)
+        self._timers[entry.id] = Timer.started(self.env, delay, lambda: action(entry))
+
+    def _await_nothing(self, entry: ConnectionEntry) -> None:
+        timer = self._timers.pop(entry.id, None)
+        if timer is not None:
+            timer.cancel()
 
     def _record(self, entry: ConnectionEntry) -> ConnectionState | None:
         return self.records.get(entry.attempts[-1].id)
+
+    # Outcomes of attempts
 
     def _timed_out(self, entry: ConnectionEntry) -> None:
         record = self._record(entry)
@@ -132,25 +126,22 @@ class Initiator:
         attempt = entry.attempts[-1]
         attempt.reason, attempt.by, attempt.detail = reject.reason, reject.by, reject.detail
         attempt.available, attempt.ended = reject.available, self.env.now
-        self._clocks[entry.id].timeout.cancel()
         if reject.reason is EndReason.BUSY:
             self.watch(reject.by, attempt, entry)
         wait = self._wait(entry, reject)
-        if wait is None or self.env.now + wait >= entry.deadline:
+        if self.env.now + wait >= entry.deadline:
             self._finish(entry, ConnectionStatus.REJECTED, reject.reason)
         else:
-            self._clocks[entry.id].retry.start(wait)
+            self._await(entry, wait, self.ask)
 
-    def _wait(self, entry: ConnectionEntry, reject: SetupReject) -> int | None:
-        """Return how long to wait for the next attempt, in ticks; None if there is to be none."""
+    def _wait(self, entry: ConnectionEntry, reject: SetupReject) -> int:
+        """Return how long to wait for the next attempt, in ticks; `NEVER` if there is to be none."""
         tries = len(entry.attempts)
         if tries > self.settings.retries or reject.reason in FINAL:
-            return None
+            return NEVER
         backoff = min(self.settings.backoff_most_s, self.settings.backoff_s * 2 ** (tries - 1))
         jittered = to_ticks(backoff * (0.5 + self.random.random()))
         return max(jittered, (reject.available or 0) - self.env.now, 1)
-
-    # Outcomes of attempts
 
     def _established(self, record: ConnectionState, response: Response) -> None:
         entry = self.ledger.entries[record.attempt.connection]
@@ -163,12 +154,11 @@ class Initiator:
             for left, right in pairwise(response.qcaps)
         )
         entry.predicted = response.fidelity
-        clocks = self._clocks[entry.id]
-        clocks.timeout.cancel()
+        self._await_nothing(entry)
         if entry.request.spec.is_null:
             self._finish(entry, ConnectionStatus.DELIVERED)
         elif entry.request.lasts_s is not None:
-            clocks.end.start(max(1, to_ticks(entry.request.lasts_s)))
+            self._await(entry, max(1, to_ticks(entry.request.lasts_s)), self._expired)
 
     def _aborted(self, record: ConnectionState, reason: EndReason) -> None:
         entry = self.ledger.entries[record.attempt.connection]
@@ -178,8 +168,7 @@ class Initiator:
         if attempt.ended is None:
             attempt.reason, attempt.ended = reason, self.env.now
         self.ledger.finish(entry, ConnectionStatus.ABORTED, reason)
-        for clock in self._clocks.get(entry.id, ()):  # another node's if this user is the Responder
-            clock.cancel()
+        self._await_nothing(entry)  # which is another node's if this user is the Responder
 
     def _expired(self, entry: ConnectionEntry) -> None:
         """The time for which the connection was wanted is over."""
@@ -192,5 +181,4 @@ class Initiator:
 
     def _finish(self, entry: ConnectionEntry, state: ConnectionStatus, reason: EndReason | None = None) -> None:
         self.ledger.finish(entry, state, reason)
-        for clock in self._clocks[entry.id]:
-            clock.cancel()
+        self._await_nothing(entry)

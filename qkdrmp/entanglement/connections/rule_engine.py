@@ -96,10 +96,10 @@ class RuleEngine(Layer):
 
     def install(self, record: ConnectionState, ruleset: RuleSet) -> None:
         """Start a RuleSet, and let the links make pairs for it as soon as their other ends agree."""
-        record.phase = Phase.INSTALLED
         outer = self.records.get(record.attempt.outer)
         work = Work(record, outer, self.ledger, self.teardowns, self.bench.name)
-        session = record.session = compiled(work, self.bench, ruleset)
+        session = compiled(work, self.bench, ruleset)
+        record.install(session)
         self.ledger.note(record.attempt, self.bench.name, "RuleSet installed")
         for interface in record.interfaces:
             interface.open(record.attempt, session.source(interface.peer))

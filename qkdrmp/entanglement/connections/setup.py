@@ -129,9 +129,9 @@ class SetupProtocol(Layer):
     def _hold(self, record: ConnectionState, csr: CSR) -> None:
         self.records.add(record)
         record.hold()
-        record.expiry = Timer(self.node.env, lambda: self._expire(record))
         whole = csr.outermost  # its Response is what a hold waits for, also inside a nested network
-        record.expiry.start(self.hold_ticks(whole.initiator, whole.responder))
+        lasts = self.hold_ticks(whole.initiator, whole.responder)
+        record.expiry = Timer.started(self.node.env, lasts, lambda: self._expire(record))
         self.records.note(record, "holds memories")
 
     def _expire(self, record: ConnectionState) -> None:
@@ -220,8 +220,6 @@ class SetupProtocol(Layer):
         ruleset, rest = response.stack.popped(self.node.name)
         response = replace(response, stack=rest)
         record.path = response.path
-        if record.expiry is not None:
-            record.expiry.cancel()
         if record.spec.is_null:
             self.records.drop(record)
         else:

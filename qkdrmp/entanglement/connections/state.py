@@ -90,11 +90,20 @@ class ConnectionState:
         for interface in self.interfaces:
             interface.dismiss(self.attempt)
 
+    def install(self, session: RuleSetSession) -> None:
+        """Keep the memories for a RuleSet that runs now."""
+        self.phase = Phase.INSTALLED
+        self.session = session
+        self._cancel_expiry()
+
+    def _cancel_expiry(self) -> None:
+        if self.expiry is not None:
+            self.expiry.cancel()
+
     def end(self) -> None:
         """Stop at once and free everything."""
         self.phase = Phase.OVER
-        if self.expiry is not None:
-            self.expiry.cancel()
+        self._cancel_expiry()
         self.release()
         if self.session is not None:
             self.session.stop()
