@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from simpy.events import ProcessGenerator
@@ -71,7 +71,7 @@ class Once:
     def __init__(self, request: ConnectionRequest) -> None:
         self.request = request
 
-    def processes(self, workload: ConnectionWorkload) -> Iterator[ProcessGenerator]:
+    def processes(self, workload: ConnectionWorkload, users: Sequence[str]) -> Iterator[ProcessGenerator]:
         def ask() -> ProcessGenerator:
             yield workload.env.timeout(1)
             workload.ask(self.request)
