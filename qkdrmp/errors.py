@@ -1,9 +1,13 @@
-"""Errors a user can cause, and warnings: complete sentences that name the place, the value and what is allowed."""
+"""Errors that users can cause, and the form of their sentences: the place, the value, and what is allowed.
+
+A wrong value: ``pools.capacity = 0 must be at least 1``. A wrong name: ``unknown field 'capcity' (did you mean
+'capacity'?); known are capacity, reserve``.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 class QKDRMPError(Exception):
@@ -22,9 +26,9 @@ class SweepWarning(UserWarning):
     """A sweep is not all that was asked for: runs failed, it cannot be resumed, or intervals are wider than wanted."""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: object, known: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the known word nearest to `word`, or an empty string."""
-    close = difflib.get_close_matches(word, list(known), n=1)
+    close = difflib.get_close_matches(str(word), list(known), n=1)
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 
@@ -33,3 +37,13 @@ def listed(names: Iterable[str], most: int = 6) -> str:
     known = list(names)
     more = f" and {len(known) - most} more" if len(known) > most else ""
     return ", ".join(known[:most]) + more
+
+
+def one_of(known: Collection[str], word: object) -> str:
+    """Return what a value must be, as in ``one of qkd, entanglement (did you mean 'qkd'?)``."""
+    return f"one of {', '.join(known)}{did_you_mean(word, known)}"
+
+
+def unknown(word: str, known: Collection[str]) -> str:
+    """Return what is said about a name that is not known: ``'x' (did you mean 'y'?); known are y, z``."""
+    return f"'{word}'{did_you_mean(word, known)}; known are {', '.join(known) or 'none'}"

@@ -14,7 +14,7 @@ from qkdrmp.config.own_objects import OwnFiles
 from qkdrmp.config.registry import Surroundings
 from qkdrmp.config.sections import ModelSection, Section, sentences
 from qkdrmp.config.sweep_settings import SweepSettings
-from qkdrmp.errors import ScenarioError, TopologyError, did_you_mean
+from qkdrmp.errors import ScenarioError, TopologyError, one_of
 from qkdrmp.kernel.units import to_seconds
 from qkdrmp.metric import METRICS, RunMetric
 from qkdrmp.network.settings import NetworkSettings
@@ -66,7 +66,7 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
         return self
 
     def _problems(self) -> Iterator[str]:
-        """Return what is wrong with the scenario as a whole, though each part by itself is right."""
+        """Yield what is wrong with the scenario as a whole though each of its sections is right."""
         shortest_s = to_seconds(1)
         if not shortest_s <= self.duration_s <= LONGEST_S:
             yield f"duration_s = {self.duration_s} must be from {shortest_s:g} (a tick) to {LONGEST_S:g}"
@@ -74,7 +74,7 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
             yield f"warmup_s = {self.warmup_s} must be less than duration_s = {self.duration_s}"
         names = [metric.name for metric in self.own_metrics()]
         for name in sorted({name for name in names if names.count(name) > 1}):
-            yield f"metrics: two are called '{name}', which nobody could tell apart"
+            yield f"metrics must have different names, not '{name}' twice"
         for name in self.sections():
             yield from self._unknown_places(name)
 
@@ -237,8 +237,7 @@ def _with_preset(raw: dict[str, Any], family: type[Scenario[Any]], where: str) -
     if name is None:
         return raw
     if not isinstance(name, str) or name not in family.presets:
-        hint = did_you_mean(str(name), family.presets)
-        raise ScenarioError(f"{where}: preset = {name!r} must be one of {', '.join(family.presets)}{hint}")
+        raise ScenarioError(f"{where}: preset = {name!r} must be {one_of(family.presets, name)}")
     merged = copy_of(family.presets[name])
     for key, value in raw.items():
         below = merged.get(key)

@@ -13,7 +13,7 @@ from typing import Any
 from qkdrmp.config.bundled import resolve
 from qkdrmp.config.own_objects import file_of, references_in
 from qkdrmp.config.points import label
-from qkdrmp.errors import ScenarioError, did_you_mean
+from qkdrmp.errors import ScenarioError, one_of
 from qkdrmp.family import FAMILIES
 from qkdrmp.network.formats import save_topology
 from qkdrmp.scenario import Scenario
@@ -22,7 +22,7 @@ from qkdrmp.simulation import AnyResults
 DEFAULT_KIND = "qkd"
 TOPOLOGY, DEMAND = "topology.json", "demand.csv"
 OBJECT = "python object"
-"""Marks, in a file, what cannot be written into it: a function or an object, by its name."""
+"""Marks, in a file, the name of an object that the file cannot hold."""
 
 
 def load_scenario(name_or_path: str | Path) -> Scenario[AnyResults]:
@@ -53,7 +53,7 @@ def load_scenario(name_or_path: str | Path) -> Scenario[AnyResults]:
     if not isinstance(raw, dict):
         raise ScenarioError(f"{path}: must be a table of fields and their values")
     if missing := list(_objects(raw)):
-        raise ScenarioError(f"{path}: {missing[0]}, which no file can hold: make the scenario in Python")
+        raise ScenarioError(f"{path}: {missing[0]} must be given in Python, because no file can hold an object")
     raw.setdefault("name", path.stem)
     return make_scenario(raw, where=str(path), folder=path.parent)
 
@@ -84,8 +84,7 @@ def make_scenario(raw: Mapping[str, Any], where: str = "scenario", folder: Path 
     """
     kind = raw.get("kind", DEFAULT_KIND)
     if not isinstance(kind, str) or kind not in FAMILIES:
-        hint = did_you_mean(str(kind), FAMILIES)
-        raise ScenarioError(f"{where}: kind = {kind!r} must be one of {', '.join(FAMILIES)}{hint}")
+        raise ScenarioError(f"{where}: kind = {kind!r} must be {one_of(FAMILIES, kind)}")
     return FAMILIES[kind].scenario.from_mapping({**raw, "kind": kind}, where, folder)
 
 
@@ -145,10 +144,10 @@ def _writable(value: Any) -> Any:
 
 
 def _objects(value: Any, path: str = "") -> Iterator[str]:
-    """Yield a phrase for each thing that could only be named in a file."""
+    """Yield the path and the name of each object that a file cannot hold."""
     if isinstance(value, Mapping):
         if OBJECT in value:
-            yield f"{path} is {value[OBJECT]}, a Python object"
+            yield f"{path} = {value[OBJECT]}"
         for name, entry in value.items():
             yield from _objects(entry, f"{path}.{name}" if path else str(name))
     elif isinstance(value, list):

@@ -13,7 +13,7 @@ import pandas as pd
 from qkdrmp.config.sections import shown
 from qkdrmp.entanglement.family import ENTANGLEMENT
 from qkdrmp.entanglement.tables import EntanglementResults
-from qkdrmp.errors import QKDRMPError, did_you_mean
+from qkdrmp.errors import QKDRMPError, one_of
 from qkdrmp.family import FAMILIES, Results, Run, family_of
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.metric import RunMetric
@@ -40,9 +40,9 @@ def start(scenario: Scenario[Any], seed: int, record: Collection[str] = ()) -> R
         If `scenario` is not one, `seed` is not a whole number of at least 0, or the family cannot record that.
     """
     if not isinstance(scenario, Scenario):
-        raise QKDRMPError(f"{scenario!r} is not a scenario: give what load_scenario returns")
+        raise QKDRMPError(f"scenario = {scenario!r} must be a Scenario, as load_scenario returns it")
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
-        raise QKDRMPError(f"seed = {seed!r} must be a whole number, 0 or more")
+        raise QKDRMPError(f"seed = {seed!r} must be a whole number of at least 0")
     family = family_of(scenario)
     record = dict.fromkeys((*record, *(name for metric in scenario.own_metrics() for name in metric.record)))
     taken = {*(metric.name for metric in family.metrics), *NO_METRICS, "duration_s"}
@@ -51,11 +51,8 @@ def start(scenario: Scenario[Any], seed: int, record: Collection[str] = ()) -> R
             raise QKDRMPError(f"metrics: '{name}' must be another name, because runs of kind '{family.kind}' have one")
     for name in record:
         if name not in family.records:
-            known = ", ".join(family.records)
-            raise QKDRMPError(
-                f"record = {name!r} must be one of {known}{did_you_mean(str(name), family.records)}, which runs of "
-                f"kind '{family.kind}' can record"
-            )
+            known = one_of(family.records, name)
+            raise QKDRMPError(f"record = {name!r} must be {known}, which runs of kind '{family.kind}' can record")
     return family.start(scenario, int(seed), record)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import networkx as nx
 
-from qkdrmp.errors import TopologyError, did_you_mean
+from qkdrmp.errors import TopologyError, did_you_mean, one_of
 
 
 class NodeKind(StrEnum):
@@ -182,7 +182,7 @@ class Topology:
         ('Alice', 'Bob')
         """
         if name not in self.nodes:
-            raise TopologyError(f"{self.name}: there is no node '{name}'{did_you_mean(name, self.nodes)}")
+            raise TopologyError(f"{self.name} has no node '{name}'{did_you_mean(name, self.nodes)}")
         return tuple(self.graph[name])
 
     def link(self, a: str, b: str) -> Link:
@@ -202,7 +202,7 @@ class Topology:
         """
         if b not in self.neighbours(a):
             self.neighbours(b)  # says so if there is no such node
-            raise TopologyError(f"{self.name}: there is no link between '{a}' and '{b}'")
+            raise TopologyError(f"{self.name} has no link between '{a}' and '{b}'")
         return self._link_between[a, b]
 
     def summary(self) -> str:
@@ -238,10 +238,10 @@ class Topology:
         for link in self.links:
             for end in link.ends:
                 if end not in self.nodes:
-                    yield f"link {link}: there is no node '{end}'{did_you_mean(end, self.nodes)}"
+                    yield f"link {link}: the topology has no node '{end}'{did_you_mean(end, self.nodes)}"
             pair = frozenset(link.ends)
             if len(pair) == 1:
-                yield f"link {link}: a link must join two different nodes"
+                yield f"link {link}: its ends must be two different nodes"
             elif pair in seen:
                 yield f"link {link}: these two nodes are linked already"
             seen.add(pair)
@@ -250,26 +250,25 @@ class Topology:
 
 def _name_problems(name: str, nodes: tuple[Node, ...]) -> Iterator[str]:
     if not name.strip():
-        yield "the name of the topology must not be empty"
+        yield f"name = {name!r} must not be empty"
     if not nodes:
-        yield "there must be at least one node"
+        yield "nodes = [] must have at least one entry"
     for node, times in Counter(node.name for node in nodes).items():
         if times > 1:
-            yield f"node {node}: {times} nodes have this name, which must be unique"
+            yield f"node {node}: the name must be unique, but {times} nodes have it"
 
 
 def _node_problems(nodes: tuple[Node, ...]) -> Iterator[str]:
     for number, node in enumerate(nodes, start=1):
         if not node.name.strip():
-            yield f"node number {number}: the name must not be empty"
+            yield f"node number {number}: name = {node.name!r} must not be empty"
         if node.kind not in _KINDS:
-            allowed = f"{', '.join(_KINDS)}{did_you_mean(node.kind, _KINDS)}"
-            yield f"node {node.name}: kind = '{node.kind}' must be one of {allowed}"
+            yield f"node {node.name}: kind = '{node.kind}' must be {one_of(_KINDS, node.kind)}"
         if (node.latitude is None) != (node.longitude is None):
             yield f"node {node.name}: latitude and longitude must be given together"
         for what, degrees, limit in (("latitude", node.latitude, 90), ("longitude", node.longitude, 180)):
             if degrees is not None and not -limit <= degrees <= limit:
-                yield f"node {node.name}: {what} = {degrees} must be between -{limit} and {limit} degrees"
+                yield f"node {node.name}: {what} = {degrees} must be from -{limit} to {limit} degrees"
 
 
 def _quantity_problems(link: Link) -> Iterator[str]:
@@ -279,7 +278,7 @@ def _quantity_problems(link: Link) -> Iterator[str]:
     for what, value in quantities.items():
         zero_will_do = what == "attenuation_db_per_km"
         if not (value > 0 or (value == 0 and zero_will_do)):
-            yield f"{what} = {value} must be {'0 or more' if zero_will_do else 'greater than 0'}"
+            yield f"{what} = {value} must be {'at least 0' if zero_will_do else 'greater than 0'}"
         elif not math.isfinite(value):
             yield f"{what} = {value} must be finite"
 

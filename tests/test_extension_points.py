@@ -319,7 +319,7 @@ def test_a_metric_of_ones_own_is_swept_summarised_compared_and_drawn(folder: Pat
             "must name something in own.py, which has no 'longest_wait' (did you mean 'longest_wait_s'",
         ),
         ([3], "metrics, entry 1 = 3 must be a metric of your own"),
-        (["own.py:longest_wait_s"] * 2, "metrics: two are called 'longest_wait_s'"),
+        (["own.py:longest_wait_s"] * 2, "metrics must have different names, not 'longest_wait_s' twice"),
         (["own.py:Slow"], "metrics, entry 1 = 'own.py:Slow' must be a metric, but it has no method get(results)"),
         ("own.py:rejects", "metrics = 'own.py:rejects' must be a list"),
     ],

@@ -116,9 +116,9 @@ def test_the_summary_of_a_single_node() -> None:
 
 def test_unknown_names_are_reported_with_the_nearest(topology: Topology) -> None:
     for ask in (lambda: topology.neighbours("Alise"), lambda: topology.link("R", "Alise")):
-        with pytest.raises(TopologyError, match=r"small: there is no node 'Alise' \(did you mean 'Alice'\?\)"):
+        with pytest.raises(TopologyError, match=r"small has no node 'Alise' \(did you mean 'Alice'\?\)"):
             ask()
-    with pytest.raises(TopologyError, match="small: there is no link between 'Alice' and 'Bob'"):
+    with pytest.raises(TopologyError, match="small has no link between 'Alice' and 'Bob'"):
         topology.link("Alice", "Bob")
 
 
@@ -135,28 +135,28 @@ def ends(a: str, b: str) -> tuple[list[Node], list[Link]]:
 
 
 WRONG = {
-    "duplicate node": (node("R"), "node R: 2 nodes have this name, which must be unique"),
-    "empty node name": (node(" "), "node number 6: the name must not be empty"),
+    "duplicate node": (node("R"), "node R: the name must be unique, but 2 nodes have it"),
+    "empty node name": (node(" "), "node number 6: name = ' ' must not be empty"),
     "unknown kind": (
         node("D", "repeeter"),
         "node D: kind = 'repeeter' must be one of end, repeater, router, passive (did you mean 'repeater'?)",
     ),
     "latitude alone": (node("D", END, 1.0), "node D: latitude and longitude must be given together"),
     "longitude alone": (node("D", END, None, 1.0), "node D: latitude and longitude must be given together"),
-    "latitude": (node("D", END, 91, 0), "node D: latitude = 91 must be between -90 and 90 degrees"),
-    "longitude": (node("D", END, 0, -181), "node D: longitude = -181 must be between -180 and 180 degrees"),
-    "no number": (node("D", END, math.nan, 0), "node D: latitude = nan must be between -90 and 90 degrees"),
-    "unknown end": (ends("R", "Bop"), "link R-Bop: there is no node 'Bop' (did you mean 'Bob'?)"),
-    "self-loop": (ends("R", "R"), "link R-R: a link must join two different nodes"),
+    "latitude": (node("D", END, 91, 0), "node D: latitude = 91 must be from -90 to 90 degrees"),
+    "longitude": (node("D", END, 0, -181), "node D: longitude = -181 must be from -180 to 180 degrees"),
+    "no number": (node("D", END, math.nan, 0), "node D: latitude = nan must be from -90 to 90 degrees"),
+    "unknown end": (ends("R", "Bop"), "link R-Bop: the topology has no node 'Bop' (did you mean 'Bob'?)"),
+    "self-loop": (ends("R", "R"), "link R-R: its ends must be two different nodes"),
     "duplicate link": (ends("Bob", "R"), "link Bob-R: these two nodes are linked already"),
     "negative length": (link(-3), "link Alice-Bob: length_km = -3 must be greater than 0"),
     "zero length": (link(0.0), "link Alice-Bob: length_km = 0.0 must be greater than 0"),
     "endless": (link(math.inf), "link Alice-Bob: length_km = inf must be finite"),
-    "gain": (link(1.0, -0.2), "link Alice-Bob: attenuation_db_per_km = -0.2 must be 0 or more"),
+    "gain": (link(1.0, -0.2), "link Alice-Bob: attenuation_db_per_km = -0.2 must be at least 0"),
     "endless loss": (link(1.0, math.inf), "link Alice-Bob: attenuation_db_per_km = inf must be finite"),
-    "loss no number": (link(1.0, math.nan), "link Alice-Bob: attenuation_db_per_km = nan must be 0 or more"),
+    "loss no number": (link(1.0, math.nan), "link Alice-Bob: attenuation_db_per_km = nan must be at least 0"),
     "classical": (link(1.0, 0.2, 0.0), "link Alice-Bob: classical_length_km = 0.0 must be greater than 0"),
-    "no nodes": (([], []), "there must be at least one node"),
+    "no nodes": (([], []), "nodes = [] must have at least one entry"),
 }
 
 
@@ -168,7 +168,7 @@ def test_a_wrong_network_is_refused_in_one_sentence(network: tuple[list[Node], l
 
 
 def test_the_name_must_not_be_empty() -> None:
-    with pytest.raises(TopologyError, match=r"^topology: the name of the topology must not be empty$"):
+    with pytest.raises(TopologyError, match=r"^topology: name = '' must not be empty$"):
         Topology("", NODES, LINKS)
 
 

@@ -10,6 +10,7 @@ from qkdrmp.errors import QKDRMPError, did_you_mean
 Folder = Literal["scenarios", "topologies"]
 
 _SUFFIX: dict[Folder, str] = {"scenarios": ".toml", "topologies": ".json"}
+NOUNS: dict[Folder, str] = {"scenarios": "scenario", "topologies": "topology"}
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -63,7 +64,5 @@ def resolve(folder: Folder, name_or_path: str | Path, error: type[QKDRMPError] =
     path = Path(name_or_path)
     if path.is_file():
         return path
-    raise error(
-        f"'{name_or_path}' is neither a file nor one of the bundled {folder}"
-        f"{did_you_mean(path.stem, names)}: {', '.join(names) or 'there are none'}"
-    )
+    bundled = f"one of the bundled {folder}, {', '.join(names) or 'none'}{did_you_mean(path.stem, names)}"
+    raise error(f"{NOUNS[folder]} = '{name_or_path}' must be a file or {bundled}")

@@ -76,7 +76,7 @@ def latin_hypercube(over: Mapping[str, Sequence[Any]], points: int, seed: int = 
     """
     for name, number, least in (("points", points, 1), ("seed", seed, 0)):
         if not isinstance(number, int) or isinstance(number, bool) or number < least:
-            raise ScenarioError(f"latin_hypercube: {name} = {number!r} must be a whole number, {least} or more")
+            raise ScenarioError(f"latin_hypercube: {name} = {number!r} must be a whole number of at least {least}")
     for path, values in over.items():
         _check_path(path)
         if isinstance(values, tuple):
@@ -111,7 +111,7 @@ def _check_range(path: str, values: tuple[Any, ...]) -> None:
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ScenarioError(f"{path} = {values!r} must be a range whose low end is below its high end")
     if values[2:] == ("log",) and low <= 0:
-        raise ScenarioError(f"{path} = {values!r}: a range that is even in the logarithm must be above 0")
+        raise ScenarioError(f"{path} = {values!r} must be above 0, because its scale is logarithmic")
 
 
 def checked_points(over: Any) -> list[Point]:
@@ -124,7 +124,7 @@ def checked_points(over: Any) -> list[Point]:
     """
     points = list(over) if isinstance(over, Iterable) and not isinstance(over, str) else [over]
     if not points:
-        raise ScenarioError("sweep: there must be at least one point")
+        raise ScenarioError("sweep: points = [] must have at least one entry")
     for number, point in enumerate(points, start=1):
         if not isinstance(point, Mapping):
             raise ScenarioError(f"sweep: point {number} = {point!r} must be a table of fields and their values")
@@ -136,7 +136,7 @@ def checked_points(over: Any) -> list[Point]:
     names = [{path: label(value) for path, value in point.items()} for point in plain]
     for number, name in enumerate(names):
         if (first := names.index(name)) < number:
-            raise ScenarioError(f"sweep: points {first + 1} and {number + 1} are the same: {name}")
+            raise ScenarioError(f"sweep: point {number + 1} = {name} must differ from point {first + 1}")
     return plain
 
 
@@ -149,7 +149,7 @@ def _checked_values(path: str, values: Any) -> list[Any]:
     labels = [label(value) for value in plain]
     repeated = [name for number, name in enumerate(labels) if name in labels[:number]]
     if not plain:
-        raise ScenarioError(f"sweep.over: {path} needs at least one value")
+        raise ScenarioError(f"sweep.over: {path} = [] must have at least one value")
     if repeated:
         raise ScenarioError(
             f"sweep.over: {path} has two values called {repeated[0]!r}; no table could distinguish them"

@@ -12,7 +12,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from typing_extensions import get_protocol_members
 
 from qkdrmp.config.own_objects import OwnFile, is_reference, load_object
-from qkdrmp.errors import did_you_mean
+from qkdrmp.errors import one_of
 
 T = TypeVar("T")
 
@@ -144,8 +144,7 @@ class Registry(Mapping[str, T], Generic[T]):
         raise unfit(f"must be {_article(self.noun)}, but {lacking}")
 
     def _alternatives(self, value: Any) -> str:
-        hint = did_you_mean(value, self) if isinstance(value, str) else ""
-        known = f"one of {', '.join(self)}{hint}, or " if self else ""
+        known = f"{one_of(self, value)}, or " if self else ""
         return f"must be {known}{_article(self.noun)} of your own"
 
 

@@ -25,11 +25,11 @@ from pydantic_core import PydanticCustomError
 from qkdrmp.config.own_objects import is_reference
 from qkdrmp.config.points import label
 from qkdrmp.config.registry import Registry
-from qkdrmp.errors import did_you_mean
+from qkdrmp.errors import unknown
 
 PLACES = ("node", "link")
 
-# How pydantic's words read in the mouth of somebody who writes a scenario file.
+# What pydantic's words are in our sentences.
 WORDS = {
     "Input should be": "must be",
     "a valid integer": "a whole number",
@@ -85,7 +85,7 @@ class Section(BaseModel):
         fixed = [name for name in exception if name in ("at", *self.same_everywhere)]
         problems += [f"{name} cannot be set for a single {' or '.join(self.exceptions_by)}" for name in fixed]
         if not exception.keys() - PLACES:
-            problems.append("no field is given that is different there")
+            problems.append("give a field that is different there")
         try:
             there = self._with({name: value for name, value in exception.items() if name not in fixed}, context)
         except ValidationError as error:
@@ -97,7 +97,7 @@ class Section(BaseModel):
         given = [place for place in PLACES if place in exception]
         if len(given) != 1 or given[0] not in self.exceptions_by:
             if not self.exceptions_by:
-                return ["these settings hold everywhere, so there can be no exceptions"]
+                return ["there can be no exceptions, because these settings hold everywhere"]
             alone = f"give {self.exceptions_by[0]} alone"
             return ["give either node or link" if self.exceptions_by == PLACES else alone]
         node, link = exception.get("node", ""), exception.get("link", ("a", "b"))
@@ -203,8 +203,8 @@ class ModelSection(Section):
     def _problem_of(self, name: str, types: Mapping[str, Any]) -> str:
         value = self.parameters[name]
         if name not in types:
-            fields = ", ".join([*types, *(own for own in type(self).model_fields if own != "parameters")])
-            return f"unknown field '{name}'{did_you_mean(name, types)}; known are {fields}"
+            fields = [*types, *(own for own in type(self).model_fields if own != "parameters")]
+            return f"unknown field {unknown(name, fields)}"
         if types[name] in (int, float) and isinstance(value, bool | str):
             return f"{name} = {value!r} must be a {'whole ' if types[name] is int else ''}number"
         return ""
@@ -225,10 +225,9 @@ def _sentences(problem: dict[str, Any], model: type) -> list[str]:
     loc, kind = problem["loc"], problem["type"]
     path = _path(loc)
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
-        known = list(_fields_at(model, loc[:-1]))
-        *head, name = path.rsplit(": ", 1)
-        hint = did_you_mean(str(loc[-1]), known)
-        return [": ".join([*head, f"unknown field '{name}'{hint}; known are {', '.join(known)}"])]
+        said = unknown(str(loc[-1]), list(_fields_at(model, loc[:-1])))
+        place = _path(loc[:-1])
+        return [f"{place}: unknown field {said}" if place else f"unknown field {said}"]
     if kind == "missing":
         return [f"{path} is missing"]
     if kind == "value_error":
@@ -246,7 +245,7 @@ def shown(value: Any) -> str:
 
 def _below(path: str, line: str) -> str:
     """Return a sentence about something at a place: one that begins with a field there has the whole path of it."""
-    if not path:
+    if not path or line.startswith(f"{path} = "):
         return line
     return f"{path}.{line}" if re.match(r"[a-z]\w*(, entry \d+\b| (=|is missing))", line) else f"{path}: {line}"
 

@@ -73,7 +73,7 @@ class SweepSettings(BaseModel):
             raise ValueError("give either points, or over")
         ranges = [path for path, values in self.over.items() if isinstance(values, Range)]
         if ranges and self.latin_hypercube is None:
-            raise ValueError(f"over: {ranges[0]} is a range: give latin_hypercube, the number of points, or a list")
+            raise ValueError(f"over: {ranges[0]} must be a list, or give latin_hypercube, the number of points")
         return self
 
     def design(self, seed: int) -> Mapping[str, Any] | list[Point]:
@@ -97,7 +97,7 @@ def _values(path: str, values: Any) -> list[Any] | Range:
     if isinstance(values, str | Mapping) or not isinstance(values, Sequence):
         raise ValueError(f"{path} = {values!r} must be a list, or a range such as {{ low = 4, high = 64 }}")
     if not values:
-        raise ValueError(f"{path} needs at least one value")
+        raise ValueError(f"{path} = [] must have at least one value")
     return list(values)
 
 

@@ -59,12 +59,12 @@ class BB84Sifted:
     dead_time_ns: float = 100.0
 
     def __post_init__(self) -> None:
-        _check("mean_photons", self.mean_photons, 0.01 <= self.mean_photons <= 10, "0.01 to 10")
-        _check("pulse_rate_hz", self.pulse_rate_hz, 1 <= self.pulse_rate_hz <= 1e12, "1 to 1e12 Hz")
+        _check("mean_photons", self.mean_photons, 0.01 <= self.mean_photons <= 10, "from 0.01 to 10")
+        _check("pulse_rate_hz", self.pulse_rate_hz, 1 <= self.pulse_rate_hz <= 1e12, "from 1 to 1e12 Hz")
         efficiency = self.detector_efficiency
         _check("detector_efficiency", efficiency, 0 < efficiency <= 1, "above 0 and at most 1")
         most_ns = (_MOST_DEAD_SLOTS + 1) * 1e9 / self.pulse_rate_hz
-        allowed = f"0 to {most_ns:g} ns ({_MOST_DEAD_SLOTS + 1} slots at {self.pulse_rate_hz:g} Hz)"
+        allowed = f"from 0 to {most_ns:g} ns ({_MOST_DEAD_SLOTS + 1} slots at {self.pulse_rate_hz:g} Hz)"
         _check("dead_time_ns", self.dead_time_ns, 0 <= self.dead_time_ns <= most_ns, allowed)
 
     def session(self, fibre: Fibre, key_bits: int, random: np.random.Generator) -> BB84SiftedSession:
@@ -99,7 +99,7 @@ class BB84Sifted:
         ValueError
             If the loss of the fibre is not 0 to 200 dB.
         """
-        _check("loss_db", fibre.loss_db, 0 <= fibre.loss_db <= 200, "0 to 200 dB for this key rate")
+        _check("loss_db", fibre.loss_db, 0 <= fibre.loss_db <= 200, "from 0 to 200 dB for this key rate")
         photons = self.mean_photons * self.detector_efficiency * 10 ** (-fibre.loss_db / 10)
         # Rounding first keeps a product like 8.000000000000002 from costing a whole slot.
         dead = math.ceil(round(self.dead_time_ns * self.pulse_rate_hz / 1e9, 9))
@@ -115,7 +115,7 @@ _law = lru_cache(maxsize=4096)(BB84Sifted.law)
 
 def _check(field: str, value: float, good: bool, allowed: str) -> None:
     if not good:
-        raise ValueError(f"{field} is {value!r}; it must be {allowed}.")
+        raise ValueError(f"{field} = {value!r} must be {allowed}")
 
 
 @dataclass(frozen=True, slots=True)

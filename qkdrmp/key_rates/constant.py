@@ -29,7 +29,7 @@ class Constant:
 
     def __post_init__(self) -> None:
         if not 0 < self.rate_bps <= TICKS_PER_SECOND:
-            raise ValueError(f"rate_bps is {self.rate_bps!r}; it must be above 0 and at most 1e12 bit/s.")
+            raise ValueError(f"rate_bps = {self.rate_bps!r} must be above 0 and at most 1e12 bit/s")
 
     def session(self, fibre: Fibre, key_bits: int, random: np.random.Generator) -> ConstantSession:
         """Open a session that makes keys of `key_bits` bits; the fibre and `random` are not used."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from qkdrmp.errors import TopologyError, did_you_mean
+from qkdrmp.errors import TopologyError, unknown
 
 OWN_FORMAT = "qkdrmp-topology/1"
 
@@ -120,7 +120,7 @@ _NAMES["edges"] = _NAMES["links"]
 _COMPLAINTS = {
     "missing": "is missing",
     "float_type": "must be a number",
-    "string_type": "must be a text",
+    "string_type": "must be text",
     "list_type": "must be a list",
     "dict_type": "must be an object with named fields",
     "model_type": "must be an object with named fields",
@@ -148,8 +148,8 @@ def _sentence(content: Any, problem: dict[str, Any]) -> str:
     what = ".".join(map(str, loc))
     if kind == "extra_forbidden":
         known = _OWN_FIELDS.get(place[:4], list(TopologyRecord.model_fields))
-        free = "; what is your own goes under 'extra'" if place else ""
-        return f"{place}unknown field '{what}'{did_you_mean(what, known)}, known are {', '.join(known)}{free}"
+        free = "; others go under 'extra'" if place else ""
+        return f"{place}unknown field {unknown(what, known)}{free}"
     complaint = _COMPLAINTS.get(kind, problem["msg"].replace("Input should be", "must be"))
     value = "" if kind == "missing" else f"= {reprlib.repr(problem['input'])} "
     return f"{place}{what or 'the entry'} {value}{complaint}"

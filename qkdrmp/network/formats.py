@@ -250,7 +250,7 @@ def _is_graphml(content: Any) -> bool:
 def _read_graphml(path: Path, content: Any) -> Topology:
     """Read GraphML through networkx, by writing it as node-link data first."""
     if not _is_graphml(content):
-        raise TopologyError(f"{path}: this is no GraphML")
+        raise TopologyError(f"{path}: must be GraphML")
     try:
         graph: nx.Graph[str] = nx.Graph(nx.parse_graphml(content))
         # networkx sorts edges by node; the order in which they are listed matters to some routing rules.

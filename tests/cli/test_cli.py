@@ -307,11 +307,11 @@ LEFT_OUT = QUICK.replace("[sweep]", "[swep]")
 WRONG: dict[str, tuple[list[str], str]] = {
     "unknown scenario": (
         ["run", "lin"],
-        "'lin' is neither a file nor one of the bundled scenarios (did you mean 'line",
+        "scenario = 'lin' must be a file or one of the bundled scenarios, beijing, beijing_figure3, busy_repeater",
     ),
     "unknown scenario to sweep": (["sweep", "beijin"], "(did you mean 'beijing'?)"),
-    "unknown topology": (["topology", "lin"], "bundled topologies (did you mean 'line'?)"),
-    "no file": (["run", "no/such.toml"], "'no/such.toml' is neither a file nor"),
+    "unknown topology": (["topology", "lin"], "bundled topologies, beijing_qman"),
+    "no file": (["run", "no/such.toml"], "scenario = 'no/such.toml' must be a file or"),
     "broken TOML": (["run", "broken.toml"], "broken.toml: is not valid TOML"),
     "broken JSON": (["topology", "broken.json"], "broken.json: broken JSON at line 1"),
     "topology for a scenario": (["run", "net.json"], "net.json: topology is missing"),
@@ -319,9 +319,9 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "unknown field": (["sweep", "field.toml"], "unknown field 'swep' (did you mean 'sweep'?)"),
     "policy": (["run", "policy.toml"], "queue.policy = 'fcsf' must be one of fcfs"),
     "threshold order": (["run", "order.toml"], "interrupt = 8 must be less than recover = 8"),
-    "unknown node": (["run", "node.toml"], "there is no node 'Alise' (did you mean 'Alice'?)"),
+    "unknown node": (["run", "node.toml"], "has no node 'Alise' (did you mean 'Alice'?)"),
     "negative length": (["run", "length.toml"], "link A-B: length_km = -1.0 must be greater than 0"),
-    "swept field": (["sweep", "swept.toml"], "unknown field 'pools.capacty' (did you mean 'capacity'?)"),
+    "swept field": (["sweep", "swept.toml"], "pools: unknown field 'capacty' (did you mean 'capacity'?)"),
     "swept value": (["sweep", "value.toml"], "pools.capacity = -4 must be at least 1"),
     "no command": (["swep"], "No such command 'swep'"),
     "no argument": (["run"], "Missing argument 'NAME_OR_FILE'"),
@@ -532,7 +532,10 @@ def test_a_package_that_is_missing_is_named(left: str, monkeypatch: pytest.Monke
     ("command", "words"),
     [
         (["report", "."], ".: is not the folder of a finished sweep"),
-        (["compare", "out", "pools.capcity"], "no swept field 'pools.capcity' (did you mean 'pools.capacity'?)"),
+        (
+            ["compare", "out", "pools.capcity"],
+            "no swept field 'pools.capcity' (did you mean 'pools.capacity'?)",
+        ),
         (["compare", "out", "pools.capacity", "--baseline", "5"], "pools.capacity = '5' is not in the runs"),
         (["compare", "out", "pools.capacity", "--metric", "wait_means"], "'wait_means'"),
         (["figures", "out", "--metric", "wait_means"], "(did you mean 'wait_mean_s'?)"),

@@ -44,12 +44,12 @@ def test_an_unknown_name_lists_the_known_ones(wrong: str, error: type[QKDRMPErro
     with pytest.raises(error) as caught:
         bundled.resolve("topologies", wrong, error)
     message = str(caught.value)
-    assert f"'{wrong}' is neither a file nor one of the bundled topologies" in message
+    assert f"topology = '{wrong}' must be a file or one of the bundled topologies, " in message
     assert "did you mean 'beijing_qman'?" in message
     assert ", ".join(bundled.bundled_names("topologies")) in message
 
 
 @pytest.mark.parametrize("wrong", ["", "."])
 def test_a_directory_is_no_file(wrong: str) -> None:
-    with pytest.raises(QKDRMPError, match="neither a file"):
+    with pytest.raises(QKDRMPError, match="must be a file or one of the bundled"):
         bundled.resolve("topologies", wrong)

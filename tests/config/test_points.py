@@ -62,10 +62,10 @@ WRONG: dict[str, tuple[dict[str, Any], int, str]] = {
     "one end": ({"x": (3,)}, 5, "x = (3,) must be a range, (low, high)"),
     "scale": ({"x": (1, 2, "cubic")}, 5, "must be a range, (low, high)"),
     "text": ({"x": ("a", "b")}, 5, "must be a range, (low, high)"),
-    "log of 0": ({"x": (0, 2, "log")}, 5, "even in the logarithm must be above 0"),
+    "log of 0": ({"x": (0, 2, "log")}, 5, "must be above 0, because its scale is logarithmic"),
     "infinite": ({"x": (0, math.inf)}, 5, "must be a range whose low end is below"),
-    "empty list": ({"x": []}, 5, "x needs at least one value"),
-    "points": ({"x": (1, 2)}, 0, "latin_hypercube: points = 0 must be a whole number, 1 or more"),
+    "empty list": ({"x": []}, 5, "x = [] must have at least one value"),
+    "points": ({"x": (1, 2)}, 0, "latin_hypercube: points = 0 must be a whole number of at least 1"),
     "field": ({"name": ["a", "b"]}, 3, "name cannot be swept"),
 }
 
@@ -79,10 +79,10 @@ def test_a_wrong_latin_hypercube_is_refused(case: str) -> None:
 
 
 WRONG_POINTS: dict[str, tuple[Any, str]] = {
-    "none": ([], "there must be at least one point"),
+    "none": ([], "points = [] must have at least one entry"),
     "text": ("pools.capacity", "point 1 = 'pools.capacity' must be a table"),
     "number": ([{"x": 1}, 3], "point 2 = 3 must be a table"),
-    "twice": ([{"x": 1}, {"x": 2}, {"x": 1.0}], "points 1 and 3 are the same: {'x': 1.0}"),
+    "twice": ([{"x": 1}, {"x": 2}, {"x": 1.0}], "point 3 = {'x': 1.0} must differ from point 1"),
     "lambdas": ([{"x": lambda: 1}, {"x": lambda: 2}], "x has two values called '<lambda>'"),
     "field": ([{"sweep.seed": 1}], "sweep.seed cannot be swept"),
 }

@@ -258,7 +258,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("shared_link", {"links.at": [{"link": ["R1", "A2"], "fidelity": 0.9}]}, "no link between 'R1' and 'A2'"),
     ("shared_link", {"memories.per_interface": 0}, "memories.per_interface = 0 must be at least 1"),
     ("shared_link", {"memories.t2_s": 50.0}, "at most twice t1_s"),
-    ("shared_link", {"memories.at": [{"node": "R9", "per_interface": 2}]}, "there is no node 'R9'"),
+    ("shared_link", {"memories.at": [{"node": "R9", "per_interface": 2}]}, "has no node 'R9'"),
     ("shared_link", {"setup.swap_order": "midpint"}, "did you mean 'midpoint'?"),
     ("shared_link", {"setup.hold_round_trips": 1.0}, "must be at least timeout_round_trips"),
     ("shared_link", {"faults.loss": 1.0}, "faults.loss = 1.0 must be at least 0 and less than 1"),

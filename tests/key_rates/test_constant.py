@@ -40,7 +40,7 @@ def test_the_mean_rate_is_the_rate() -> None:
 
 @pytest.mark.parametrize("rate_bps", [0.0, -1.0, 1.1e12, math.inf, math.nan])
 def test_a_bad_rate_is_a_clear_error(rate_bps: float) -> None:
-    with pytest.raises(ValueError, match=rf"^rate_bps is {rate_bps!r}; it must be above 0 and at most 1e12"):
+    with pytest.raises(ValueError, match=rf"^rate_bps = {rate_bps!r} must be above 0 and at most 1e12"):
         Constant(rate_bps)
 
 

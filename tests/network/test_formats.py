@@ -173,13 +173,13 @@ WRONG_FIELDS: dict[str, tuple[Callable[[], Any], list[str]]] = {
     ),
     "one end": (changed("links", ends=["A"]), ["link A: ends = ['A'] must hold two names"]),
     "ends as text": (changed("links", ends="A-B"), ["link number 1: ends = 'A-B' must be a list"]),
-    "end as number": (changed("links", ends=["A", 2]), ["link A-2: ends.1 = 2 must be a text"]),
+    "end as number": (changed("links", ends=["A", 2]), ["link A-2: ends.1 = 2 must be text"]),
     "unknown end": (
         changed("links", ends=["A", "BB"]),
-        ["link A-BB: there is no node 'BB' (did you mean 'B'?)"],
+        ["link A-BB: the topology has no node 'BB' (did you mean 'B'?)"],
     ),
     "no name": (changed("nodes", name=...), ["node number 1: name is missing"]),
-    "name as number": (changed("nodes", name=5), ["node 5: name = 5 must be a text"]),
+    "name as number": (changed("nodes", name=5), ["node 5: name = 5 must be text"]),
     "no kind": (changed("nodes", kind=...), ["node A: kind is missing"]),
     "unknown kind": (
         changed("nodes", kind="ends"),
@@ -194,8 +194,8 @@ WRONG_FIELDS: dict[str, tuple[Callable[[], Any], list[str]]] = {
     "nodes as object": (changed("", nodes={}), ["nodes = {} must be a list"]),
     "no nodes": (changed("", nodes=...), ["nodes is missing"]),
     "links as text": (changed("", links="A-B"), ["links = 'A-B' must be a list"]),
-    "name of the network": (changed("", name=1), ["name = 1 must be a text"]),
-    "empty name of the network": (changed("", name=""), ["the name of the topology must not be empty"]),
+    "name of the network": (changed("", name=1), ["name = 1 must be text"]),
+    "empty name of the network": (changed("", name=""), ["name = '' must not be empty"]),
     "later version": (
         changed("", format="qkdrmp-topology/2"),
         ["format = 'qkdrmp-topology/2' must be 'qkdrmp-topology/1'"],
@@ -225,8 +225,11 @@ def test_every_wrong_field_is_reported_at_once(tmp_path: Path) -> None:
 
 def test_unknown_names_list_the_bundled_ones() -> None:
     message = complaint("bejing_qman")
-    assert "'bejing_qman' is neither a file nor one of the bundled topologies" in message
-    assert "(did you mean 'beijing_qman'?): " + ", ".join(bundled_names("topologies")) in message
+    bundled = ", ".join(bundled_names("topologies"))
+    assert message == (
+        f"topology = 'bejing_qman' must be a file or one of the bundled topologies, {bundled} "
+        "(did you mean 'beijing_qman'?)"
+    )
 
 
 def test_unknown_formats_list_the_known_ones() -> None:
@@ -323,7 +326,7 @@ def test_a_qnet_file_in_our_own_format_is_the_same(tmp_path: Path) -> None:
         ),
         ('"node2": "U2"', '"node3": "U2"', "link number 4: node2 is missing"),
         ('"type": "BackboneNode"', '"kind": "end"', "node Core: type is missing"),
-        ('"node1": "U1"', '"node1": "U7"', "link U7-T1: there is no node 'U7'"),
+        ('"node1": "U1"', '"node1": "U7"', "link U7-T1: the topology has no node 'U7'"),
     ],
 )
 def test_wrong_qnet_files_are_reported(old: str, new: str, sentence: str, tmp_path: Path) -> None:
@@ -416,7 +419,7 @@ def test_what_networkx_writes_as_graphml_is_read(tmp_path: Path) -> None:
         (graphml(WEST, kind="relay"), "node B: kind = 'relay' must be one of end, repeater, router, passive"),
         (graphml(WEST, WEST), "link A-B: these two nodes are linked already"),
         (graphml('<edge source="A" target="D"/>'), "node D: kind is missing"),
-        (graphml(WEST).replace("48.0", "116.4"), "node A: latitude = 116.4 must be between -90 and 90"),
+        (graphml(WEST).replace("48.0", "116.4"), "node A: latitude = 116.4 must be from -90 to 90"),
         (graphml(WEST).replace("48.0", "north"), "broken GraphML: could not convert string to float"),
         (graphml('<edge source="A"/>'), "broken GraphML: "),
     ],
@@ -429,7 +432,7 @@ def test_wrong_graph_files_are_reported(content: str, sentence: str, tmp_path: P
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ('"id": "C"', '"id": null', "node number 3: id = None must be a text"),
+        ('"id": "C"', '"id": null', "node number 3: id = None must be text"),
         ('"id": "C", ', "", "node number 3: id is missing"),
         ('"target": "C", ', "", "link number 1: target is missing"),
         ('"kind": "repeater", ', "", "node 2: kind is missing"),

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from simpy.events import ProcessGenerator
 
 from qkdrmp.config.sections import sentences
-from qkdrmp.errors import ScenarioError, did_you_mean
+from qkdrmp.errors import ScenarioError, unknown
 from qkdrmp.kernel import arrivals
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.qkd.demand.workload import NonNegativeFloat, PositiveFloat, PositiveInt, RequestWorkload, check_pair
@@ -130,10 +130,7 @@ def _cells(row: Mapping[str | Any, Any]) -> dict[str, str]:
 
 def _check_columns(path: Path, columns: Sequence[str]) -> None:
     known = [field.name for field in fields(PlannedRequest)]
-    listed = f"known are {', '.join(known)}"
-    problems = [
-        f"{path}: unknown column '{name}'{did_you_mean(name, known)}; {listed}" for name in columns if name not in known
-    ]
-    problems += [f"{path}: there is no column {name}; {listed}" for name in REQUIRED if name not in columns]
+    problems = [f"{path}: unknown column {unknown(name, known)}" for name in columns if name not in known]
+    problems += [f"{path}: column {name} is missing" for name in REQUIRED if name not in columns]
     if problems and columns:
         raise ScenarioError("\n".join(problems))

@@ -71,7 +71,7 @@ class RequestWorkload:
         """
         for user in (src, dst):
             if user not in self._apps:
-                raise QKDRMPError(f"there is no user '{user}'{did_you_mean(user, self.users)} to ask or to be asked")
+                raise QKDRMPError(f"the network has no end node '{user}'{did_you_mean(user, self.users)}")
         if src == dst:
             raise QKDRMPError(f"user '{src}' cannot be both source and destination")
         deadline = None if deadline_s is None else to_ticks(deadline_s)
