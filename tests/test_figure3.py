@@ -64,7 +64,7 @@ def test_stuck_capacities_fall_behind_the_plateau_more_and_more(means):
     assert (share.max() < pd.Series({0.1: 0.40, 0.2: 0.27, 0.3: 0.20, 0.4: 0.17, 0.5: 0.17, 0.6: 0.17})).all()
 
 
-def test_runs_count_stuck_pools_where_they_are_foreseen(scenario, runs):
+def test_runs_count_stuck_pools_where_they_are_predicted(scenario, runs):
     sized = {capacity: scenario.replace({"pools.capacity": capacity}) for capacity in CAPACITIES}
     predicted = {capacity: bool(qkdrmp.predict(changed)) for capacity, changed in sized.items()}
     assert predicted == {20: True, 30: True, 40: False, 50: False, 60: False, 70: False, 80: False}

@@ -70,7 +70,7 @@ def curves(runs: pd.DataFrame, metrics: Sequence[str]) -> Spec:
     base = _base(rows, runs, metrics).encode(x=_across(runs, x), color=colour)
     ends = [alt.ExprRef("domains[metric][0]"), alt.ExprRef("domains[metric][1]")]
     mean = alt.Y("mean:Q", title=None, scale=alt.Scale(domain=ends, nice=True), axis=alt.Axis(tickCount=6))
-    tooltip = [alt.Tooltip("told:N", title="mean, 95 %"), alt.Tooltip("xname:N", title=plain(x))]
+    tooltip = [alt.Tooltip("interval:N", title="mean, 95 %"), alt.Tooltip("xname:N", title=plain(x))]
     tooltip += [alt.Tooltip("group:N", title=title)] if others else []
     points = base.mark_point(size=50, filled=True, opacity=1).encode(y=mean, tooltip=tooltip)
     band = base.encode(y=alt.Y("low:Q", title=None), y2="high:Q")
@@ -109,12 +109,12 @@ def heatmap(runs: pd.DataFrame, metrics: Sequence[str]) -> tuple[Spec, str] | No
     )
     cell_of = base.mark_rect().encode(
         color=alt.Color("mean:Q", title=None, scale=alt.Scale(scheme="viridis", zero=False), legend=None),
-        tooltip=[alt.Tooltip("told:N", title="mean, 95 %")],
+        tooltip=[alt.Tooltip("interval:N", title="mean, 95 %")],
     )
     ink = alt.condition("datum.shade > 0.6", alt.value("black"), alt.value("white"))
     written = base.mark_text(fontSize=11).encode(text="short:N", color=ink)
-    told = ", ".join(f"{name_and_unit(field)[0]} = {value_text(value)}" for field, value in last.items())
-    return _sized(alt.layer(cell_of, written), CELL_HEIGHT * len(names[y])), told
+    cell = ", ".join(f"{name_and_unit(field)[0]} = {value_text(value)}" for field, value in last.items())
+    return _sized(alt.layer(cell_of, written), CELL_HEIGHT * len(names[y])), cell
 
 
 def data_of(rows: list[Spec]) -> Any:
@@ -165,7 +165,7 @@ def _rows(runs: pd.DataFrame, metric: str, x: str, others: Sequence[str]) -> lis
         low, high = (mean - half, mean + half) if np.isfinite(half) else (mean, mean)
         row = {"metric": metric, "x": cell[x], "xname": value_text(cell[x]), "mean": mean, "low": low, "high": high}
         row |= {"group": ", ".join(value_text(cell[field]) for field in others)}
-        row |= {"short": number(mean, 3), "told": number(mean) + (f" ± {number(half, 3)}" if half > 0 else "")}
+        row |= {"short": number(mean, 3), "interval": number(mean) + (f" ± {number(half, 3)}" if half > 0 else "")}
         rows.append(row)
     means = [row["mean"] for row in rows]
     low, span = min(means, default=0.0), (max(means, default=0.0) - min(means, default=0.0)) or 1.0
@@ -193,7 +193,7 @@ def _across(runs: pd.DataFrame, x: str) -> alt.X:
 
 
 def _colour(groups: list[str], title: str, has_order: bool) -> Any:
-    """Return what tells groups apart: colours in order if the groups have one."""
+    """Return how groups are distinguished: colours in order if the groups have one."""
     if len(groups) == 1:
         return alt.value(COLOURS[0])
     in_order = has_order or len(groups) > MOST_COLOURS

@@ -146,11 +146,11 @@ def aspect(topology: Topology) -> float:
 
 
 def _link_rows(story: Story, topology: Topology, places: Mapping[str, tuple[float, float]]) -> list[Spec]:
-    told = {frozenset(link.ends): link for link in story.links}
+    shown = {frozenset(link.ends): link for link in story.links}
     rows = []
     for link in topology.links:
         (x, y), (x2, y2) = (places[end] for end in link.ends)
-        found = told.get(frozenset(link.ends))
+        found = shown.get(frozenset(link.ends))
         row: Spec = {"x": x, "y": y, "x2": x2, "y2": y2, "length": f"{link.length_km:g} km"}
         row |= {"link": found.name if found else " – ".join(link.ends)}
         rows.append(row | {"loads": None if found is None else _rounded(found.load, 3)})

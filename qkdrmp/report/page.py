@@ -149,7 +149,7 @@ def _warnings(experiment: Experiment, family: Family, story: Story) -> Iterator[
 
 
 def _warmup(scenario: Scenario, seed: int) -> Iterator[str]:
-    """Say if the scenario of the run shown has too short a warm-up, or is too short to tell."""
+    """Say if the scenario of the run shown has too short a warm-up, or is too short to find one."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RunWarning)  # it is in the sentence too
         found = suggest_warmup(scenario, seed, WARMUP_RUNS)

@@ -189,7 +189,7 @@ def test_a_run_without_pairs_says_why_and_has_no_fidelity_to_draw(folder: Path) 
     assert not (folder / "results" / "none" / "fidelity.png").exists()
 
 
-def test_stuck_pools_are_foreseen_and_named() -> None:
+def test_stuck_pools_are_predicted_and_named() -> None:
     output = succeeded(qkdrmp("run", "stuck.toml"))
     assert "predicted: " in output
     assert "too few for a request and too many to be refilled: " in output
@@ -256,7 +256,7 @@ def test_nothing_delivered_is_no_wait() -> None:
     assert "0.0 ± 0.0 requests processed of 0.0\n" in output
 
 
-def test_a_sweep_foresees_stuck_pools_by_cell() -> None:
+def test_a_sweep_predicts_stuck_pools_by_cell() -> None:
     output = succeeded(qkdrmp("sweep", "stuck.toml", "--jobs", 1, "--replications", 1))
     assert "predicted with pools.capacity = 8: " in output
     assert "pools stuck" in output

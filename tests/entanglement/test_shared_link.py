@@ -1,4 +1,4 @@
-"""What a Barrier is for: without one, the ends of a shared link give trials to different connections for ever after."""
+"""What a Barrier is for: without one, the ends of a shared link give trials to different connections from then on."""
 
 from __future__ import annotations
 

@@ -215,6 +215,6 @@ def test_a_table_can_be_downloaded_whole_and_exact(opened: Opened) -> None:
     table = opened.page.evaluate("DATA.tables[0]")
     assert len(rows) == table["rows"]
     for column in table["columns"]:
-        told = [row[column["name"]] for row in rows]
-        for written, value in zip(told, column["values"], strict=True):
+        shown = [row[column["name"]] for row in rows]
+        for written, value in zip(shown, column["values"], strict=True):
             assert (written == "") if value is None else type(value)(written) == value

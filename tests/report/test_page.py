@@ -67,10 +67,10 @@ def test_every_control_has_a_label(keys_page: Path) -> None:
 
 def test_tables_are_whole_and_exact(keys_page: Path) -> None:
     runs = experiments.keys().runs
-    told = next(
+    table = next(
         table for table in json.loads(Reader(keys_page.read_text("utf-8")).data)["tables"] if table["title"] == "Runs"
     )
-    again = pd.DataFrame({column["name"]: column["values"] for column in told["columns"]})
+    again = pd.DataFrame({column["name"]: column["values"] for column in table["columns"]})
     pd.testing.assert_frame_equal(again, runs, check_exact=True, check_dtype=False)
 
 
@@ -82,8 +82,8 @@ def test_the_page_says_how_to_run_it_again(keys_page: Path) -> None:
 
 
 def test_long_tables_are_cut_and_say_so() -> None:
-    told = packed("long", pd.DataFrame({"n": range(MOST_ROWS + 5)}))
-    assert (told["rows"], told["of"], len(told["columns"][0]["values"])) == (MOST_ROWS, MOST_ROWS + 5, MOST_ROWS)
+    table = packed("long", pd.DataFrame({"n": range(MOST_ROWS + 5)}))
+    assert (table["rows"], table["of"], len(table["columns"][0]["values"])) == (MOST_ROWS, MOST_ROWS + 5, MOST_ROWS)
 
 
 def test_values_that_javascript_would_spoil_are_texts() -> None:
@@ -121,9 +121,9 @@ def test_sweeps_without_a_scale_have_reports(over: dict[str, list[object]], tmp_
 
 def test_a_design_that_is_no_grid_has_a_report(tmp_path: Path) -> None:
     scenario = qkdrmp.load_scenario("beijing_figure3").replace({"duration_s": 0.02})
-    points = [{"pools.capacity": capacity, "queue.capacity": room} for capacity, room in ((20, 9), (30, 5), (40, 7))]
+    points = [{"pools.capacity": capacity, "queue.capacity": slots} for capacity, slots in ((20, 9), (30, 5), (40, 7))]
     page = write_report(experiments.experiment(scenario, points, 2), tmp_path / "report.html").read_text("utf-8")  # type: ignore[arg-type]
-    assert "It cannot be told: no two cells differ in" in page
+    assert "Saturation cannot be judged: no two cells differ in" in page
     assert 'id="heatmap"' not in page
 
 

@@ -88,8 +88,8 @@ def test_of_links_that_are_as_busy_the_bottleneck_is_good_for_the_fewest_pairs()
 
 def test_the_story_is_of_the_run_that_simulate_gives() -> None:
     scenario = qkdrmp.load_scenario("multiplexing").replace({"duration_s": 0.06})
-    told = story_of(scenario, 5).results
-    pd.testing.assert_series_equal(told.summary, qkdrmp.simulate(scenario, seed=5).summary)
+    results = story_of(scenario, 5).results
+    pd.testing.assert_series_equal(results.summary, qkdrmp.simulate(scenario, seed=5).summary)
 
 
 def short_of_keys(rate_bps: float) -> Scenario:

@@ -89,32 +89,32 @@ def test_a_dip_in_the_middle_does_not_hide_a_later_improvement() -> None:
     assert saturation(table({10: [100, 101], 20: [50, 51], 40: [150, 151], 80: [150, 151]}), POOLS, MAIN).value == 40
 
 
-def test_saturation_is_told_with_its_interval_and_test() -> None:
-    told = said([*verdict.saturates(table(RISING), QKD)])
-    assert told.startswith("Requests processed saturate at key pool capacity = 40 keys, with 110 (95 % interval 85 to")
-    assert "a significant improvement of more than 2 %" in told
-    assert "paired differences over 3 replications" in told
+def test_saturation_is_stated_with_its_interval_and_test() -> None:
+    text = said([*verdict.saturates(table(RISING), QKD)])
+    assert text.startswith("Requests processed saturate at key pool capacity = 40 keys, with 110 (95 % interval 85 to")
+    assert "a significant improvement of more than 2 %" in text
+    assert "paired differences over 3 replications" in text
 
 
 def test_one_replication_gives_no_interval_and_says_so() -> None:
     single = table({value: numbers[:1] for value, numbers in RISING.items()})
-    told = said([*verdict.saturates(single, QKD), *verdict.extremes(single, QKD)])
-    assert "saturate at key pool capacity = 40 keys, with 100:" in told
-    assert "nothing shows how much is chance" in told
-    assert "interval" not in told
-    assert "significant" not in told
-    assert "nan" not in told
+    text = said([*verdict.saturates(single, QKD), *verdict.extremes(single, QKD)])
+    assert "saturate at key pool capacity = 40 keys, with 100:" in text
+    assert "nothing shows how much is chance" in text
+    assert "interval" not in text
+    assert "significant" not in text
+    assert "nan" not in text
     assert "one replication" in said([*verdict.cautions(single, QKD, 0)])
 
 
-def test_saturation_is_told_for_each_value_of_other_fields_at_the_longest_duration() -> None:
+def test_saturation_is_stated_for_each_value_of_other_fields_at_the_longest_duration() -> None:
     early = table({10: [50, 51], 20: [90, 92]}, **{"queue.policy": "fcfs"})
     late = table({10: [90, 91], 20: [90, 91]}, **{"queue.policy": "priority"})
     shorter = table({10: [1, 2], 20: [900, 901]}, **{"queue.policy": "priority"}).assign(duration_s=0.5)
-    told = list(verdict.saturates(pd.concat([early, late, shorter]), QKD))
-    assert len(told) == 2
-    assert told[0].startswith("With queue policy = fcfs, requests processed do not saturate")
-    assert told[1].startswith("With queue policy = priority, requests processed are saturated from the smallest value")
+    text = list(verdict.saturates(pd.concat([early, late, shorter]), QKD))
+    assert len(text) == 2
+    assert text[0].startswith("With queue policy = fcfs, requests processed do not saturate")
+    assert text[1].startswith("With queue policy = priority, requests processed are saturated from the smallest value")
 
 
 def test_saturation_needs_a_scale_other_than_the_duration() -> None:
@@ -123,7 +123,7 @@ def test_saturation_needs_a_scale_other_than_the_duration() -> None:
     assert not [*verdict.saturates(longer, QKD), *verdict.saturates(policies, QKD)]
 
 
-def test_a_design_without_pairs_of_cells_has_no_saturation_to_tell() -> None:
+def test_a_design_without_pairs_of_cells_has_no_saturation() -> None:
     runs = pd.concat([table({10: [1, 2]}, rate=5.0), table({20: [3, 4]}, rate=6.0), table({30: [3, 4]}, rate=7.0)])
     assert list(verdict.saturates(runs, QKD)) == [
         "Saturation cannot be judged: no two cells differ in key pool capacity alone."
@@ -152,9 +152,9 @@ def test_a_single_cell_has_neither_best_nor_worst() -> None:
 
 def test_rejections_are_shares_of_what_was_asked_for_by_reason() -> None:
     runs = table({10: [5, 6], 20: [5, 6]}).assign(rejected_no_route=[1, 3, 1, 3])
-    told = said([*verdict.rejections(runs, QKD)])
-    assert told.startswith("Rejected, over all cells: 12 % (95 % interval 0 to 25) of the requests.")
-    assert "10 % refused; 2 % (95 % interval 0 to 15) no route" in told
+    text = said([*verdict.rejections(runs, QKD)])
+    assert text.startswith("Rejected, over all cells: 12 % (95 % interval 0 to 25) of the requests.")
+    assert "10 % refused; 2 % (95 % interval 0 to 15) no route" in text
 
 
 def test_rejections_leave_out_replications_that_some_cells_lack() -> None:
@@ -163,9 +163,9 @@ def test_rejections_leave_out_replications_that_some_cells_lack() -> None:
     assert "10 % refused" in said([*verdict.rejections(runs, QKD)])
 
 
-def test_no_rejections_are_told_as_such() -> None:
-    told = said([*verdict.rejections(table({10: [5, 6]}).assign(rejected_refused=0), QKD)])
-    assert told == "None of the 200 requests was rejected (over all runs)."
+def test_no_rejections_are_stated_as_such() -> None:
+    text = said([*verdict.rejections(table({10: [5, 6]}).assign(rejected_refused=0), QKD)])
+    assert text == "None of the 200 requests was rejected (over all runs)."
 
 
 def test_runs_that_do_not_count_rejections_have_none_to_report() -> None:
@@ -175,9 +175,9 @@ def test_runs_that_do_not_count_rejections_have_none_to_report() -> None:
 
 def test_cautions_name_failed_runs_and_wide_intervals() -> None:
     runs = table({10: [100, 101, 99], 20: [50, 100, 150]})
-    told = said([*verdict.cautions(runs, QKD, 2)])
-    assert "2 of 6 runs failed" in told
-    assert "In 1 of 2 cells the interval" in told
+    text = said([*verdict.cautions(runs, QKD, 2)])
+    assert "2 of 6 runs failed" in text
+    assert "In 1 of 2 cells the interval" in text
     assert not [*verdict.cautions(table({10: [100, 101, 99]}), QKD, 0)]
 
 
@@ -193,8 +193,8 @@ def test_cells_with_stuck_pools_are_counted_and_the_worst_is_named() -> None:
 
 
 def test_the_question_names_fields_values_and_numbers() -> None:
-    told = verdict.question(table(RISING))
-    assert told.startswith("Swept: key pool capacity (10, 20, 40, 80, 160 keys). 5 cells, 3 replications, 15 runs")
+    text = verdict.question(table(RISING))
+    assert text.startswith("Swept: key pool capacity (10, 20, 40, 80, 160 keys). 5 cells, 3 replications, 15 runs")
     assert verdict.question(table({10: [1]})).startswith("One cell, nothing was varied. 1 cell, 1 replication")
     assert "2 to 3 replications" in verdict.question(table({10: [1, 2, 3], 20: [1, 2]}))
 

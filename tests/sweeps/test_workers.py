@@ -160,7 +160,7 @@ def test_a_batch_that_is_lost_is_tried_again_one_by_one() -> None:
     assert sum(isinstance(result, Failure) for result in results.values()) == 1
 
 
-def test_leaving_early_does_not_wait_for_what_is_under_way() -> None:
+def test_leaving_early_does_not_wait_for_what_is_in_progress() -> None:
     def leave() -> None:
         with Workers(very_slow, partial(processes, 2)) as workers:
             for _ in workers.outcomes([0, 0, 60, 60, 60]):

@@ -51,15 +51,15 @@ function startMetrics() {
 
 function startTime() {
   const slider = byId("frame");
-  const tell = () => {
+  const update = () => {
     byId("when").textContent = DATA.frames[slider.value];
     slider.setAttribute("aria-valuetext", DATA.frames[slider.value]);
     return show("frame", Number(slider.value), "map", "level");
   };
   slider.max = DATA.frames.length - 1;
   slider.value = slider.max;
-  slider.addEventListener("input", tell);
-  tell();
+  slider.addEventListener("input", update);
+  update();
 }
 
 function startLinks() {
