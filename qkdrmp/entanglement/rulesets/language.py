@@ -105,9 +105,9 @@ class TimerExpired(Term):
 
 
 class Recv(Term):
-    """A message of a kind has come."""
+    """A message of a kind has come for the connection since its RuleSet was installed."""
 
-    kind: str
+    kind: Literal["SWAPRESULT", "PURIFYRESULT"]
 
 
 class Fidelity(Term):

@@ -108,7 +108,8 @@ def _condition(session: RuleSetSession, condition: Condition, places: Places) ->
     if isinstance(condition, TimerExpired):
         return lambda: condition.name in session.rung
     if isinstance(condition, Recv):
-        return lambda: condition.kind in session.heard
+        session.awaited.add(condition.kind)
+        return lambda: condition.kind not in session.awaited
     assert isinstance(condition, Fidelity)
     compare, bound, bin_ = OPERATORS[condition.op], round(condition.value, DIGITS), places[condition.pair][1]
     return lambda: compare(round(session.estimated(bin_.pairs[bin_.next]), DIGITS), bound)

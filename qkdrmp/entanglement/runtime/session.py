@@ -86,8 +86,10 @@ class RuleSetSession:
         Pairs swapped, delivered or handed over here.
     counters : Counter
         What `count` conditions look at, such as ``delivered``.
-    rung, heard : set of str
-        Timers that have run out, kinds of message that have come.
+    rung : set of str
+        Timers that have run out.
+    awaited : set of str
+        Kinds of message that `recv` conditions wait for and that have not come yet.
     """
 
     __slots__ = (
@@ -96,9 +98,9 @@ class RuleSetSession:
         "_rounds",
         "_timers",
         "_working",
+        "awaited",
         "bench",
         "counters",
-        "heard",
         "owner",
         "progress",
         "rules",
@@ -111,7 +113,7 @@ class RuleSetSession:
         self.progress = 0
         self.counters: Counter[str] = Counter()
         self.rung: set[str] = set()
-        self.heard: set[str] = set()
+        self.awaited: set[str] = set()
         self._bins: dict[tuple[str, int], PairBuffer] = {}
         self._rounds: dict[tuple[str, int, int], Round] = {}
         self._begun: Counter[tuple[str, int]] = Counter()
@@ -133,6 +135,7 @@ class RuleSetSession:
 
     def take_swap(self, message: SwapResult) -> None:
         """Note that a pair now has another partner, as soon as it is here."""
+        self._hear(message.wire_name)
         bin_ = self.bin(message.source, message.stage)
         qubit = bin_.pairs.pop(message.number, None)
         if qubit is None:
@@ -143,15 +146,17 @@ class RuleSetSession:
 
     def take_bit(self, message: PurifyResult) -> None:
         """Compare the partner's bit with one's own, as soon as both are there."""
+        self._hear(message.wire_name)
         place = (message.source, message.stage, message.number)
         self._rounds.setdefault(place, Round()).theirs = message.bit
         self._compare(place)
         self.work()
 
-    def hear(self, kind: str) -> None:
+    def _hear(self, kind: str) -> None:
         """Note that a message of a kind has come, for rules that wait for it."""
-        self.heard.add(kind)
-        self.work()
+        if kind in self.awaited:
+            self.awaited.remove(kind)
+            self.work()
 
     def start_timer(self, name: str, ticks: int) -> None:
         """Let a timer run out in `ticks`."""

@@ -69,7 +69,7 @@ def test_every_term_reads_and_writes_back_equal() -> None:
         {"res": {"partner": "B", "n": 2, "as": ["f", "g"]}},
         {"count": {"name": "delivered", "op": "<", "value": 3}},
         {"timer": {"name": "t"}},
-        {"recv": {"kind": "swapped"}},
+        {"recv": {"kind": "SWAPRESULT"}},
         {"fidelity": {"pair": "e", "op": "<", "value": 0.5}},
     ]
     actions = [
@@ -237,7 +237,7 @@ def test_a_stack_made_in_python_is_checked_too() -> None:
 names = st.text(min_size=1, max_size=4)
 counts = st.builds(rule.Count, name=names, op=st.sampled_from(list(OPERATORS)), value=st.integers())
 timers = st.builds(rule.TimerExpired, name=names)
-messages = st.builds(rule.Recv, kind=names)
+messages = st.builds(rule.Recv, kind=st.sampled_from(["SWAPRESULT", "PURIFYRESULT"]))
 
 
 @st.composite

@@ -225,11 +225,21 @@ def test_a_session_that_is_stopped_lets_no_timer_ring() -> None:
 
 
 def test_recv_waits_for_a_message_of_its_kind() -> None:
-    bench = Bench("A", (0, rule([{"recv": {"kind": "GO"}}, res("R", "p")], DELIVER)))
+    bench = Bench("A", (0, rule([{"recv": {"kind": "PURIFYRESULT"}}, res("R", "p")], DELIVER)))
     bench.arrive("R", 0)
-    bench.session.hear("STOP")
+    bench.session.take_swap(swapped(5, 5))
     assert bench.names == []
-    bench.session.hear("GO")
+    bench.session.take_bit(PurifyResult(ATTEMPT, "R", 0, 0, 1))
+    bench.arrive("R", 1)
+    assert bench.names == [0, 1]
+
+
+def test_recv_waits_for_the_result_of_a_swap() -> None:
+    bench = Bench("A", (0, rule([{"recv": {"kind": "SWAPRESULT"}}, res("R", "p")], DELIVER)))
+    bench.arrive("R", 0)
+    bench.session.take_bit(PurifyResult(ATTEMPT, "R", 0, 0, 1))
+    assert bench.names == []
+    bench.session.take_swap(swapped(5, 5))
     assert bench.names == [0]
 
 
