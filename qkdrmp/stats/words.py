@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 
 from qkdrmp.errors import listed
-from qkdrmp.stats.estimators import half_width
+from qkdrmp.stats.estimators import ROUNDING, half_width
 
-SAME = 1e-9  # what differs by less, as a share, differs by rounding
 DIGITS = 4
 
 
@@ -49,7 +48,7 @@ def interval(values: Sequence[float] | pd.Series[Any], scale: float = 1.0, unit:
         return "not known"
     mean, half = float(known.mean()), half_width(known)
     behind = f" {unit}" if unit else ""
-    if not half > SAME * abs(mean):
+    if not half > ROUNDING * abs(mean):
         return f"{number(mean)}{behind}"
     digits = max(0, 1 - math.floor(math.log10(half)))
     low = max(mean - half, 0.0) if known.min() >= 0 else mean - half  # counts and times are never negative
@@ -68,7 +67,7 @@ def plus_minus(values: pd.Series[Any], digits: int | None = None) -> str:
     """
     mean, half = float(values.mean()), half_width(values)
     if digits is None:
-        if not half > SAME * abs(mean):
+        if not half > ROUNDING * abs(mean):
             return f"{mean:.0f}" if abs(mean) >= 1000 else f"{mean:.4g}"
         digits = max(0, -math.floor(math.log10(half / 2)))
     return f"{mean:.{digits}f}" + ("" if math.isnan(half) else f" ± {half:.{digits}f}")

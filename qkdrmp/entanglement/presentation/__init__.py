@@ -10,7 +10,8 @@ import qkdrmp
 from qkdrmp.entanglement.presentation.messages import MESSAGES
 from qkdrmp.entanglement.presentation.story import story
 from qkdrmp.family import FigureFile, Presentation, Results
-from qkdrmp.stats.words import SAME, plus_minus
+from qkdrmp.stats.estimators import ROUNDING
+from qkdrmp.stats.words import plus_minus
 
 CURVES = {
     "rate.png": "pair_rate_hz",
@@ -47,7 +48,7 @@ def _run_figures(results: Results) -> Iterator[FigureFile]:
 def _sweep_figures(runs: pd.DataFrame, run_last_cell: Callable[[], Results]) -> Iterator[FigureFile]:
     for number, (file, metric) in enumerate(CURVES.items()):
         values = runs[metric]
-        if number == 0 or values.max() - values.min() > SAME * abs(values.max()):
+        if number == 0 or values.max() - values.min() > ROUNDING * abs(values.max()):
             yield file, qkdrmp.plots.readable(runs, metric)
     if any(not qkdrmp.plots.is_scale(runs[field]) for field in qkdrmp.plots.swept(runs) if runs[field].nunique() > 1):
         yield "multiplexing.png", qkdrmp.plots.multiplexing(runs)[0]
