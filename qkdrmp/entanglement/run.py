@@ -41,7 +41,7 @@ class EntanglementRun:
         return tables.summary(self.network, self.warmup)
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Return the tables connections, attempts, links and allocations, and those that were recorded."""
+        """Return the tables that every run has, and those that were recorded."""
         return tables.tables(self.network)
 
     def findings(self) -> list[str]:

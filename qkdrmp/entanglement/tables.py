@@ -213,6 +213,20 @@ class ConnectionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class StackRow:
+    """What a row of the table of nodes is about: a node, and how many attempts each has rejected."""
+
+    network: EntanglementNetwork
+    name: str
+    rejected: Counter[str | None]
+
+    @property
+    def stack(self) -> Any:
+        """Its protocols."""
+        return self.network.stacks[self.name]
+
+
+@dataclass(frozen=True, slots=True)
 class LinkRow:
     """What a row of the table of links is about: a link, its two ends (sender first), and who was given its trials."""
 
@@ -372,6 +386,34 @@ class EntanglementResults(Results):
             ),
         ],
     )
+    nodes = Table[StackRow](
+        "a node",
+        [
+            Column("node", "name", lambda row: row.name),
+            Column("kind", "end, repeater or router", lambda row: str(row.network.topology.nodes[row.name].kind)),
+            Column("rejected", "setup attempts that it rejected", lambda row: row.rejected[row.name]),
+            Column(
+                "expired_holds",
+                "connections whose memories it released because no RESPONSE had come in time",
+                lambda row: row.stack.records.expired_holds,
+            ),
+            Column(
+                "late_responses",
+                "RESPONSEs that came after that, or after the connection had ended",
+                lambda row: row.stack.records.late_responses,
+            ),
+            Column(
+                "late_messages",
+                "other messages for connections that had ended, dropped",
+                lambda row: row.stack.records.late_messages,
+            ),
+            Column(
+                "retransmissions",
+                "SEGMENTs, LAUs and BARRIERs that it sent again because no answer had come",
+                lambda row: row.stack.transport.resent + row.stack.sharing.resent,
+            ),
+        ],
+    )
     allocations = Table[AllocationRow](
         "what an attempt at a connection was given of a link",
         [
@@ -439,6 +481,7 @@ def tables(network: EntanglementNetwork) -> dict[str, pd.DataFrame]:
         "connections": kinds.connections.frame(ConnectionRow(entry, now) for entry in ledger.entries.values()),
         "attempts": kinds.attempts.frame(attempt for entry in ledger.entries.values() for attempt in entry.attempts),
         "links": kinds.links.frame(links),
+        "nodes": kinds.nodes.frame(_nodes(network)),
         "allocations": kinds.allocations.frame(row for link in links for row in _allocations(link)),
     }
     if ledger.deliveries is not None:
@@ -451,6 +494,11 @@ def tables(network: EntanglementNetwork) -> dict[str, pd.DataFrame]:
 
 def _sides(network: EntanglementNetwork, ends: tuple[str, str]) -> tuple[Interface, Interface]:
     return network.interfaces[ends[0]][ends[1]], network.interfaces[ends[1]][ends[0]]
+
+
+def _nodes(network: EntanglementNetwork) -> Iterator[StackRow]:
+    rejected = Counter(attempt.by for entry in network.ledger.entries.values() for attempt in entry.attempts)
+    yield from (StackRow(network, name, rejected) for name in network.stacks)
 
 
 def _allocations(link: LinkRow) -> Iterator[AllocationRow]:

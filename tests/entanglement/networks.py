@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
 from qkdrmp.entanglement.demand import Listed, ListedConnection
 from qkdrmp.entanglement.invariants import check_network
 from qkdrmp.entanglement.ledger import ConnectionEntry, ConnectionStatus
+from qkdrmp.entanglement.links.epoch import LAU
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.policies import LINK_POLICIES, Agreement
 from qkdrmp.entanglement.network import EntanglementNetwork
@@ -19,6 +20,7 @@ from qkdrmp.entanglement.quantum.pairs import Qubit
 from qkdrmp.entanglement.request import AttemptId, EndReason
 from qkdrmp.entanglement.settings import EntanglementSettings
 from qkdrmp.kernel.units import to_ticks
+from qkdrmp.network.channel import Transmission
 from qkdrmp.topology import Link, Node, NodeKind, Topology
 
 KM_PER_S = 2e5
@@ -364,13 +366,32 @@ def check_interface(interface: Interface) -> None:
     assert not interface.allocation._wanted, f"{where}: wants {interface.allocation._wanted}"
 
 
+def first_laus(network: EntanglementNetwork) -> Iterator[tuple[Transmission, Transmission]]:
+    """Yield what has come of the first LAUs of the two ends of a link in an epoch."""
+    found: dict[tuple[str, int], dict[str, Transmission]] = {}
+    for hop in network.hops or ():
+        if isinstance(hop.message, LAU) and not hop.message.reply:
+            found.setdefault((hop.message.link, hop.message.epoch), {}).setdefault(hop.source, hop)
+    for laus in found.values():
+        if len(laus) == 2 and all(hop.received is not None for hop in laus.values()):
+            one, other = laus.values()
+            yield one, other
+
+
+def crossing(one: Transmission, other: Transmission) -> bool:
+    """Return whether two messages that came to their targets were on their way at the same time."""
+    assert one.received is not None
+    assert other.received is not None
+    return one.sent < other.received and other.sent < one.received
+
+
 def races(network: EntanglementNetwork) -> set[str]:
     """Return which of `RACES` happened in a run."""
     stacks = network.stacks.values()
     happened = (
-        any(stack.sharing.crossings for stack in stacks),
-        any(stack.records.seen["late_responses"] for stack in stacks),
-        any(stack.records.seen["expired_holds"] for stack in stacks),
+        any(crossing(*laus) for laus in first_laus(network)),
+        any(stack.records.late_responses for stack in stacks),
+        any(stack.records.expired_holds for stack in stacks),
         any(stack.transport.resent or stack.sharing.resent for stack in stacks),
     )
     return {race for race, there in zip(RACES, happened, strict=True) if there}
@@ -381,7 +402,7 @@ def run_cases(seeds: Iterable[int], **kind: Any) -> Counter[str]:
     count: Counter[str] = Counter()
     for seed in seeds:
         try:
-            network = run_case(random_case(seed, **kind), seed)
+            network = run_case(random_case(seed, **kind), seed, trace=True)
         except Exception as error:
             error.add_note(f"in random_case({', '.join([str(seed), *(f'{k}={v}' for k, v in kind.items())])})")
             raise

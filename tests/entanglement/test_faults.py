@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from qkdrmp.entanglement.connections.state import Phase
 from qkdrmp.entanglement.invariants import check_network
 from qkdrmp.entanglement.ledger import ConnectionEntry, ConnectionStatus
+from qkdrmp.entanglement.links.epoch import LAU, Barrier
 from qkdrmp.entanglement.links.policies import LINK_POLICIES
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.request import ConnectionRequest, ConnectionSpec, EndReason
@@ -22,6 +23,7 @@ from qkdrmp.entanglement.tables import tables
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.network.channel import FaultyChannel
 from qkdrmp.network.faults import RandomFaultSession
+from qkdrmp.network.transport import Segment
 from qkdrmp.topology import Link, Node, NodeKind, Topology
 from tests.entanglement.networks import (
     RACES,
@@ -82,6 +84,26 @@ def test_the_same_case_gives_the_same_tables(seed: int) -> None:
     assert first.keys() == second.keys() >= {"connections", "pairs", "messages"}
     for name, table in first.items():
         pd.testing.assert_frame_equal(table, second[name])
+
+
+def test_the_table_of_nodes_counts_what_was_sent_again_and_what_came_late() -> None:
+    network = run_case(random_case(4), 4, trace=True)
+    nodes = tables(network)["nodes"].set_index("node")
+    sent: dict[str, set[tuple[object, ...]]] = {name: set() for name in network.stacks}
+    for hop in network.hops or ():
+        message = hop.message
+        if isinstance(message, Segment):
+            sent[hop.source].add((hop.target, message.number, hop.sent))
+        elif isinstance(message, LAU | Barrier) and not message.reply:
+            sent[hop.source].add((message.wire_name, message.link, message.epoch, hop.sent))
+    again = {name: len(times) - len({what[:-1] for what in times}) for name, times in sent.items()}
+    assert nodes["retransmissions"].to_dict() == again
+    assert min(again.values()) > 0
+    expired = Counter(m.node for m in network.ledger.milestones or () if m.event == "hold expired")
+    assert nodes["expired_holds"].to_dict() == {name: expired[name] for name in network.stacks}
+    assert expired
+    rejected = tables(network)["attempts"]["rejected_by"].value_counts()
+    assert nodes["rejected"].sum() == rejected.sum()
 
 
 # A network in which anything may happen next
@@ -226,7 +248,7 @@ def test_holds_in_a_nested_network_last_for_the_round_trip_around_it() -> None:
     entry = network.ask(ConnectionRequest("U1", "U2", ConnectionSpec(pairs=1, memories=1)))
     network.env.advance(to_ticks(2.0))
     assert entry.state is ConnectionStatus.DELIVERED
-    assert all(stack.records.seen["expired_holds"] == 0 for stack in network.stacks.values())
+    assert all(stack.records.expired_holds == 0 for stack in network.stacks.values())
 
 
 @pytest.mark.parametrize("taken", [False, True])

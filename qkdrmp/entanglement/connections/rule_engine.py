@@ -153,4 +153,4 @@ class RuleEngine(Layer):
         if record is not None and not record.is_over:
             record.queue.append(message)
         else:
-            self.records.seen["late_messages"] += 1
+            self.records.late_messages += 1

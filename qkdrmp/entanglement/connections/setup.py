@@ -83,7 +83,7 @@ class SetupProtocol(Layer):
     def take_request(self, message: CSR) -> None:
         """Handle CONNECTION SETUP REQUEST: admit, add what this node can do, and send it on."""
         if self.records.has_ended(message.attempt):
-            self.records.seen["late_messages"] += 1
+            self.records.late_messages += 1
         elif message.path:
             interface = self.interfaces[message.path[-1]]
             offer = self.admission.offer(interface, message.spec)
@@ -137,7 +137,7 @@ class SetupProtocol(Layer):
     def _expire(self, record: ConnectionState) -> None:
         record.phase = Phase.EXPIRED
         record.release()
-        self.records.seen["expired_holds"] += 1
+        self.records.expired_holds += 1
         self.records.note(record, "hold expired")
 
     # Answers
@@ -195,14 +195,14 @@ class SetupProtocol(Layer):
 
     def _answer_late(self, message: Response) -> None:
         """Let those who have installed a connection that is over here tear it down as well."""
-        self.records.seen["late_responses"] += 1
+        self.records.late_responses += 1
         further = message.path[message.path.index(self.node.name) + 1 :]
         if further:
             self.transport.send(further[0], Teardown(message.attempt))
 
     def _revive(self, record: ConnectionState, message: Response) -> None:
         """Admit a connection again whose Response came after its hold had expired, if enough memories are free."""
-        self.records.seen["late_responses"] += 1
+        self.records.late_responses += 1
         reject = self.admission.shortage(record)
         if reject is None:
             record.hold()
@@ -246,7 +246,7 @@ class SetupProtocol(Layer):
         """Handle CONNECTION SETUP REJECT: release the hold and pass it back."""
         record = self.records.get(message.attempt)
         if record is None or record.is_over:
-            self.records.seen["late_messages"] += 1
+            self.records.late_messages += 1
         else:
             self._refuse(record, message)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 
 from qkdrmp.entanglement.connections.state import ConnectionState, Phase
@@ -22,15 +21,21 @@ class ConnectionTable:
 
     Attributes
     ----------
-    seen : Counter
-        How often something out of the ordinary has happened: ``late_responses``, ``expired_holds``, ``late_messages``.
+    expired_holds : int
+        Connections whose memories were released because the Response had not come in time.
+    late_responses : int
+        Responses that came after that, or after the connection had ended.
+    late_messages : int
+        Other messages for connections that had ended; they were dropped.
     """
 
     def __init__(self, node: str, ledger: ConnectionLedger, sharing: AllocationProtocol) -> None:
         self.node = node
         self.ledger = ledger
         self.sharing = sharing
-        self.seen: Counter[str] = Counter()
+        self.expired_holds = 0
+        self.late_responses = 0
+        self.late_messages = 0
         self._states: dict[AttemptId, ConnectionState] = {}
         self._ended: dict[str, int] = {}
 

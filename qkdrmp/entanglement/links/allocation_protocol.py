@@ -34,10 +34,8 @@ class AllocationProtocol(Layer):
         Called with an attempt, an interface and a tick when a new agreement gives a connection its trials from then on.
     silent : callable
         Called with an interface whose peer no longer answers.
-    crossings : int
-        Lists of peers that were sent before this node's for the same epoch had come there.
     resent : int
-        Times that something was sent again.
+        Messages that it has sent again for want of an answer.
     """
 
     def __init__(self, node: NetworkNode, transport: Transport, skew: int = 0, skew_from: int = 0) -> None:
@@ -47,20 +45,16 @@ class AllocationProtocol(Layer):
         self.skew_from = skew_from
         self.armed: Callable[[AttemptId, Interface, int], None] = lambda attempt, interface, tick: None
         self.silent: Callable[[Interface], None] = lambda interface: None
-        self.crossings = 0
         self.resent = 0
         self._interfaces: dict[str, Interface] = {}
         self._timers: dict[str, Timer] = {}
-        self._round_trips: dict[str, int] = {}
-        self._margin = 0
-        self._opened: dict[str, tuple[int, int]] = {}
+        self._timeouts: dict[str, int] = {}
 
     def connect(self, interface: Interface, round_trip: int, margin: int) -> None:
         """Take over one end of a link; its peer is asked again `margin` ticks after an answer should have come."""
         link = interface.allocation.link
         self._interfaces[link] = interface
-        self._round_trips[link] = round_trip
-        self._margin = margin
+        self._timeouts[link] = round_trip + margin
         self._timers[link] = Timer(self.node.env, lambda: self._ask_again(interface))
 
     def want(self, interface: Interface, entry: AllocationEntry) -> None:
@@ -74,11 +68,6 @@ class AllocationProtocol(Layer):
     @on(LAU)
     def take_update(self, message: LAU) -> None:
         """Handle LINK ALLOCATION UPDATE."""
-        allocation = self._interfaces[message.link].allocation
-        opened, epoch = self._opened.get(message.link, (0, 0))
-        if message.epoch == epoch == allocation.epoch + 1 and allocation.heard_nothing:
-            # An answer takes a round trip; what comes earlier was sent before this end's list had come there.
-            self.crossings += self.node.env.now - opened < self._round_trips[message.link]
         self._take(message)
 
     @on(Barrier)
@@ -110,17 +99,16 @@ class AllocationProtocol(Layer):
         link = interface.allocation.link
         for message in messages:
             self.transport.send_unreliably(interface.peer, message)
-            if isinstance(message, LAU) and not message.reply and message.epoch != self._opened.get(link, (0, 0))[1]:
-                self._opened[link] = self.node.env.now, message.epoch
         timer = self._timers[link]
         if not interface.allocation.waiting:
             timer.cancel()
         elif messages or not timer.running:
-            timer.start(self._round_trips[link] + self._margin)
+            timer.start(self._timeouts[link])
         interface.review()
 
     def _ask_again(self, interface: Interface) -> None:
-        self.resent += 1
-        self._send(interface, interface.allocation.timeout())
+        messages = interface.allocation.timeout()
+        self.resent += len(messages)
+        self._send(interface, messages)
         if interface.allocation.silent:
             self.silent(interface)

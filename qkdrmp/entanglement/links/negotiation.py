@@ -123,11 +123,6 @@ class LinkEnd:
         return self._next.is_open
 
     @property
-    def heard_nothing(self) -> bool:
-        """Whether the peer's list for the open epoch is still to come."""
-        return self._next.peer_lau is None
-
-    @property
     def void_from(self) -> int | None:
         """The first trial that is void because the peer's Barrier has not come; None if there is none."""
         return self._next.own_switch
