@@ -29,10 +29,11 @@ def list_bundled() -> None:
 
 @main.command()
 @click.argument("name_or_file")
+@click.option("--format", "reader", help="Its format, by name or as FILE.py:NAME; otherwise it is recognised.")
 @click.option("--draw", type=click.Path(dir_okay=False, path_type=Path), help="Draw it into this PNG (PDF, SVG) file.")
-def topology(name_or_file: str, draw: Path | None) -> None:
+def topology(name_or_file: str, reader: str | None, draw: Path | None) -> None:
     """Check a topology and describe it."""
-    network = qkdrmp.load_topology(name_or_file)
+    network = qkdrmp.load_topology(name_or_file, reader)
     click.echo(network.summary())
     if draw is not None:
         qkdrmp.plots.save(qkdrmp.plots.network(network), draw)

@@ -35,6 +35,7 @@ PARTS = (
         "config/sections.py",
         "config/registry.py",
         "config/own_objects.py",
+        "metric.py",
         "scenario.py",
         "simulation.py",
         "topology.py",

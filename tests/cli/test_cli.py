@@ -120,6 +120,15 @@ def test_a_topology_is_described() -> None:
     assert succeeded(qkdrmp("topology", "line")).startswith("line: 3 nodes (2 end, 1 repeater)\nlinks: 2, 20.000 km")
 
 
+def test_a_topology_may_be_in_a_format_of_ones_own(folder: Path) -> None:
+    made = "qkdrmp.Topology(content.strip(), [qkdrmp.Node('A', 'end')], [])"
+    (folder / "mine.py").write_text(f"import qkdrmp\n\ndef read(path, content):\n    return {made}\n")
+    (folder / "net.txt").write_text("one\n")
+    assert succeeded(qkdrmp("topology", "net.txt", "--format", "mine.py:read")).startswith("one: 1 nodes (1 end)")
+    said = refused(qkdrmp("topology", "net.txt", "--format", "mine.py:raed"))
+    assert "format = 'mine.py:raed' must name something in mine.py, which has no 'raed' (did you mean 'read'?)" in said
+
+
 @pytest.mark.parametrize(("name", "start"), [("net.png", b"\x89PNG"), ("net.pdf", b"%PDF"), ("net", b"\x89PNG")])
 def test_a_topology_is_drawn(folder: Path, name: str, start: bytes) -> None:
     assert succeeded(qkdrmp("topology", "line", "--draw", name)).endswith(f"drawn: {name}\n")
