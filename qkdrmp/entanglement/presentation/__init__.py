@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pandas as pd
 
-import qkdrmp
+from qkdrmp import plots
 from qkdrmp.entanglement.presentation.messages import MESSAGES
 from qkdrmp.entanglement.presentation.story import story
 from qkdrmp.family import FigureFile, Presentation, Results
@@ -40,18 +40,18 @@ def _cell_summary(runs: pd.DataFrame) -> str:
 
 
 def _run_figures(results: Results) -> Iterator[FigureFile]:
-    yield "pairs.png", qkdrmp.plots.pairs_over_time(results)
+    yield "pairs.png", plots.pairs_over_time(results)
     if len(results.table("pairs")):
-        yield "fidelity.png", qkdrmp.plots.fidelity_histogram(results)
+        yield "fidelity.png", plots.fidelity_histogram(results)
 
 
 def _sweep_figures(runs: pd.DataFrame, run_last_cell: Callable[[], Results]) -> Iterator[FigureFile]:
     for number, (file, metric) in enumerate(CURVES.items()):
         values = runs[metric]
         if number == 0 or values.max() - values.min() > ROUNDING * abs(values.max()):
-            yield file, qkdrmp.plots.readable(runs, metric)
-    if any(not qkdrmp.plots.is_scale(runs[field]) for field in qkdrmp.plots.swept(runs) if runs[field].nunique() > 1):
-        yield "multiplexing.png", qkdrmp.plots.multiplexing(runs)[0]
+            yield file, plots.readable(runs, metric)
+    if any(not plots.is_scale(runs[field]) for field in plots.swept(runs) if runs[field].nunique() > 1):
+        yield "multiplexing.png", plots.multiplexing(runs)[0]
 
 
 PRESENTATION = Presentation(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pandas as pd
 
-import qkdrmp
+from qkdrmp import plots
 from qkdrmp.family import FigureFile, Presentation, Results
 from qkdrmp.qkd.presentation.messages import MESSAGES
 from qkdrmp.qkd.presentation.story import story
@@ -23,12 +23,12 @@ def _cell_summary(runs: pd.DataFrame) -> str:
 
 
 def _sweep_figures(runs: pd.DataFrame, run_last_cell: Callable[[], Results]) -> Iterator[FigureFile]:
-    yield "throughput.png", qkdrmp.plots.throughput(runs)
-    yield "wait.png", qkdrmp.plots.wait(runs)
+    yield "throughput.png", plots.throughput(runs)
+    yield "wait.png", plots.wait(runs)
     results = run_last_cell()
     fields = runs.columns[: runs.columns.get_loc("replication")]
-    cell = ", ".join(f"{field} = {qkdrmp.plots.value_text(runs[field].iloc[-1])}" for field in fields)
-    axes = qkdrmp.plots.load(results.table("nodes"), results.scenario.topology)
+    cell = ", ".join(f"{field} = {plots.value_text(runs[field].iloc[-1])}" for field in fields)
+    axes = plots.load(results.table("nodes"), results.scenario.topology)
     axes.set_title(f"{results.scenario.name}: one run with {cell}, seed {results.seed}", fontsize=9)
     yield "load.png", axes
 
