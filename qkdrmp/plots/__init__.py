@@ -1,9 +1,10 @@
 """Figures: each function draws into an axes and returns it, so that a paper can arrange and restyle them."""
 
+from qkdrmp.plots.axes import is_scale, swept
 from qkdrmp.plots.canvas import figure, save
 from qkdrmp.plots.comparisons import differences
 from qkdrmp.plots.connections import fidelity_histogram, pairs_over_time
-from qkdrmp.plots.curves import curve, is_scale, multiplexing, readable, swept, throughput, wait
+from qkdrmp.plots.curves import curve, multiplexing, readable, throughput, wait
 from qkdrmp.plots.heatmap import heatmap
 from qkdrmp.plots.labels import label, value_text
 from qkdrmp.plots.maps import load, network, positions

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from qkdrmp.plots.curves import is_scale, is_scattered, swept
+from qkdrmp.plots.axes import is_scale, is_scattered, swept
 from qkdrmp.plots.inputs import SweepResults
 from qkdrmp.plots.labels import label, value_text
 

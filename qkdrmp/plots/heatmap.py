@@ -9,19 +9,12 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from qkdrmp.errors import QKDRMPError
+from qkdrmp.plots.axes import along, is_grid, swept
 from qkdrmp.plots.canvas import canvas, whole
-from qkdrmp.plots.curves import LEAST_POINTS, along, is_scale, is_scattered, swept
 from qkdrmp.plots.labels import in_unit, label, value_text
 
 SHADES = "viridis"  # for the colour-blind, and in grey from dark to light
 MOST_NAMES = 12
-
-
-def is_grid(runs: pd.DataFrame) -> bool:
-    """Return whether the runs are over two swept fields, each a scale of three numbers or more."""
-    fields = swept(runs)
-    scales = [name for name in fields if is_scale(runs[name]) and runs[name].nunique() >= LEAST_POINTS]
-    return len(fields) == len(scales) == 2 and not is_scattered(runs, fields[0])
 
 
 def heatmap(runs: pd.DataFrame, metric: str, ax: Axes | None = None, x: str | None = None) -> Axes:

@@ -16,9 +16,10 @@ from matplotlib.axes import Axes
 from qkdrmp.errors import QKDRMPError, did_you_mean
 from qkdrmp.family import FAMILIES
 from qkdrmp.plots import captions
+from qkdrmp.plots.axes import along, is_grid, swept
 from qkdrmp.plots.canvas import STYLE, canvas, figure, save, whole
-from qkdrmp.plots.curves import along, readable, swept
-from qkdrmp.plots.heatmap import heatmap, is_grid
+from qkdrmp.plots.curves import readable
+from qkdrmp.plots.heatmap import heatmap
 from qkdrmp.plots.inputs import SweepResults
 from qkdrmp.plots.labels import label
 from qkdrmp.stats.estimators import summarise

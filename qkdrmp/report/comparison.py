@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from qkdrmp.plots.curves import is_scale, swept
+from qkdrmp.plots.axes import is_scale, varied
 from qkdrmp.stats.comparison import paired_difference
 
 DURATION = "duration_s"
@@ -97,21 +96,6 @@ def longest(runs: pd.DataFrame) -> pd.DataFrame:
     return ends
 
 
-def varied(runs: pd.DataFrame) -> list[str]:
-    """Return the swept fields with several values."""
-    return [field for field in swept(runs) if runs[field].nunique(dropna=False) > 1]
-
-
 def scales(runs: pd.DataFrame) -> list[str]:
     """Return the swept fields that are scales, other than the duration."""
     return [field for field in varied(runs) if field != DURATION and is_scale(runs[field])]
-
-
-def cells(runs: pd.DataFrame, fields: Sequence[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """Yield each combination of the values of some fields, and its runs."""
-    if not fields:
-        yield {}, runs
-        return
-    key: Any
-    for key, group in runs.groupby(list(fields), sort=False, dropna=False):
-        yield dict(zip(fields, key, strict=True)), group

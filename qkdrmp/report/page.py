@@ -19,16 +19,17 @@ from qkdrmp.config.points import label
 from qkdrmp.errors import QKDRMPError, listed
 from qkdrmp.family import Family, RunWarning, Story, family_of
 from qkdrmp.family.story import edges
+from qkdrmp.plots.axes import cells, varied
 from qkdrmp.plots.times import brief
 from qkdrmp.report import charts, network_map, verdict
-from qkdrmp.report.comparison import DURATION, cells, varied
+from qkdrmp.report.comparison import DURATION
 from qkdrmp.report.ladders import ladders
 from qkdrmp.report.replay import choose, made, story_of
 from qkdrmp.report.tables import packed
 from qkdrmp.report.words import cell_words
 from qkdrmp.scenario import Scenario
 from qkdrmp.simulation import predict
-from qkdrmp.stats.estimators import summarise
+from qkdrmp.stats.estimators import has_succeeded, summarise
 from qkdrmp.stats.words import shortened
 from qkdrmp.sweeps.experiment import Experiment
 from qkdrmp.sweeps.warmup import suggest_warmup
@@ -51,7 +52,7 @@ def render(experiment: Experiment) -> str:
         raise QKDRMPError(f"{experiment.scenario.name}: there is nothing to report, because no run succeeded")
     family, shown = family_of(experiment.scenario), choose(experiment)
     story = story_of(shown.scenario, shown.seed)
-    runs = _without_failures(experiment.runs)
+    runs = _succeeded(experiment.runs)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("qkdrmp.report"), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -87,8 +88,8 @@ def _unbroken(sentence: str) -> str:
     return sentence.replace(" %", "\u00a0%")
 
 
-def _without_failures(runs: pd.DataFrame) -> pd.DataFrame:
-    return runs[~runs["failed"].astype(bool)].drop(columns="failed")
+def _succeeded(runs: pd.DataFrame) -> pd.DataFrame:
+    return runs[has_succeeded(runs)].drop(columns="failed")
 
 
 @cache
@@ -132,7 +133,7 @@ def _drawn(runs: pd.DataFrame, family: Family, story: Story) -> dict[str, Any]:
 
 
 def _tables(experiment: Experiment, story: Story) -> list[dict[str, Any]]:
-    known = {"Cells": summarise(_without_failures(experiment.runs), experiment.swept), "Runs": experiment.runs}
+    known = {"Cells": summarise(_succeeded(experiment.runs), experiment.swept), "Runs": experiment.runs}
     if len(experiment.failures):
         known["Failures"] = experiment.failures
     of_run = {f"{title} of the run shown": table for title, table in story.tables.items()}
@@ -141,7 +142,7 @@ def _tables(experiment: Experiment, story: Story) -> list[dict[str, Any]]:
 
 def _warnings(experiment: Experiment, family: Family, story: Story) -> Iterator[str]:
     yield from verdict.cautions(experiment.runs, family, int(experiment.runs["failed"].sum()))
-    runs = _without_failures(experiment.runs)
+    runs = _succeeded(experiment.runs)
     yield from family.presentation.cautions({cell_words(cell): group for cell, group in cells(runs, varied(runs))})
     yield from _predicted(experiment)
     yield from (f"In the run shown: {shortened(finding)}." for finding in story.results.findings)

@@ -17,6 +17,7 @@ from qkdrmp.report.comparison import longest
 from qkdrmp.report.words import cell_words
 from qkdrmp.scenario import Scenario
 from qkdrmp.simulation import results_of, run_to_end
+from qkdrmp.stats.estimators import has_succeeded
 from qkdrmp.sweeps.experiment import Experiment
 
 
@@ -40,7 +41,7 @@ class Shown:
 def choose(experiment: Experiment) -> Shown:
     """Return the first run of the last cell of the longest duration, or of the base scenario if it cannot be made."""
     runs = experiment.runs
-    good = longest(runs[~runs["failed"].astype(bool)])
+    good = longest(runs[has_succeeded(runs)])
     if good.empty:
         return _base(experiment)
     last = good.iloc[-1]

@@ -16,8 +16,8 @@ from matplotlib.text import Text
 
 from qkdrmp import Experiment, QKDRMPError, load_experiment, load_scenario, plots, summarise, sweep
 from qkdrmp.plots import publication
+from qkdrmp.plots.axes import along, is_scattered
 from qkdrmp.plots.canvas import whole
-from qkdrmp.plots.curves import along, is_scattered
 
 mpl.use("Agg")
 
