@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
-from qkdrmp.entanglement.nesting import networks_of
-from qkdrmp.entanglement.run import EntanglementRun, predict
+from qkdrmp.entanglement.nesting import Nesting, networks_of
+from qkdrmp.entanglement.request import ConnectionRequest, ListsConnections
+from qkdrmp.entanglement.run import EntanglementRun
 from qkdrmp.entanglement.settings import PRESETS, EntanglementSettings
 from qkdrmp.entanglement.tables import METRICS, EntanglementResults
 from qkdrmp.errors import did_you_mean
@@ -48,6 +50,40 @@ class EntanglementScenario(Scenario[EntanglementResults], EntanglementSettings):
                 yield f"link {link}: {error}"
 
 
+# What can be predicted
+
+
+def _predict(scenario: EntanglementScenario) -> list[str]:
+    """Return, in sentences, what will go wrong in a scenario, before it runs."""
+    found = []
+    if not scenario.allocation.barrier:
+        found.append(
+            "without a Barrier the two ends of a link give trials to different connections: pairs will have wrong "
+            "partners"
+        )
+    layers = Nesting(scenario.topology)
+    demand = scenario.demand.build()
+    requests = demand.asked(scenario.topology.ends) if isinstance(demand, ListsConnections) else ()
+    return found + list(dict.fromkeys(line for request in requests for line in _never(scenario, layers, request)))
+
+
+def _never(scenario: EntanglementScenario, layers: Nesting, request: ConnectionRequest) -> Iterator[str]:
+    """Yield why a connection can never be admitted."""
+    src, dst, spec = request.src, request.dst, request.spec
+    route = layers.route(src, dst)
+    if route is None:
+        yield f"there is no route from {src} to {dst}: connections between them will be rejected"
+        return
+    for node, peer in (*pairwise(route), *pairwise(route[::-1])):
+        has = scenario.memories.here(node=node, link=(node, peer)).per_interface
+        if spec.memories > has and not spec.is_null:
+            yield (
+                f"connections from {src} to {dst} want {spec.memories} memories at every interface, but {node} has "
+                f"{has} towards {peer}: they will be rejected"
+            )
+            return
+
+
 # What shows whether a run has settled
 
 
@@ -65,7 +101,7 @@ ENTANGLEMENT = Family(
     scenario=EntanglementScenario,
     results=EntanglementResults,
     start=EntanglementRun,
-    predict=predict,
+    predict=_predict,
     metrics=METRICS,
     main_metric="pair_rate_hz",
     counted=Counted(noun="connection", nouns="connections", begun="asked_s", ended="done_s", asked="connections_asked"),

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from itertools import pairwise
+from collections.abc import Collection
 
 import pandas as pd
 
 from qkdrmp.entanglement import tables
 from qkdrmp.entanglement.invariants import check_network
-from qkdrmp.entanglement.nesting import Nesting
 from qkdrmp.entanglement.network import EntanglementNetwork
-from qkdrmp.entanglement.request import ConnectionRequest, ListsConnections
 from qkdrmp.entanglement.settings import EntanglementSettings
 from qkdrmp.kernel.units import to_ticks
 
@@ -63,34 +60,3 @@ class EntanglementRun:
     def check(self) -> None:
         """Raise `InvariantError` if something that must always hold does not."""
         check_network(self.network)
-
-
-def predict(settings: EntanglementSettings) -> list[str]:
-    """Return, in sentences, what will go wrong in a scenario, before it runs."""
-    found = []
-    if not settings.allocation.barrier:
-        found.append(
-            "without a Barrier the two ends of a link give trials to different connections: pairs will have wrong "
-            "partners"
-        )
-    layers = Nesting(settings.topology)
-    demand = settings.demand.build()
-    requests = demand.asked(settings.topology.ends) if isinstance(demand, ListsConnections) else ()
-    return found + list(dict.fromkeys(line for request in requests for line in _never(settings, layers, request)))
-
-
-def _never(settings: EntanglementSettings, layers: Nesting, request: ConnectionRequest) -> Iterator[str]:
-    """Yield why a connection can never be admitted."""
-    src, dst, spec = request.src, request.dst, request.spec
-    route = layers.route(src, dst)
-    if route is None:
-        yield f"there is no route from {src} to {dst}: connections between them will be rejected"
-        return
-    for node, peer in (*pairwise(route), *pairwise(route[::-1])):
-        has = settings.memories.here(node=node, link=(node, peer)).per_interface
-        if spec.memories > has and not spec.is_null:
-            yield (
-                f"connections from {src} to {dst} want {spec.memories} memories at every interface, but {node} has "
-                f"{has} towards {peer}: they will be rejected"
-            )
-            return

@@ -33,7 +33,7 @@ def ladders(results: Results) -> list[dict[str, Any]]:
 
 
 def chosen(table: pd.DataFrame, begun: str, ended: str) -> dict[int | str, str]:
-    """Return the ids of requests or connections worth a look, and why: some of each sort, then others."""
+    """Return the ids of the requests or connections to show, and why: the first of each outcome, then others."""
     state, took = table["state"], table[ended] - table[begun]
     delivered = table[state == "delivered"]
     found: dict[int | str, str] = {}

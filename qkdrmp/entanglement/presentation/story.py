@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from qkdrmp.entanglement.run import EntanglementRun
 from qkdrmp.family import LinkStory, Results, Series, Story
 from qkdrmp.family.story import BINS, Values, served_by
 from qkdrmp.stats.words import percent
@@ -21,7 +22,7 @@ SEED = 1
 ALIKE = 0.05  # shares that differ by less are as good as the same
 
 
-def story(run: Any, results: Results) -> Story:
+def story(run: EntanglementRun, results: Results) -> Story:
     """Return the story of a run that recorded its pairs."""
     scenario = results.scenario
     links = [_link(run, ends) for ends in run.network.links]
@@ -47,7 +48,7 @@ def story(run: Any, results: Results) -> Story:
     )
 
 
-def _link(run: Any, ends: tuple[str, str]) -> LinkStory:
+def _link(run: EntanglementRun, ends: tuple[str, str]) -> LinkStory:
     """Return the story of a link, from the owners of its trials; of many trials, a random sample stands for all."""
     link, owner = run.network.links[ends], run.network.interfaces[ends[0]][ends[1]].allocation.owner
     random = np.random.default_rng(SEED)
