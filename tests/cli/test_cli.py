@@ -178,7 +178,7 @@ def test_a_run_of_connections_draws_their_pairs(folder: Path) -> None:
     Path("chain.toml").write_text(CHAIN)
     output = succeeded(qkdrmp("run", "chain.toml"))
     assert re.search(r"  connections_unfinished +0\n", output)
-    written = {"run_summary", "connections", "attempts", "links", "allocations", "pairs"}
+    written = {"run_summary", "connections", "attempts", "links", "nodes", "allocations", "pairs"}
     files = {*(f"{name}.csv" for name in written), "pairs.png", "fidelity.png"}
     assert {path.name for path in (folder / "results" / "chain").iterdir()} == files
     assert output.endswith("allocations.csv, pairs.csv, pairs.png, fidelity.png\n")
