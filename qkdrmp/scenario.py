@@ -54,7 +54,7 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
     metrics: Annotated[tuple[Annotated[Any, METRICS], ...], Field(strict=False)] = ()
     sweep: SweepSettings = SweepSettings()
 
-    # What the scenario was made from: a copy with changes is made from that, changed. And where its files are.
+    # What the scenario was made from, and where: a copy with changes is made from that, changed.
     _raw: dict[str, Any] = PrivateAttr(default_factory=dict)
     _folder: Path | None = PrivateAttr(default=None)
     _own_files: OwnFiles = PrivateAttr(default=OwnFiles())
@@ -124,7 +124,7 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
         >>> scenario.replace({"pools.capacty": 60})
         Traceback (most recent call last):
             ...
-        qkdrmp.errors.ScenarioError: line: ... 'pools.capacty' (did you mean 'capacity'?)...
+        qkdrmp.errors.ScenarioError: line: pools: unknown field 'capacty' (did you mean 'capacity'?); known are ...
         """
         raw = copy_of(self._raw)
         # The parameters of a model go with the model, so those that are given with another one come after it.
@@ -140,7 +140,7 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
 
     @property
     def folder(self) -> Path | None:
-        """Where files that the scenario names are looked for first."""
+        """The folder in which files that the scenario names are looked for first."""
         return self._folder
 
     def as_mapping(self) -> dict[str, Any]:
@@ -148,7 +148,7 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
         return copy_of(self._raw)
 
     def value(self, path: str) -> Any:
-        """Return the value of a field by its path, such as ``pools.capacity``; None if nothing is said of it.
+        """Return the value of a field by its path, such as ``pools.capacity``; None if there is none.
 
         Examples
         --------
@@ -186,7 +186,7 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
             With one sentence for each problem.
         """
         raw = copy_of(raw)
-        _find_files(raw, folder)
+        _find_list(raw, folder)
         around = Surroundings(folder, set())
         try:
             scenario = cls.model_validate(_with_preset(raw, cls, where), context=around)
@@ -223,7 +223,7 @@ def _set(raw: dict[str, Any], path: list[str], value: Any) -> None:
     raw[path[-1]] = value
 
 
-def _find_files(raw: dict[str, Any], folder: Path | None) -> None:
+def _find_list(raw: dict[str, Any], folder: Path | None) -> None:
     """Let the list of requests that a scenario names be found beside it."""
     demand = raw.get("demand")
     if folder and isinstance(demand, dict) and isinstance(demand.get("file"), str):

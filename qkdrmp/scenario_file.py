@@ -64,7 +64,7 @@ def make_scenario(raw: Mapping[str, Any], where: str = "scenario", folder: Path 
     Parameters
     ----------
     raw : mapping of str to object
-        Objects, such as a policy of one's own, may stand where a file has names.
+        Objects, such as a policy of your own, may stand where a file has names.
     where : str
         What error messages call the input.
     folder : Path, optional
@@ -89,7 +89,7 @@ def make_scenario(raw: Mapping[str, Any], where: str = "scenario", folder: Path 
 
 
 def is_writable(scenario: Scenario[Any]) -> bool:
-    """Return whether a file can hold a scenario: functions and objects in it could only be named."""
+    """Return whether a file can hold a scenario: it cannot hold objects that were given in Python."""
     return not any(_objects(_writable({**scenario.as_mapping(), "topology": ""})))
 
 

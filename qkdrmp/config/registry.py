@@ -33,7 +33,7 @@ class Surroundings(NamedTuple):
 
 
 def unfit(said: str) -> PydanticCustomError:
-    """Return the error that a value of a field will not do, with what it must be."""
+    """Return the error that a field cannot have a value, with what the value must be."""
     return PydanticCustomError("unfit", "{said}", {"said": said})
 
 
@@ -95,7 +95,7 @@ class Registry(Mapping[str, T], Generic[T]):
         Raises
         ------
         PydanticCustomError
-            If it is a text of another kind, or a reference to nothing; the message says what it must be.
+            If it is another text, or a reference to nothing; the message says what it must be.
         """
         if not isinstance(value, str) or value in self:
             return value
@@ -116,15 +116,16 @@ class Registry(Mapping[str, T], Generic[T]):
         Raises
         ------
         PydanticCustomError
-            If it is none of the names, and does not have the shape; the message says what it must be.
+            If it is no name and does not have the shape; the message says what it must be.
         """
-        chosen = self[value] if isinstance(value, str) and value in self else value
-        if isinstance(chosen, type):
-            try:
-                chosen = chosen()
-            except TypeError as error:
-                raise unfit(f"must be {_article(self.noun)}, but the class cannot be called: {error}") from None
-        return self.fitting(chosen)
+        if isinstance(value, str) and value in self:
+            named: T = self[value]
+            return named
+        try:
+            own = value() if isinstance(value, type) else value
+        except TypeError as error:
+            raise unfit(f"must be {_article(self.noun)}, but the class cannot be called: {error}") from None
+        return self.fitting(own)
 
     def fitting(self, value: Any) -> T:
         """Return an object in the shape that it must have.

@@ -1,4 +1,4 @@
-"""Sections of a scenario: checked, frozen settings with exceptions by node or link, and errors that read well."""
+"""Sections of a scenario: checked, frozen settings with exceptions by node or link, whose errors are sentences."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 from xml.etree import ElementTree
 
 import networkx as nx
@@ -37,14 +37,6 @@ class TopologyReader(Protocol):
         content : object
             What the JSON of the file holds, or else its text.
         """
-
-
-@runtime_checkable
-class RecognisesContent(Protocol):
-    """Optional for a reader: whether a file is for it can be seen from its content."""
-
-    def recognises(self, content: Any) -> bool:
-        """Return whether content is of this format."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +84,12 @@ def load_topology(name_or_path: str | Path, format: str | TopologyReader | None 
     path = resolve("topologies", name_or_path, TopologyError)
     content = _content(path)
     if reader is not None:
-        return reader(path, content)
+        made: Any = reader(path, content)
+        if not isinstance(made, Topology):
+            raise TopologyError(f"{path}: format = {shown(format)} must return a Topology, not {shown(made)}")
+        return made
     for known in TOPOLOGY_READERS.values():
-        if isinstance(known, RecognisesContent) and known.recognises(content):
+        if isinstance(known, FileFormat) and known.recognises(content):
             return known(path, content)
     raise TopologyError(
         f"{path}: must be in one of the formats {', '.join(TOPOLOGY_READERS)}, as far as can be seen; "

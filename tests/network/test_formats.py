@@ -283,6 +283,15 @@ def test_a_notebook_may_bring_its_own_reader(tmp_path: Path) -> None:
     assert topology.ends == ["A", "B", "C"]
 
 
+def test_a_reader_that_returns_something_else_is_refused(tmp_path: Path) -> None:
+    def read(path: Path, content: Any) -> Any:
+        return content.split()
+
+    path = write(tmp_path / "names.txt", "A B")
+    with pytest.raises(TopologyError, match=r"names\.txt: format = read must return a Topology, not \['A', 'B'\]$"):
+        load_topology(path, read)
+
+
 # QNET
 
 
