@@ -102,7 +102,7 @@ def test_a_scenario_with_a_function_is_named_but_cannot_be_read(scenario: Scenar
     assert found.command == "qkdrmp.sweep(scenario, ...), in Python"
     written = json.loads((tmp_path / "scenario.json").read_text())
     assert written["sweep"]["over"]["queue.policy"] == ["fcfs", {"python object": "last_come"}]
-    words = r"sweep.over.queue.policy, entry 2 is last_come, a Python object, which no file can hold"
+    words = r"sweep.over.queue.policy, entry 2 = last_come must be given in Python, because no file can hold"
     with pytest.raises(ScenarioError, match=words):
         load_experiment(tmp_path)
     assert_frame_equal(load_experiment(tmp_path, scenario).runs, found.runs)

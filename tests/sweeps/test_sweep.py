@@ -248,13 +248,13 @@ def test_an_object_is_called_by_its_class_and_never_by_its_address(scenario: Sce
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "field": ({"over": {"pools.capacty": [3]}}, "unknown field 'pools.capacty' (did you mean 'capacity'?)"),
+    "field": ({"over": {"pools.capacty": [3]}}, "pools: unknown field 'capacty' (did you mean 'capacity'?)"),
     "value": ({"over": {"pools.capacity": [3, -3]}}, "line: pools.capacity = -3 must be at least 1"),
     "text": ({"over": {"pools.capacity": ["3"]}}, "pools.capacity = '3' must be a whole number"),
     "combination": ({"over": {"pools.interrupt": [9], "pools.capacity": [20, 8]}}, "interrupt = 9 must be less"),
     "duration": ({"over": {"duration_s": [1, -1]}}, "duration_s = -1 must be greater than 0"),
     "durations of two sorts": ({"over": {"duration_s": [1, "a"]}}, "duration_s = 'a' must be a number"),
-    "empty": ({"over": {"pools.capacity": []}}, "pools.capacity needs at least one value"),
+    "empty": ({"over": {"pools.capacity": []}}, "pools.capacity = [] must have at least one value"),
     "no list": ({"over": {"pools.capacity": 3}}, "sweep.over: pools.capacity = 3 must be a list"),
     "a word": ({"over": {"queue.policy": "fcfs"}}, "sweep.over: queue.policy = 'fcfs' must be a list"),
     "twice": ({"over": {"pools.capacity": [3, 3]}}, "pools.capacity has two values called 3"),
