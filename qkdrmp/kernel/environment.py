@@ -37,11 +37,20 @@ class Environment(simpy.Environment):
             self._stops += 1
 
     @property
-    def events(self) -> int:
-        """Events processed so far; the events by which `advance` stops do not count."""
+    def is_idle(self) -> bool:
+        """Whether nothing is to happen any more."""
+        return events_pending(self) == self._stops_pending
+
+    @property
+    def _stops_pending(self) -> int:
         # A stop is scheduled twice: once to stop the loop, once more by SimPy to end its own event; the second of
         # the latest stop is still in the queue.
-        own = 2 * self._stops - (1 if self._stops else 0)
+        return 1 if self._stops else 0
+
+    @property
+    def events(self) -> int:
+        """Events processed so far; the events by which `advance` stops do not count."""
+        own = 2 * self._stops - self._stops_pending
         return events_scheduled(self) - own - events_pending(self)
 
 

@@ -18,23 +18,33 @@ from simpy.resources.container import ContainerGet
 # Events
 
 
-class Arrival(Event):
-    """An event that happens within another one and can be waited for again and again.
+class Inbox(Event):
+    """The event that an item comes in, which happens within other events and can be waited for again and again.
 
-    It is never scheduled: `happen` lets those who wait go on at once, within the event that is being processed, so
-    what arrives costs no second event at the same instant. Afterwards it can be waited for anew.
+    It is never scheduled: with `put`, the process that waits goes on at once, within the event that is being processed,
+    so what comes in costs no second event at the same instant. Items that come in while nobody waits are kept.
+
+    Attributes
+    ----------
+    kept : list
+        What has come in while nobody waited, the oldest first; a process takes these before it waits again.
     """
 
     def __init__(self, env: simpy.Environment) -> None:
         super().__init__(env)
         self._ok = True
+        self.kept: list[Any] = []
 
-    def happen(self, value: Any) -> None:
-        """Let those who wait go on with `value`, as SimPy does when it takes an event from its queue."""
-        callbacks, self.callbacks = self.callbacks, []
-        self._value = value
-        for callback in callbacks:
-            callback(self)
+    def put(self, item: Any) -> None:
+        """Let the process that waits go on with an item, as SimPy does with an event's value; or keep the item."""
+        callbacks = self.callbacks
+        if callbacks:
+            self.callbacks = []
+            self._value = item
+            for callback in callbacks:
+                callback(self)
+        else:
+            self.kept.append(item)
 
 
 class ScheduledEvent(Event):
@@ -57,7 +67,7 @@ class ScheduledEvent(Event):
 
 
 class TimedDelivery(Event):
-    """A Timeout that hands an item to one function, made with the least work.
+    """An event that hands an item to one function after a delay, as a Timeout would, made with the least work.
 
     Parameters
     ----------
@@ -65,16 +75,18 @@ class TimedDelivery(Event):
     delay : int
         Ticks from now (>= 0).
     item
-        What is delivered; also the event's value.
+        What is delivered.
     receive : callable
         Called with the event, whose `item` it reads.
     """
 
+    _ok = True
+    _value = None
+
     def __init__(self, env: Any, delay: int, item: Any, receive: Callable[[Any], None]) -> None:
         self.env = env
+        self.item = item
         self.callbacks = [receive]
-        self.item = self._value = item
-        self._ok = True
         heappush(env._queue, (env._now + delay, NORMAL, next(env._eid), self))
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from simpy.events import ProcessGenerator
 
 from qkdrmp.kernel.environment import Environment
-from qkdrmp.kernel.simpy_marks import Arrival
+from qkdrmp.kernel.simpy_marks import Inbox
 from qkdrmp.network.channel import Channel
 from qkdrmp.network.layer import Layer, Message, merge_handlers
 
@@ -22,13 +22,18 @@ class NetworkNode:
     ----------
     env : Environment
     name : str
+
+    Attributes
+    ----------
+    receive : callable
+        Takes in a message that arrives: the node's process handles it now, or as soon as it is free.
     """
 
     def __init__(self, env: Environment, name: str) -> None:
         self.env = env
         self.name = name
-        self._arrival = Arrival(env)
-        self._waiting: list[Message] = []
+        self._inbox = Inbox(env)
+        self.receive: Callable[[Message], None] = self._inbox.put
 
     def listen(self, channel: ChannelT) -> ChannelT:
         """Subscribe to an incoming channel, and return it."""
@@ -46,20 +51,12 @@ class NetworkNode:
         self._handlers = merge_handlers(protocols, vocabulary)
         self.env.process(self._dispatch())
 
-    def receive(self, message: Message) -> None:
-        """Take in a message that arrives: the node's process handles it now, or as soon as it is free."""
-        arrival = self._arrival
-        if arrival.callbacks:
-            arrival.happen(message)
-        else:
-            self._waiting.append(message)
-
     def handle(self, message: Message) -> None:
         """Hand one message, which did not come over a channel, to its handler."""
         self._handlers[message.__class__](message)
 
     def _dispatch(self) -> ProcessGenerator:
-        arrival, waiting, handlers = self._arrival, self._waiting, self._handlers
+        inbox, kept, handlers = self._inbox, self._inbox.kept, self._handlers
         while True:
-            message = waiting.pop(0) if waiting else (yield arrival)
+            message = kept.pop(0) if kept else (yield inbox)
             handlers[message.__class__](message)

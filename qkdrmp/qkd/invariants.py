@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qkdrmp.kernel.invariants import require
+from qkdrmp.network.channel import FaultyChannel
 from qkdrmp.qkd.keys.key_pool import KeyPool
 from qkdrmp.qkd.keys.key_stream import KeyStream
 from qkdrmp.qkd.network import QKDNetwork, QKDStack
@@ -75,6 +76,14 @@ def check_queue(stack: QKDStack) -> None:
     for reservation in queue:
         waiting = f"{name}: request {reservation.request.id} waits"
         require(not reservation.can_be_served, f"{waiting} though it could be served")
+
+
+def is_quiescent(network: QKDNetwork) -> bool:
+    """Return whether all requests have ended and nothing is on its way, in a network whose ends agree by claims."""
+    claimed = network.settings.pools.mirrors == "claimed"
+    faultless = not any(isinstance(channel, FaultyChannel) for channel in network.channels)
+    ended = all(entry.end is not None for entry in network.ledger.entries)
+    return claimed and faultless and ended and network.env.is_idle
 
 
 def check_quiescent(network: QKDNetwork) -> None:

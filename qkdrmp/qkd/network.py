@@ -58,7 +58,6 @@ class QKDNetwork:
     ledger : RequestLedger
     stacks : dict of str to QKDStack
     streams : list of KeyStream
-    links : dict of (str, str) to QuantumLink
     channels : list of Channel
     hops : list of Transmission or None
     histories : bool
@@ -74,7 +73,6 @@ class QKDNetwork:
         self.hops: list[Transmission] | None = [] if trace else None
         self.channels: list[Channel] = []
         self.streams: list[KeyStream] = []
-        self.links: dict[tuple[str, str], QuantumLink] = {}
         self._supplies: dict[KeyStream, Supply] = {}
         self._demand = settings.demand.build()
         self._rate = settings.key_rate.build()
@@ -128,7 +126,7 @@ class QKDNetwork:
 
     def _quantum_link(self, link: Link) -> QuantumLink:
         section = self.settings.key_rate.here(link=link.ends)
-        quantum = QuantumLink(
+        return QuantumLink(
             self.env,
             Fibre(link.length_km, link.loss_db, self._delay(link)),
             self._rate if section is self.settings.key_rate else section.build(),
@@ -136,8 +134,6 @@ class QKDNetwork:
             KeyBits(self.random.stream(f"access keys {link}")),
             section.per_direction,
         )
-        self.links[link.ends] = quantum
-        return quantum
 
     def _stream(self, quantum: QuantumLink, link: Link, upstream: str, downstream: str) -> KeyStream | None:
         if not has_pools(self.settings, link):

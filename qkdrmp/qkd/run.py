@@ -8,7 +8,7 @@ import pandas as pd
 
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.qkd import tables
-from qkdrmp.qkd.invariants import check_network
+from qkdrmp.qkd.invariants import check_network, check_quiescent, is_quiescent
 from qkdrmp.qkd.network import QKDNetwork
 from qkdrmp.qkd.settings import QKDSettings
 
@@ -40,7 +40,7 @@ class QKDRun:
         env.advance(until)
 
     def summary(self) -> dict[str, float]:
-        """Return the metrics up to now (see `tables.SUMMARY_COLUMNS`)."""
+        """Return the metrics up to now (see `tables.METRICS`)."""
         return tables.summary(self.network, self.warmup)
 
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -60,3 +60,5 @@ class QKDRun:
     def check(self) -> None:
         """Raise `InvariantError` if something that must always hold does not."""
         check_network(self.network)
+        if is_quiescent(self.network):
+            check_quiescent(self.network)

@@ -50,6 +50,22 @@ def test_a_process_of_one_timeout_is_three_events() -> None:
     assert env.events == 3  # its start, its timeout, its end
 
 
+def test_an_environment_is_idle_when_nothing_is_to_happen() -> None:
+    env = Environment()
+    assert env.is_idle
+    env.process(ticking(env, [], times=1))
+    assert not env.is_idle
+    env.advance(10)
+    assert not env.is_idle
+    env.advance(11)
+    assert env.is_idle
+    env.timeout(5)
+    assert not env.is_idle
+    env.advance(100)
+    env.advance(200)
+    assert env.is_idle
+
+
 def test_looking_changes_nothing() -> None:
     env = Environment()
     env.process(ticking(env, []))

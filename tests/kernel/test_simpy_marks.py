@@ -8,7 +8,7 @@ from simpy.resources.container import ContainerGet
 
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.simpy_marks import (
-    Arrival,
+    Inbox,
     PastPut,
     RuledContainer,
     ScheduledEvent,
@@ -31,7 +31,7 @@ def test_a_delivery_happens_when_and_in_the_order_a_timeout_would(env: Environme
         if number % 2:
             env.timeout(5, number).callbacks.append(lambda event: seen.append((env.now, event.value)))
         else:
-            TimedDelivery(env, 5, number, lambda event: seen.append((env.now, event.value)))
+            TimedDelivery(env, 5, number, lambda event: seen.append((env.now, event.item)))
     env.advance(10)
     assert seen == [(5, number) for number in range(6)]
 
@@ -45,20 +45,29 @@ def test_a_scheduled_event_has_a_priority_of_its_own(env: Environment) -> None:
     assert seen == ["urgent", "normal", "last"]
 
 
-def test_an_arrival_happens_again_and_again_without_events_of_its_own(env: Environment) -> None:
-    arrival, seen = Arrival(env), list[tuple[int, object]]()
+def test_items_come_in_again_and_again_without_events_of_their_own(env: Environment) -> None:
+    inbox, seen = Inbox(env), list[tuple[int, object]]()
 
     def wait():
         while True:
-            value = yield arrival
+            value = yield inbox
             seen.append((env.now, value))
 
     env.process(wait())
     for tick in (3, 4, 4):
-        env.timeout(tick, tick).callbacks.append(lambda event: arrival.happen(event.value))
+        env.timeout(tick, tick).callbacks.append(lambda event: inbox.put(event.value))
     env.advance(10)
     assert seen == [(3, 3), (4, 4), (4, 4)]
     assert env.events == 1 + 3  # the start of the process and the timeouts
+
+
+def test_what_comes_in_while_nobody_waits_is_kept(env: Environment) -> None:
+    inbox = Inbox(env)
+    inbox.put("early")
+    inbox.put("too")
+    assert inbox.kept == ["early", "too"]
+    env.advance(10)
+    assert env.events == 0
 
 
 def test_a_process_goes_on_at_once_after_what_has_happened(env: Environment) -> None:

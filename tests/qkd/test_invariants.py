@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qkdrmp.errors import ScenarioError
+from qkdrmp.kernel.invariants import InvariantError
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.qkd.family import StuckPoolWarning
 from qkdrmp.qkd.invariants import check_network, check_quiescent
@@ -322,6 +323,18 @@ def test_another_seed_gives_other_keys(raw: dict[str, Any]) -> None:
         if min(first[number].request.bits, second[number].request.bits) >= 64
     ]
     assert all(first[number].alice_key != second[number].alice_key for number in long)
+
+
+def test_a_run_that_is_over_is_checked_for_ends_that_differ() -> None:
+    demand = listed({"start_s": 0.0, **ALICE_TO_BOB})
+    run = run_of({"topology": line("U1", "R1", "R2", "U2"), "duration_s": 1.0, "demand": demand})
+    run.advance(to_ticks(1.0))
+    run.check()
+    (stream,) = (stream for stream in run.network.streams if stream.name == "R1>R2")
+    stream.upstream.stored += 1
+    stream.upstream.used += 1
+    with pytest.raises(InvariantError, match="R1>R2: both ends alike"):
+        run.check()
 
 
 # What once went wrong, each at its smallest
