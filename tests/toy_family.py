@@ -161,5 +161,6 @@ COINS = Family(
     field_labels={"coins.heads": "probability of heads"},
     settling=(Quantity("toss_rate_hz", _toss_rate, "coins tossed (1/s)"),),
     settling_record=(),
+    figures_record=(),
     presentation_module="tests.toy_presentation",
 )

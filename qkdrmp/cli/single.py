@@ -33,14 +33,16 @@ def run(name_or_file: str, seed: int, out: Path | None, trace: bool) -> None:
         click.echo(f"predicted: {sentence}")
     family = family_of(scenario)
     begun = time.perf_counter()
-    results = run_once(scenario, seed, family.records if trace else family.presentation.run_record)
+    results = run_once(scenario, seed, family.records if trace else family.figures_record or ())
     wall = time.perf_counter() - begun
     click.echo(f"{scenario.name}, seed {seed}: {scenario.duration_s:g} s simulated in {wall:.2f} s")
     for line in run_lines(results):
         click.echo(line)
     for finding in results.findings:
         click.echo(f"warning: {finding}")
-    written = [*_write_tables(results, folder), *save_all(family.presentation.run_figures(results), folder)]
+    written = _write_tables(results, folder)
+    if family.figures_record is not None:
+        written += save_all(family.presentation.run_figures(results), folder)
     click.echo(f"written to {folder}: {', '.join(written)}")
 
 

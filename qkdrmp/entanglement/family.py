@@ -135,6 +135,7 @@ ENTANGLEMENT = Family(
         Quantity("pair_rate_hz", _pair_rate),
     ),
     settling_record=("pairs",),
+    figures_record=("pairs",),
     presentation_module="qkdrmp.entanglement.presentation",
 )
 """The family of kind ``entanglement``."""

@@ -96,6 +96,8 @@ class Family:
         By which the end of the warm-up is recognised.
     settling_record : tuple of str
         What runs have to record for these.
+    figures_record : tuple of str, optional
+        What a single run has to record for its figures; by default, it has none.
     presentation_module : str
         The module whose ``PRESENTATION`` is the `Presentation` of the family. It is imported when it is first needed:
         what draws is slow to import, and most runs draw nothing.
@@ -114,6 +116,7 @@ class Family:
     warning: type[RunWarning] = RunWarning
     settling: tuple[Quantity, ...]
     settling_record: tuple[str, ...]
+    figures_record: tuple[str, ...] | None = None
     presentation_module: str
 
     @cached_property
