@@ -10,11 +10,11 @@ import numpy as np
 from qkdrmp.errors import ScenarioError, did_you_mean
 from qkdrmp.family import Counted, Family, Quantity, RunWarning
 from qkdrmp.network.demand import NamesUsers
-from qkdrmp.qkd.network import TAKES_PART, has_pools
+from qkdrmp.qkd.metrics import METRICS
 from qkdrmp.qkd.prediction import predict
 from qkdrmp.qkd.run import QKDRun
 from qkdrmp.qkd.settings import PRESETS, QKDSettings
-from qkdrmp.qkd.tables import METRICS, QKDResults
+from qkdrmp.qkd.tables import QKDResults
 from qkdrmp.scenario import Scenario
 from qkdrmp.stats.time_bins import Numbers, mean_of_steps, number_in_progress, rate
 
@@ -48,9 +48,8 @@ class QKDScenario(QKDSettings, Scenario[QKDResults]):
                 yield f"{where}: {self.topology.name} has no end node '{name}'{did_you_mean(name, users)}"
 
     def _unequal_ends(self) -> Iterator[str]:
-        kinds = {name: node.kind for name, node in self.topology.nodes.items()}
         for link in self.topology.links if self.pools.at else ():
-            if all(kinds[end] in TAKES_PART for end in link.ends) and has_pools(self, link):
+            if self.has_pools(link):
                 try:
                     self.stream(*link.ends)
                 except ScenarioError as error:

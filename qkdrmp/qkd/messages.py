@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qkdrmp.network.layer import Message
-from qkdrmp.qkd.keys.key_pool import KeyRange
+from qkdrmp.qkd.keys.key_get import KeyRange
 from qkdrmp.qkd.request import KeyRequest, RejectReason
 
 

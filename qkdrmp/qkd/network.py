@@ -10,7 +10,6 @@ from qkdrmp.kernel.units import delay_ticks
 from qkdrmp.key_rates.model import Fibre
 from qkdrmp.network.channel import Channel, Transmission, open_channel
 from qkdrmp.network.node import NetworkNode
-from qkdrmp.network.routing import Routes, routes_by
 from qkdrmp.qkd.demand.workload import LimitsUsers, RequestDemand, RequestWorkload
 from qkdrmp.qkd.keys.key_bits import KeyBits
 from qkdrmp.qkd.keys.key_stream import KeyStream
@@ -26,8 +25,6 @@ from qkdrmp.qkd.messages import VOCABULARY
 from qkdrmp.qkd.request import RequestLedger
 from qkdrmp.qkd.settings import QKDSettings
 from qkdrmp.topology import Link, NodeKind
-
-TAKES_PART = (NodeKind.END, NodeKind.REPEATER)
 
 
 @dataclass(frozen=True)
@@ -76,8 +73,8 @@ class QKDNetwork:
         self._supplies: dict[KeyStream, Supply] = {}
         self._demand = settings.demand.build()
         self._rate = settings.key_rate.build()
-        self.routes = routes_of(settings)
-        self.stacks = {name: self._stack(name) for name, node in self.topology.nodes.items() if node.kind in TAKES_PART}
+        self.routes = settings.routes()
+        self.stacks = {name: self._stack(name) for name in self.topology.nodes if settings.takes_part(name)}
         self._connect()
         self._start()
 
@@ -136,7 +133,7 @@ class QKDNetwork:
         )
 
     def _stream(self, quantum: QuantumLink, link: Link, upstream: str, downstream: str) -> KeyStream | None:
-        if not has_pools(self.settings, link):
+        if not self.settings.has_pools(link):
             return None
         chosen = self.settings.stream(upstream, downstream)
         random = self.random.stream(f"keys {upstream}>{downstream}")
@@ -188,19 +185,3 @@ class QKDNetwork:
                 pool.reset_statistics(now)
         for stack in self.stacks.values():
             stack.resource.reset_statistics(now)
-
-
-def has_pools(settings: QKDSettings, link: Link) -> bool:
-    """Return whether the two ends of a link keep keys in pools."""
-    between_repeaters = all(settings.topology.nodes[end].kind is NodeKind.REPEATER for end in link.ends)
-    return between_repeaters or settings.access.here(link=link.ends).mode == "pool"
-
-
-def routes_of(settings: QKDSettings) -> Routes:
-    """Return the route that each user's requests take to each other user."""
-    topology = settings.topology
-    routes: Routes = {}
-    for source in topology.ends:
-        table = routes_by(settings.routing.here(node=source).function(), topology)
-        routes |= {(source, peer): table[source, peer] for peer in topology.ends if peer != source}
-    return routes

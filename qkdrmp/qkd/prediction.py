@@ -14,8 +14,6 @@ from qkdrmp.network.faults import Lossy
 from qkdrmp.network.routing import leads_to
 from qkdrmp.qkd.demand.models import PoissonRequests, Rekey
 from qkdrmp.qkd.demand.workload import KnowsSizes
-from qkdrmp.qkd.keys.thresholds import Replenish
-from qkdrmp.qkd.network import has_pools, routes_of
 from qkdrmp.qkd.settings import QKDSettings
 from qkdrmp.topology import Link
 
@@ -37,11 +35,9 @@ def predict_stuck(settings: QKDSettings) -> list[StuckPool]:
     """
     predicted = []
     for (upstream, downstream), sizes in _sizes_by_stream(settings).items():
-        chosen = settings.stream(upstream, downstream)
-        if chosen.replenish is Replenish.THRESHOLD:
-            levels = chosen.thresholds.stuck_levels({chosen.keys_for(bits) for bits in sizes})
-            if levels:
-                predicted.append(StuckPool(f"{upstream}>{downstream}", tuple(levels)))
+        levels = settings.stream(upstream, downstream).stuck_levels(sizes)
+        if levels:
+            predicted.append(StuckPool(f"{upstream}>{downstream}", tuple(levels)))
     return predicted
 
 
@@ -74,11 +70,11 @@ def _sizes_by_stream(settings: QKDSettings) -> dict[tuple[str, str], set[int]]:
     sizes: dict[tuple[str, str], set[int]] = {
         ends: set()
         for link in settings.topology.links
-        if set(link.ends) <= _participants(settings) and has_pools(settings, link)
+        if settings.has_pools(link)
         for ends in (link.ends, link.ends[::-1])
     }
     asked = {user: _request_sizes(settings, user) for user in settings.topology.ends}
-    for (src, dst), route in routes_of(settings).items():
+    for (src, dst), route in settings.routes().items():
         for hop in pairwise(route or ()) if leads_to(route, dst) else ():
             if hop in sizes:
                 sizes[hop] |= asked[src]
@@ -88,10 +84,6 @@ def _sizes_by_stream(settings: QKDSettings) -> dict[tuple[str, str], set[int]]:
 def _request_sizes(settings: QKDSettings, user: str) -> set[int]:
     demand = settings.demand.here(node=user).build()
     return demand.request_sizes() if isinstance(demand, KnowsSizes) else set()
-
-
-def _participants(settings: QKDSettings) -> set[str]:
-    return {*settings.topology.ends, *settings.topology.repeaters}
 
 
 def link_loads(settings: QKDSettings) -> dict[tuple[str, str], float]:
@@ -112,8 +104,9 @@ def link_loads(settings: QKDSettings) -> dict[tuple[str, str], float]:
     {('Alice', 'R'): 0.768, ('R', 'Bob'): 0.768}
     """
     asked: dict[tuple[str, str], float] = defaultdict(float)
+    routes = settings.routes()
     for pair, bits_per_s in _offered(settings).items():
-        for hop in pairwise(routes_of(settings)[pair] or ()):
+        for hop in pairwise(routes[pair] or ()):
             asked[hop] += bits_per_s
     loads = {}
     for link in settings.topology.links:
@@ -137,7 +130,7 @@ def _rate_bps(settings: QKDSettings, link: Link) -> float:
 
 def _offered(settings: QKDSettings) -> dict[tuple[str, str], float]:
     offered: dict[tuple[str, str], float] = defaultdict(float)
-    reachable = [pair for pair, route in routes_of(settings).items() if leads_to(route, pair[1])]
+    reachable = [pair for pair, route in settings.routes().items() if leads_to(route, pair[1])]
     for source in settings.topology.ends:
         demand = settings.demand.here(node=source).build()
         mine = [pair for pair in reachable if pair[0] == source]

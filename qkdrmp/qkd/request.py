@@ -37,6 +37,10 @@ class RejectReason(StrEnum):
     """What the nodes downstream of a rejecting node are given; never the reason of a request."""
 
 
+REASONS = tuple(reason for reason in RejectReason if reason is not RejectReason.CANCELLED)
+"""Why requests may be rejected."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyRequest:
     """What a user asks for.
@@ -103,6 +107,12 @@ class RequestEntry:
         self.rejected_by: str | None = None
         self.alice_key: int | None = None
         self.bob_key: int | None = None
+
+    @property
+    def duration(self) -> int:
+        """Ticks from its start to its end; it must have ended."""
+        assert self.end is not None
+        return self.end - self.request.start
 
     @property
     def mismatched_bits(self) -> int:

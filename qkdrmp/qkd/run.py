@@ -7,7 +7,7 @@ from collections.abc import Collection
 import pandas as pd
 
 from qkdrmp.kernel.units import to_ticks
-from qkdrmp.qkd import tables
+from qkdrmp.qkd import metrics, tables
 from qkdrmp.qkd.invariants import check_network, check_quiescent, is_quiescent
 from qkdrmp.qkd.network import QKDNetwork
 from qkdrmp.qkd.settings import QKDSettings
@@ -40,8 +40,8 @@ class QKDRun:
         env.advance(until)
 
     def summary(self) -> dict[str, float]:
-        """Return the metrics up to now (see `tables.METRICS`)."""
-        return tables.summary(self.network, self.warmup)
+        """Return the metrics up to now (see `metrics.METRICS`)."""
+        return metrics.summary(self.network, self.warmup)
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return the tables requests, nodes and pools, and those that were recorded."""
@@ -49,7 +49,7 @@ class QKDRun:
 
     def findings(self) -> list[str]:
         """Name the stuck pools."""
-        stuck = tables.stuck_streams(self.network)
+        stuck = [stream.name for stream in self.network.streams if stream.is_stuck]
         if not stuck:
             return []
         return [

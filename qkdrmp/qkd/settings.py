@@ -11,11 +11,12 @@ from qkdrmp.config.registry import Registry
 from qkdrmp.config.sections import ModelSection, Section
 from qkdrmp.errors import ScenarioError
 from qkdrmp.key_rates import KEY_RATE_MODELS
-from qkdrmp.network.routing import ROUTE_POLICIES, RoutePolicy
+from qkdrmp.network.routing import ROUTE_POLICIES, RoutePolicy, Routes, routes_by
 from qkdrmp.network.settings import FaultSettings, NetworkSettings
 from qkdrmp.qkd.demand.models import REQUEST_DEMANDS
 from qkdrmp.qkd.keys.thresholds import Replenish, StreamSettings, Thresholds
 from qkdrmp.qkd.layers.queue_policies import QUEUE_POLICIES, QueuePolicy
+from qkdrmp.topology import Link, NodeKind
 
 Count = Annotated[int, Field(strict=True, ge=0)]
 Positive = Annotated[int, Field(strict=True, ge=1)]
@@ -176,6 +177,24 @@ class QKDSettings(NetworkSettings):
     demand: KeyDemandSettings = KeyDemandSettings()
     routing: RoutingSettings = RoutingSettings()
     faults: KeyFaultSettings = KeyFaultSettings()
+
+    def takes_part(self, node: str) -> bool:
+        """Return whether a node is a user or a repeater; others are only drawn."""
+        return self.topology.nodes[node].kind in (NodeKind.END, NodeKind.REPEATER)
+
+    def has_pools(self, link: Link) -> bool:
+        """Return whether the two ends of a link keep keys in pools."""
+        between_repeaters = all(self.topology.nodes[end].kind is NodeKind.REPEATER for end in link.ends)
+        with_pools = between_repeaters or self.access.here(link=link.ends).mode == "pool"
+        return with_pools and all(map(self.takes_part, link.ends))
+
+    def routes(self) -> Routes:
+        """Return the route that each user's requests take to each other user."""
+        routes: Routes = {}
+        for source in self.topology.ends:
+            table = routes_by(self.routing.here(node=source).function(), self.topology)
+            routes |= {(source, peer): table[source, peer] for peer in self.topology.ends if peer != source}
+        return routes
 
     def stream(self, upstream: str, downstream: str) -> StreamSettings:
         """Return what holds for the stream from node `upstream` to node `downstream`.

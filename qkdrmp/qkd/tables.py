@@ -1,4 +1,4 @@
-"""What comes out of a run of QKD resource management: its metrics, which a sweep has in one row, and its tables.
+"""The tables that come out of a run of QKD resource management.
 
 Column names carry their unit: ``_s`` seconds, ``_bps`` bits per second, ``_bits`` bits; keys and requests are counts.
 """
@@ -6,13 +6,11 @@ Column names carry their unit: ``_s`` seconds, ``_bps`` bits per second, ``_bits
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from math import nan
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from qkdrmp.family import Results
@@ -22,182 +20,13 @@ from qkdrmp.network.channel import Transmission
 from qkdrmp.qkd.keys.key_pool import KeyPool
 from qkdrmp.qkd.keys.key_stream import KeyStream
 from qkdrmp.qkd.network import QKDNetwork, QKDStack
-from qkdrmp.qkd.request import RejectReason, RequestEntry, RequestStatus
+from qkdrmp.qkd.request import REASONS, RejectReason, RequestEntry, RequestStatus
 from qkdrmp.stats.columns import Column, Table
-from qkdrmp.stats.estimators import jain, quantiles
 from qkdrmp.topology import NodeKind
-
-REASONS = tuple(reason for reason in RejectReason if reason is not RejectReason.CANCELLED)
-
-
-class RequestOutcome:
-    """What the metrics of a run are computed from: its network, and the outcomes of the requests after the warm-up.
-
-    Parameters
-    ----------
-    network : QKDNetwork
-    warmup : int
-        Requests that start before this tick do not count.
-    """
-
-    def __init__(self, network: QKDNetwork, warmup: int) -> None:
-        self.network = network
-        self.now = network.env.now
-        self.observed_s = to_seconds(self.now - warmup)
-        self.entries = [entry for entry in network.ledger.entries if entry.request.start >= warmup]
-        self.delivered = [entry for entry in self.entries if entry.state is RequestStatus.DELIVERED]
-        self.rejected = Counter(entry.reason for entry in self.entries if entry.state is RequestStatus.REJECTED)
-        self.ended = len(self.delivered) + self.rejected.total()
-
-    @cached_property
-    def waits(self) -> dict[str, float]:
-        """Mean and percentiles of the time from start to delivery, under their column names."""
-        return quantiles("wait", [to_seconds(_duration(entry)) for entry in self.delivered])
-
-    @cached_property
-    def mismatched(self) -> list[int]:
-        """Keys that differ between the two users, of each delivered request."""
-        return [mismatched_keys(entry) for entry in self.delivered]
-
-    @property
-    def bits(self) -> int:
-        """Key bits of delivered requests."""
-        return sum(entry.request.bits for entry in self.delivered)
-
-    @property
-    def levels(self) -> list[float]:
-        """Time-weighted mean level of each pool as a share of its capacity."""
-        pools = [stream.downstream for stream in self.network.streams]
-        return [pool.level_monitor.mean(self.now) / pool.capacity for pool in pools]
-
-
-def _rejected(reason: RejectReason) -> Column[RequestOutcome]:
-    meaning = f"requests rejected with the reason {reason}"
-    return Column(f"rejected_{reason}", meaning, lambda outcome: outcome.rejected[reason])
-
-
-def _wait(measure: str, meaning: str, title: str) -> Column[RequestOutcome]:
-    name = f"wait_{measure}_s"
-    return Column(name, meaning, lambda outcome: outcome.waits[name], title)
-
-
-METRICS: tuple[Column[RequestOutcome], ...] = (
-    Column(
-        "requests_started",
-        "requests asked for after the warm-up; all that follows is about these",
-        lambda outcome: len(outcome.entries),
-        "requests started",
-    ),
-    Column(
-        "requests_delivered",
-        "requests whose two users both have the keys",
-        lambda outcome: len(outcome.delivered),
-        "requests processed",
-    ),
-    Column(
-        "requests_unfinished",
-        "requests that had not ended at the end of the run",
-        lambda outcome: len(outcome.entries) - outcome.ended,
-        "requests not ended",
-    ),
-    *map(_rejected, REASONS),
-    Column(
-        "blocking",
-        "share of the requests asked for and ended that were rejected",
-        lambda outcome: outcome.rejected.total() / outcome.ended if outcome.ended else nan,
-        "blocking (rejected share)",
-    ),
-    Column(
-        "fairness",
-        "Jain's index, over the ordered pairs of users that asked, of the share of the key bits they asked for "
-        "that was delivered: 1 if all get the same share, 1/n if one of n gets everything",
-        lambda outcome: _fairness(outcome.entries),
-        "fairness (Jain's index)",
-    ),
-    Column(
-        "keys_delivered",
-        "keys of delivered requests",
-        lambda outcome: sum(entry.request.keys for entry in outcome.delivered),
-    ),
-    Column(
-        "key_rate_bps",
-        "key bits of delivered requests per second after the warm-up",
-        lambda outcome: outcome.bits / outcome.observed_s if outcome.observed_s > 0 else 0.0,
-        "delivered key rate",
-    ),
-    _wait("mean", "mean time from start to delivery", "mean waiting time"),
-    _wait("p50", "median of that time", "waiting time, median"),
-    _wait("p95", "95th percentile of that time", "waiting time, 95th percentile"),
-    _wait("p99", "99th percentile of that time", "waiting time, 99th percentile"),
-    Column(
-        "pool_level_mean",
-        "time-weighted mean level of a key pool as a share of its capacity, mean over the pools",
-        lambda outcome: float(np.mean(outcome.levels)) if outcome.levels else nan,
-        "mean level of key pools (share)",
-    ),
-    Column(
-        "queue_mean",
-        "time-weighted mean number of requests in the queues of all nodes together",
-        lambda outcome: sum(stack.resource.queue.length.mean(outcome.now) for stack in outcome.network.stacks.values()),
-        "mean number of queued requests",
-    ),
-    Column(
-        "mismatched_keys",
-        "keys of delivered requests that differ between the two users",
-        lambda outcome: sum(outcome.mismatched),
-    ),
-    Column(
-        "mismatched_requests",
-        "delivered requests with at least one such key",
-        lambda outcome: sum(count > 0 for count in outcome.mismatched),
-    ),
-    Column(
-        "stuck_pools",
-        "key streams that, at the end, have too few keys for a waiting request and get no more",
-        lambda outcome: len(stuck_streams(outcome.network)),
-    ),
-    Column("events", "events processed, warm-up included", lambda outcome: outcome.network.env.events),
-    Column("messages", "messages sent, each hop counted, warm-up included", lambda outcome: outcome.network.messages),
-)
-"""The metrics of a run: its summary, and a row of a sweep."""
-
-
-def _duration(entry: RequestEntry) -> int:
-    assert entry.end is not None
-    return entry.end - entry.request.start
 
 
 def _seconds(ticks: int | None) -> float:
     return nan if ticks is None else to_seconds(ticks)
-
-
-def _fairness(entries: Iterable[RequestEntry]) -> float:
-    """Return Jain's index of the delivered shares of the ordered pairs of users (see `METRICS`)."""
-    asked: Counter[tuple[str, str]] = Counter()
-    given: Counter[tuple[str, str]] = Counter()
-    for entry in entries:
-        users = entry.request.src, entry.request.dst
-        asked[users] += entry.request.bits
-        given[users] += entry.request.bits * (entry.state is RequestStatus.DELIVERED)
-    return jain(given[users] / bits for users, bits in asked.items())
-
-
-def mismatched_keys(entry: RequestEntry) -> int:
-    """Return how many of a request's keys differ between its two users."""
-    if not entry.mismatched_bits or entry.alice_key is None or entry.bob_key is None:
-        return 0
-    difference, mask = entry.alice_key ^ entry.bob_key, (1 << entry.request.key_bits) - 1
-    shifts = range(0, entry.request.bits, entry.request.key_bits)
-    return sum(difference >> shift & mask > 0 for shift in shifts)
-
-
-def stuck_streams(network: QKDNetwork) -> list[str]:
-    """Return the names of the key streams that are stuck now."""
-    return [stream.name for stream in network.streams if _is_stuck(stream)]
-
-
-def _is_stuck(stream: KeyStream) -> bool:
-    return bool(stream.downstream.stuck.value or stream.upstream.stuck.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +126,7 @@ class QKDResults(Results):
             Column(
                 "wait_s",
                 "time from start to delivery; empty unless delivered",
-                _if_delivered(lambda entry: to_seconds(_duration(entry)), nan),
+                _if_delivered(lambda entry: to_seconds(entry.duration), nan),
             ),
             Column(
                 "mismatched_bits",
@@ -358,7 +187,7 @@ class QKDResults(Results):
                 "time SERVING without a refill due, with too few keys for a waiting request",
                 lambda row: max(row.spent_s(row.pool.stuck), row.spent_s(row.stream.upstream.stuck)),
             ),
-            Column("stuck", "whether it is stuck at the end", lambda row: _is_stuck(row.stream)),
+            Column("stuck", "whether it is stuck at the end", lambda row: row.stream.is_stuck),
             Column("generated", "keys made, warm-up included", lambda row: row.pool.stored),
             Column("used", "keys given to requests, warm-up included", lambda row: row.pool.used),
             Column("voided", "keys discarded with cancelled requests, warm-up included", lambda row: row.pool.voided),
@@ -397,12 +226,6 @@ class QKDResults(Results):
         ],
         record="levels",
     )
-
-
-def summary(network: QKDNetwork, warmup: int) -> dict[str, float]:
-    """Return the metrics of one run up to now, as a row of a sweep."""
-    outcome = RequestOutcome(network, warmup)
-    return {metric.name: metric.get(outcome) for metric in METRICS}
 
 
 def tables(network: QKDNetwork, warmup: int = 0) -> dict[str, pd.DataFrame]:

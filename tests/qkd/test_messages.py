@@ -10,7 +10,8 @@ import pytest
 from qkdrmp.network.layer import Message
 from qkdrmp.qkd.family import QKDScenario
 from qkdrmp.qkd.invariants import check_network, check_quiescent
-from qkdrmp.qkd.keys.key_pool import KeyPool, KeyRange
+from qkdrmp.qkd.keys.key_get import KeyRange
+from qkdrmp.qkd.keys.key_pool import KeyPool
 from qkdrmp.qkd.messages import (
     VOCABULARY,
     Accept,

@@ -11,7 +11,7 @@ from qkdrmp.errors import QKDRMPError, ScenarioError
 from qkdrmp.family import Results
 from qkdrmp.key_rates.constant import Constant
 from qkdrmp.key_rates.model import Fibre
-from qkdrmp.qkd import tables
+from qkdrmp.qkd import metrics, tables
 from qkdrmp.qkd.family import QKD, QKDScenario, StuckPoolWarning
 from qkdrmp.qkd.invariants import check_quiescent
 from qkdrmp.qkd.messages import Accept, Claim
@@ -215,7 +215,7 @@ def test_a_rejection_names_its_reason_and_node_in_all_tables(reason: str) -> Non
     assert nodes.loc[by, f"rejected_{reason}"] == 1
     counts = nodes[[column for column in nodes.columns if column.startswith("rejected_")]]
     assert counts.to_numpy().sum() == 1
-    assert tables.summary(network, 0)[f"rejected_{reason}"] == 1
+    assert metrics.summary(network, 0)[f"rejected_{reason}"] == 1
     check_quiescent(network)
 
 
@@ -765,14 +765,14 @@ def test_the_summary_agrees_with_the_requests(grid: Results) -> None:
 def test_fairness_is_about_the_share_of_what_each_pair_of_users_asked_for() -> None:
     # Of the 40 keys for Alice and Bob, 30 are more than a pool can hold; Bob and Alice get all of their 10.
     asked = [ask(), ask(keys=30, at_us=1000), ask("Bob", "Alice", at_us=2000)]
-    made = tables.summary(run(scenario(TWO, asked, pools={"capacity": 20, "initial": 20})), 0)
+    made = metrics.summary(run(scenario(TWO, asked, pools={"capacity": 20, "initial": 20})), 0)
     assert (made["requests_delivered"], made["rejected_refused"]) == (2, 1)
     assert made["fairness"] == pytest.approx((0.25 + 1) ** 2 / (2 * (0.25**2 + 1)))
     assert made["blocking"] == pytest.approx(1 / 3)
 
 
 def test_a_request_that_has_not_ended_is_not_blocked_and_has_no_share() -> None:
-    made = tables.summary(run(scenario(TWO, [ask()], pools={"capacity": 20}, duration_s=1e-6)), 0)
+    made = metrics.summary(run(scenario(TWO, [ask()], pools={"capacity": 20}, duration_s=1e-6)), 0)
     assert made["requests_unfinished"] == 1
     assert pd.isna(made["blocking"])
     assert made["fairness"] == 1  # the only pair of users has as much as all others
@@ -780,7 +780,7 @@ def test_a_request_that_has_not_ended_is_not_blocked_and_has_no_share() -> None:
 
 
 def test_what_was_not_asked_for_is_not_known() -> None:
-    made = tables.summary(run(scenario(line(1, 2), demand=no_demand())), 0)
+    made = metrics.summary(run(scenario(line(1, 2), demand=no_demand())), 0)
     unknown = {"blocking", "fairness", "wait_mean_s", "wait_p50_s", "wait_p95_s", "wait_p99_s", "pool_level_mean"}
     assert {name for name, value in made.items() if pd.isna(value)} == unknown
     assert made["queue_mean"] == 0

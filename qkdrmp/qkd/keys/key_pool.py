@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import simpy
 from simpy.resources.base import Put
@@ -14,53 +13,8 @@ from simpy.resources.container import ContainerGet
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.monitor import Monitor
 from qkdrmp.kernel.simpy_marks import PastPut, RuledContainer
+from qkdrmp.qkd.keys.key_get import KeyGet, KeyRange, PoolOwner
 from qkdrmp.qkd.keys.thresholds import Replenish, StreamSettings
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRange:
-    """Keys of a stream that belong together: `count` keys from index `first` on."""
-
-    first: int
-    count: int
-
-    def __str__(self) -> str:
-        return f"keys {self.first}-{self.first + self.count - 1}"
-
-
-class PoolOwner(Protocol):
-    """What a pool needs of its key stream: to do at both copies what is asked of one."""
-
-    downstream: KeyPool
-
-    def put(self, count: int) -> int:
-        """Add new keys; return for how many there was free capacity."""
-
-    def claim_for(self, get: KeyGet) -> None:
-        """Set keys aside for a get that can be served."""
-
-    def void(self, keys: KeyRange) -> None:
-        """Discard keys that were set aside."""
-
-
-class KeyGet(ContainerGet):
-    """A get of a key pool: the event that `amount` keys are set aside; its value is their `KeyRange`."""
-
-    def __init__(self, pool: KeyPool, amount: int) -> None:
-        self.pool = pool
-        self.given_up = False
-        super().__init__(pool.stream.downstream, amount)
-
-    def cancel(self) -> None:
-        """Give the get up; keys set aside that nobody has learned of yet are discarded at both ends."""
-        if self.given_up or self.processed:
-            return
-        self.given_up = True
-        if self.triggered:
-            self.pool.stream.void(cast(KeyRange, self.value))
-        else:
-            super().cancel()
-            self.pool.stream.downstream.serve_gets()
 
 
 class KeyPool(RuledContainer):
@@ -163,7 +117,7 @@ class KeyPool(RuledContainer):
         most = self.settings.thresholds.capacity - self.settings.thresholds.reserve
         if not 1 <= count <= most:
             raise ValueError(f"count = {count} must be 1 to {most}, the capacity without the reserve")
-        return KeyGet(self, count)
+        return KeyGet(self.stream, self, count)
 
     def may_get(self, get: ContainerGet) -> bool:
         """Return whether a waiting get can be served now."""

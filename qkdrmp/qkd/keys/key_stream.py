@@ -16,7 +16,8 @@ from simpy.events import Timeout
 
 from qkdrmp.kernel.simpy_marks import succeed_later
 from qkdrmp.qkd.keys.key_bits import KeyBits
-from qkdrmp.qkd.keys.key_pool import KeyGet, KeyPool, KeyRange
+from qkdrmp.qkd.keys.key_get import KeyGet, KeyRange
+from qkdrmp.qkd.keys.key_pool import KeyPool
 from qkdrmp.qkd.keys.thresholds import StreamSettings
 
 
@@ -80,6 +81,11 @@ class KeyStream:
         """How many keys fit in at both ends, with those on their way to the upstream end."""
         coming = self.downstream.stored - self.upstream.stored
         return min(self.upstream.free - coming, self.downstream.free)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a copy is SERVING, so that it gets no keys, and has too few for a request that waits."""
+        return bool(self.downstream.stuck.value or self.upstream.stuck.value)
 
     def draw(self, count: int) -> list[int]:
         """Return the bits of the next `count` keys."""

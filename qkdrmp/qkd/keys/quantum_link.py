@@ -19,7 +19,6 @@ from qkdrmp.key_rates.model import Block, Fibre, GenerationSession, KeyRateModel
 from qkdrmp.qkd.keys.key_bits import KeyBits
 from qkdrmp.qkd.keys.key_stream import KeyStream
 from qkdrmp.qkd.keys.thresholds import Replenish
-from qkdrmp.qkd.request import KeyRequest
 
 
 class Order(Protocol):
@@ -223,13 +222,13 @@ class QuantumLink:
         """Call `action` one classical delay from now."""
         Timeout(self.env, self.fibre.delay_ticks).callbacks.append(lambda event: action())
 
-    def join(self, request: KeyRequest, upstream: str, here: str, take: Callable[[int], None]) -> None:
-        """Take part, as node `here`, in making the key bits of one request."""
-        session = self._sessions.get(request.id)
+    def session_for(self, request_id: int, upstream: str, keys: int, key_bits: int) -> KeySession:
+        """Return the one session that makes the keys of a request, which travels away from node `upstream`."""
+        session = self._sessions.get(request_id)
         if session is None:
-            session = KeySession(self, self.generator(upstream), request.keys, request.key_bits)
-            self._sessions[request.id] = session
-        session.join(take, receives=here != upstream)
+            session = KeySession(self, self.generator(upstream), keys, key_bits)
+            self._sessions[request_id] = session
+        return session
 
     def leave(self, request_id: int) -> None:
         """End a request's session, done or not."""

@@ -113,3 +113,9 @@ class StreamSettings:
     def keys_for(self, bits: int) -> int:
         """Return how many keys a request for `bits` bits takes."""
         return -(-bits // self.key_bits)
+
+    def stuck_levels(self, sizes: Collection[int]) -> list[int]:
+        """Return the levels at which the pools can get stuck, with requests of these `sizes` in bits."""
+        if self.replenish is not Replenish.THRESHOLD:
+            return []
+        return self.thresholds.stuck_levels({self.keys_for(bits) for bits in sizes})

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from qkdrmp.qkd.keys.key_pool import KeyPool, KeyRange
+from qkdrmp.qkd.keys.key_get import KeyRange
+from qkdrmp.qkd.keys.key_pool import KeyPool
 from qkdrmp.qkd.layers.routing import QKDRouting
 
 

@@ -66,12 +66,13 @@ class KeyGeneration(Layer):
 
     def generate(self, reservation: Reservation, ready: Callable[[Reservation], None]) -> None:
         """Make the request's keys on its access links here (GENERATE); `ready` is called with each that is there."""
+        request = reservation.request
         for share in (reservation.up, reservation.down):
             if share is not None and not isinstance(share, PoolShare):
                 neighbour = share.neighbour
                 upstream = neighbour.name if share is reservation.up else self.node.name
-                take = partial(_take, reservation, share, ready)
-                neighbour.link.join(reservation.request, upstream, self.node.name, take)
+                session = neighbour.link.session_for(request.id, upstream, request.keys, request.key_bits)
+                session.join(partial(_take, reservation, share, ready), receives=share is reservation.up)
 
 
 def _take(reservation: Reservation, share: LinkShare, ready: Callable[[Reservation], None], key: int) -> None:

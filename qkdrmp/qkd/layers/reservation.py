@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qkdrmp.network.channel import Channel
-from qkdrmp.qkd.keys.key_pool import KeyPool, KeyRange
+from qkdrmp.qkd.keys.key_get import KeyRange
+from qkdrmp.qkd.keys.key_pool import KeyPool
 from qkdrmp.qkd.keys.key_stream import KeyStream
 from qkdrmp.qkd.keys.quantum_link import QuantumLink
 from qkdrmp.qkd.request import KeyRequest

@@ -14,7 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.qkd.invariants import check_pool
 from qkdrmp.qkd.keys.key_bits import KeyBits
-from qkdrmp.qkd.keys.key_pool import KeyPool, KeyRange
+from qkdrmp.qkd.keys.key_get import KeyRange
+from qkdrmp.qkd.keys.key_pool import KeyPool
 from qkdrmp.qkd.keys.key_stream import KeyStream
 from qkdrmp.qkd.keys.thresholds import Replenish, StreamSettings, Thresholds
 from qkdrmp.qkd.prediction import predict_stuck

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.qkd import KeyPool, KeyRange, KeyStream, Replenish, StreamSettings, Thresholds
 from qkdrmp.qkd.invariants import check_network, check_pool
-from qkdrmp.qkd.keys.key_pool import KeyGet
+from qkdrmp.qkd.keys.key_get import KeyGet
 from tests.qkd.helpers import US, ask, line, scenario, start
 from tests.qkd.helpers import stream as stream_of
 
