@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
-from qkdrmp.errors import QKDRMPError, did_you_mean
+from qkdrmp.errors import QKDRMPError, one_of, unknown
 from qkdrmp.stats.columns import Column
 from qkdrmp.stats.estimators import CONFIDENCE, ROUNDING, half_width, has_succeeded, metrics_of
 
@@ -172,8 +172,7 @@ def _swept(runs: pd.DataFrame, field: str) -> list[str]:
         raise QKDRMPError("the runs have no column replication: give what sweep returns")
     swept = [str(name) for name in runs.columns[: runs.columns.get_loc("replication")]]
     if field not in swept:
-        known = ", ".join(swept)
-        raise QKDRMPError(f"the runs have no swept field '{field}'{did_you_mean(field, swept)}, but {known}")
+        raise QKDRMPError(f"the runs have no swept field {unknown(field, swept)}")
     return swept
 
 
@@ -184,7 +183,7 @@ def _is_baseline(runs: pd.DataFrame, field: str, baseline: Any) -> pd.Series[boo
     chosen = values[0] if baseline is None else baseline
     found = _equals(runs[field], chosen)
     if not found.any():
-        raise QKDRMPError(f"{field} = {baseline!r} is not in the runs, which have {', '.join(map(str, values))}")
+        raise QKDRMPError(f"{field} = {baseline!r} must be {one_of(list(map(str, values)), baseline)}, as in the runs")
     return found
 
 
@@ -202,5 +201,5 @@ def _checked_metrics(runs: pd.DataFrame, swept: Sequence[str], metrics: Iterable
     names = known if metrics is None else list(dict.fromkeys(metrics))
     for name in names:
         if name not in known:
-            raise QKDRMPError(f"the runs have no metric '{name}'{did_you_mean(name, known)}")
+            raise QKDRMPError(f"the runs have no metric {unknown(name, known)}")
     return names

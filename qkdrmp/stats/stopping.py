@@ -48,7 +48,7 @@ class Precision:
                 f"precision = {self.share!r} must be a number above 0, such as 0.05 for 5 % of the mean"
             )
         if not isinstance(self.max_replications, int) or self.max_replications < 2:
-            raise ScenarioError(f"max_replications = {self.max_replications!r} must be a whole number, 2 or more")
+            raise ScenarioError(f"max_replications = {self.max_replications!r} must be a whole number of at least 2")
 
     @property
     def least(self) -> int:

@@ -144,7 +144,7 @@ class Plan:
         replications = given.replications if replications is None else replications
         for name, number, least in (("replications", replications, 1), ("seed", seed, 0)):
             if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < least:
-                raise ScenarioError(f"{name} = {number!r} must be a whole number, {least} or more")
+                raise ScenarioError(f"{name} = {number!r} must be a whole number of at least {least}")
         self.scenario, self.seed, self.simulate = scenario, int(seed), simulate
         share = given.precision if precision is None else precision
         metric = metric or given.metric or family_of(scenario).main_metric

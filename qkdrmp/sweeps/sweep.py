@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from qkdrmp.errors import QKDRMPError, ScenarioError, SweepWarning, did_you_mean
+from qkdrmp.errors import QKDRMPError, ScenarioError, SweepWarning, unknown
 from qkdrmp.scenario import Scenario
 from qkdrmp.sweeps.experiment import STORE, Experiment, gather
 from qkdrmp.sweeps.plan import Cell, Plan, Task
@@ -229,7 +229,5 @@ def _samples(plan: Plan, store: Store, cell: Cell, count: int, metric: str) -> I
         rows = [store.runs.get((simulation, duration_s), {}) for simulation in simulations]
         for row in rows:
             if row and metric not in row:
-                raise ScenarioError(
-                    f"the runs have no metric '{metric}'{did_you_mean(metric, row)}; known are {', '.join(row)}"
-                )
+                raise ScenarioError(f"the runs have no metric {unknown(metric, row)}")
         yield [row.get(metric, float("nan")) for row in rows]

@@ -232,10 +232,13 @@ def test_what_differs_by_rounding_only_does_not_differ() -> None:
 
 WRONG: dict[str, tuple[Callable[[pd.DataFrame], Any], str]] = {
     "field": (lambda runs: compare(runs, "pools.capacty"), "no swept field 'pools.capacty' (did you mean 'pools.cap"),
-    "a metric": (lambda runs: compare(runs, "wait_mean_s"), "no swept field 'wait_mean_s', but pools.capacity, dur"),
+    "a metric": (
+        lambda runs: compare(runs, "wait_mean_s"),
+        "no swept field 'wait_mean_s'; known are pools.cap",
+    ),
     "baseline": (
         lambda runs: compare(runs, "pools.capacity", 3),
-        "pools.capacity = 3 is not in the runs, which have 2",
+        "pools.capacity = 3 must be one of 2",
     ),
     "one value": (lambda runs: compare(runs, "duration_s"), "duration_s has fewer than two values in the runs"),
     "metrics": (lambda runs: compare(runs, "pools.capacity", metrics=["wait_s"]), "no metric 'wait_s' (did you mean '"),

@@ -55,5 +55,5 @@ def test_a_wrong_share_is_refused(share: float) -> None:
 
 @pytest.mark.parametrize("count", [1, 2.5, "7"])
 def test_a_wrong_number_of_replications_is_refused(count: int) -> None:
-    with pytest.raises(ScenarioError, match="must be a whole number, 2 or more"):
+    with pytest.raises(ScenarioError, match="must be a whole number of at least 2"):
         Precision(0.1, "x", count)

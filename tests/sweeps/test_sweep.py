@@ -262,7 +262,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "two lambdas": ({"over": {"queue.policy": [lambda w, n: w, lambda w, n: w[::-1]]}}, "two values called '<lambda>'"),
     "no part of a run": ({"over": {"sweep.replications": [1, 2]}}, "sweep.replications cannot be swept"),
     "seed in the grid": ({"over": {"seed": [1, 2]}}, "unknown field 'seed'"),
-    "no replications": ({"replications": 0}, "replications = 0 must be a whole number, 1 or more"),
+    "no replications": ({"replications": 0}, "replications = 0 must be a whole number of at least 1"),
     "half a replication": ({"replications": 1.5}, "replications = 1.5 must be a whole number"),
     "seed": ({"seed": -1}, "seed = -1 must be a whole number"),
 }
@@ -389,7 +389,7 @@ def test_precision_that_is_not_reached_is_said(scenario: Scenario) -> None:
 
 
 def test_no_replications_at_most_are_refused(scenario: Scenario) -> None:
-    with pytest.raises(ScenarioError, match="max_replications = 0 must be a whole number, 2 or more"):
+    with pytest.raises(ScenarioError, match="max_replications = 0 must be a whole number of at least 2"):
         runs_of(scenario, {}, precision=0.1, max_replications=0)
 
 
