@@ -1,1 +1,1 @@
-"""The bottom of the house: time, random numbers, statistics of one run, and what SimPy keeps to itself."""
+"""The bottom of the house: time, random numbers, statistics of one run, and SimPy's private attributes."""

@@ -1,7 +1,7 @@
-"""When things are asked for: processes that both protocol families use.
+"""Arrivals: the processes by which users of both protocol families ask for something.
 
-What is asked for is the caller's: each process calls `ask(source, destination)`, which starts a request or a
-connection now and returns an event that fires when it has ended.
+Each process calls ``ask(source, destination)``, which starts a request or a connection now and returns an event that
+fires when it has ended.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ Wait: TypeAlias = Callable[[np.random.Generator], int]
 
 
 class ClosedLoopUsers:
-    """Users who are idle or busy, one thing at a time.
+    """Users who ask for one thing at a time, of peers who are idle.
 
     Parameters
     ----------
     env : Environment
     peers : mapping of str to sequence of str
-        Whom each user may choose.
+        The peers that each user may choose.
     ask : callable
     """
 
@@ -42,8 +42,8 @@ class ClosedLoopUsers:
         """Ask indefinitely: wait, ask an idle peer, wait until it has ended.
 
         The peer is drawn uniformly among those idle when the attempt is scheduled. If either is busy when it is due
-        (or if no peer was idle), a new attempt is drawn. `first` gives the waits, in ticks, until the user has had
-        something end; `later` those from then on.
+        (or if no peer was idle), a new attempt is drawn. `first` draws the waits, in ticks, until something that the
+        user took part in has ended; `later` those from then on.
         """
         while True:
             idle = [peer for peer in self.peers[user] if peer not in self.busy]
@@ -80,7 +80,7 @@ def periodic(env: Environment, pair: tuple[str, str], interval: int, offset: int
 
 
 def at_times(env: Environment, planned: Iterable[tuple[int, Callable[[], object]]]) -> ProcessGenerator:
-    """Carry out planned actions, each at its tick; the plan is in the order of time."""
+    """Perform planned actions, each at its tick; the plan must be in the order of time."""
     for tick, action in planned:
         if tick > env.now:
             yield env.timeout(tick - env.now)

@@ -1,4 +1,4 @@
-"""The clock: SimPy's environment, started at tick 0, that can say how many events it has processed."""
+"""The environment of a simulation: SimPy's, with integer time from tick 0 on and a count of processed events."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import simpy
 from qkdrmp.kernel.simpy_marks import events_pending, events_scheduled
 
 COLLECT_AFTER = (100_000, 20, 100)
-"""A run makes and drops millions of small objects that hardly ever form reference cycles: to search for those after
-every 700 new objects, as Python does, takes a tenth of the time of a large run."""
+"""When Python collects garbage during a run. A run creates and drops millions of small objects that rarely form
+reference cycles; to search for cycles after every 700 new objects, as Python does by default, takes a tenth of the time
+of a large run."""
 
 
 class Environment(simpy.Environment):
@@ -30,7 +31,7 @@ class Environment(simpy.Environment):
             """Ticks (picoseconds) since the start."""
 
     def advance(self, until: int) -> None:
-        """Process all events before tick `until`; do nothing if that time has come already."""
+        """Process all events before tick `until`; do nothing if that time has passed already."""
         if until > self.now:
             with _rare_garbage_collection():
                 self.run(until=until)
@@ -38,7 +39,7 @@ class Environment(simpy.Environment):
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is to happen any more."""
+        """Whether no event is pending, so that nothing will happen any more."""
         return events_pending(self) == self._stops_pending
 
     @property

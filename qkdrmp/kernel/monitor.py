@@ -1,4 +1,4 @@
-"""Monitors: a number that changes in time, with its time-weighted mean and its extremes."""
+"""Monitors: numbers that change over time, with their time-weighted mean and their extremes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ class Monitor:
     Parameters
     ----------
     value : int
-        Its first value.
+        Its initial value.
 
     Attributes
     ----------
     value, low, high : int
-        The present value, the smallest and the largest since the last reset.
+        The current value, the smallest and the largest since the last reset.
     """
 
     __slots__ = ("_area", "_since", "_start", "high", "low", "value")
@@ -24,13 +24,13 @@ class Monitor:
         self.reset(0)
 
     def reset(self, now: int) -> None:
-        """Forget the past: what is asked from now on is about the time after `now`."""
+        """Forget what was observed before tick `now`."""
         self._area = 0
         self._since = self._start = now
         self.low = self.high = self.value
 
     def set(self, value: int, now: int) -> None:
-        """Show `value` from tick `now` on."""
+        """Change the value at tick `now`."""
         self._area += self.value * (now - self._since)
         self._since = now
         self.value = value
@@ -44,7 +44,7 @@ class Monitor:
         return self._area + self.value * (now - self._since)
 
     def mean(self, now: int) -> float:
-        """Return the time-weighted mean up to `now` (the present value if no time has passed)."""
+        """Return the time-weighted mean up to `now` (the current value if no time has passed)."""
         return self.integral(now) / (now - self._start) if now > self._start else float(self.value)
 
 
@@ -58,13 +58,13 @@ class PresenceMonitor(Monitor):
         self._count = 0
 
     def enter(self, now: int) -> None:
-        """Note one more thing from tick `now` on."""
+        """Count one more from tick `now` on."""
         self._count += 1
         if self._count == 1:
             self.set(1, now)
 
     def leave(self, now: int) -> None:
-        """Note one thing less from tick `now` on."""
+        """Count one less from tick `now` on."""
         self._count -= 1
         if self._count == 0:
             self.set(0, now)

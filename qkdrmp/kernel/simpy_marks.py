@@ -1,7 +1,7 @@
-"""What SimPy keeps to itself: the only module of the package that touches SimPy's private marks.
+"""What needs SimPy's private attributes: no other module of the package uses them.
 
-Events that happen within others, events scheduled with the least work, stores and containers that change without the
-put and get events of SimPy, and the counts of an environment. Each is tested against what SimPy's own classes do.
+Events that happen within other events, events scheduled with the least work, stores and containers that change without
+put and get events, and the counts of an environment. Each is tested against SimPy's own classes.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Inbox(Event):
 
 
 class ScheduledEvent(Event):
-    """An event that is sure to happen after a delay: a Timeout with a priority of its own.
+    """An event that happens after a delay: a Timeout with a priority of its own.
 
     Parameters
     ----------

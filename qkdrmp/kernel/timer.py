@@ -9,7 +9,7 @@ from simpy.events import Event, Timeout
 
 
 class Timer:
-    """An action that is to happen after a delay, unless the timer is cancelled or started again before.
+    """An action that happens after a delay, unless the timer is cancelled or started again before.
 
     SimPy cannot take an event out of its queue: the event of a timer that was cancelled or restarted stays there and
     does nothing when its time comes.
@@ -18,7 +18,7 @@ class Timer:
     ----------
     env : simpy.Environment
     action : callable
-        What happens when the time is up. It may start the timer again.
+        Called when the time is up. It may start the timer again.
     """
 
     __slots__ = ("_action", "_env", "_pending")
@@ -37,16 +37,16 @@ class Timer:
 
     @property
     def running(self) -> bool:
-        """Whether the action is still to come; False already while it happens."""
+        """Whether the action is pending; False while it happens."""
         return self._pending is not None
 
     def start(self, delay: int) -> None:
-        """Let the action happen in `delay` ticks, and not when an earlier start has set it."""
+        """Schedule the action in `delay` ticks, in place of any earlier start."""
         self._pending = timeout = Timeout(self._env, delay)
         timeout.callbacks.append(self._ring)
 
     def cancel(self) -> None:
-        """Let the action not happen; do nothing if it is not to come."""
+        """Cancel the action, if it is pending."""
         self._pending = None
 
     def _ring(self, event: Event) -> None:

@@ -73,7 +73,7 @@ class Channel(simpy.Store):
         self._is_sent = PastPut(env)
 
     def subscribe(self, receive: Callable[[Any], None]) -> None:
-        """Let `receive` be called with each message that no get waits for; with those kept so far at once."""
+        """Call `receive` with each message that no get waits for, and now with those kept so far."""
         self._subscriber = receive
         self._take_in = self._distribute if self.get_queue else receive
         kept, self.items = self.items, []

@@ -11,7 +11,7 @@ from qkdrmp.qkd.request import KeyRequest, RejectReason
 
 @dataclass(frozen=True, slots=True)
 class Request(Message):
-    """REQUEST, sender to receiver: asks every node on the route whether it could serve."""
+    """REQUEST, sender to receiver: asks every node on the route whether it could ever serve the request."""
 
     key_request: KeyRequest
     path: tuple[str, ...]

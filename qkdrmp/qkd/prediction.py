@@ -1,4 +1,4 @@
-"""What can be said about a scenario before it is run: which pools will get stuck, and how busy each link will be."""
+"""What can be predicted of a scenario: stuck pools, lost messages, and how busy each link will be."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class StuckPool:
 def predict_stuck(settings: QKDSettings) -> list[StuckPool]:
     """Return the pools in use that can get stuck: too few keys for the next request, too many to be refilled.
 
-    With requests of one size such a pool gets stuck eventually, and stays so. With several sizes it
-    may be set free again by a smaller request. A demand of one's own has to say the `request_sizes` it asks for (a
-    set of bits); if it does not, nothing can be predicted.
+    With requests of one size such a pool gets stuck eventually, and stays so. With several sizes a smaller request may
+    release it. A custom demand must have a method `request_sizes`, which returns a set of sizes in bits; nothing is
+    predicted for one without.
     """
     predicted = []
     for (upstream, downstream), sizes in _sizes_by_stream(settings).items():

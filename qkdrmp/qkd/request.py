@@ -32,9 +32,9 @@ class RejectReason(StrEnum):
     QUEUE_FULL = "queue_full"
     """A node had to queue it and had no slot left."""
     EXPIRED = "expired"
-    """It still waited when its patience or its deadline ran out."""
+    """It still waited when the user's patience or its deadline ended."""
     CANCELLED = "cancelled"
-    """What the nodes downstream of a rejecting node are given; never the reason of a request."""
+    """What a rejecting node sends downstream; never the reason of a request."""
 
 
 REASONS = tuple(reason for reason in RejectReason if reason is not RejectReason.CANCELLED)
@@ -146,7 +146,7 @@ class RequestLedger:
         self._close(entry, RequestStatus.DELIVERED)
 
     def reject(self, request: KeyRequest, reason: RejectReason, by: str) -> None:
-        """Note that the sender has learned of a rejection."""
+        """Note that the rejection has reached the sender."""
         entry = self.entries[request.id - 1]
         entry.reason, entry.rejected_by = reason, by
         self._close(entry, RequestStatus.REJECTED)

@@ -2,7 +2,7 @@
 
 A demand is a frozen dataclass with a method `processes`. It is given a `RequestWorkload`, which names the
 users and takes the requests, and the users it is to act for; it returns generators that SimPy runs as processes. A
-plain generator function of the same two arguments will do as well.
+plain generator function of the same two arguments does as well.
 """
 
 from __future__ import annotations

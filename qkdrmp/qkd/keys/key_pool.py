@@ -1,4 +1,4 @@
-"""Key pools: one end's copy of a key stream, with its level, its state, and what it has given away."""
+"""Key pools: one end's copy of a key stream, with its level, its state, and an account of its keys."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class KeyPool(RuledContainer):
     serve.
 
     The protocol waits for no events here. Its requests wait in a node's request queue, where a policy chooses, and it
-    calls what put and get call as well: `store`, `claim`, `hold`, `use` and `void`, each at one copy.
+    calls what put and get call: `store`, `claim` and `hold`, each at one copy.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ class KeyPool(RuledContainer):
         return True
 
     def use(self, keys: KeyRange) -> int:
-        """Give away `keys`, which were set aside, joined to one number, the first key leading.
+        """Return the bits of `keys`, which were set aside, as one number that begins with the first key.
 
         Raises
         ------

@@ -43,7 +43,7 @@ class KeyGenerator:
         self._process = env.process(self._run())
 
     def submit(self, order: Order, next_in_turn: bool = False) -> None:
-        """Let `order` have its turn after those that wait already, or before them; once if it waits already."""
+        """Queue an order after those that wait, or before them; an order that waits already is not queued twice."""
         if order in self._orders:
             return
         if next_in_turn:
@@ -55,7 +55,7 @@ class KeyGenerator:
             self._idle = None
 
     def abandon(self, order: Order) -> None:
-        """Forget an order; a block that is being made for it is lost."""
+        """Withdraw an order; a block that is being made for it is lost."""
         if order is self._current:
             self._process.interrupt()
         elif order in self._orders:
@@ -81,7 +81,7 @@ class KeyGenerator:
 
 
 class Supply:
-    """What keeps one key stream filled: an order that stands while the stream wants keys.
+    """What fills one key stream: a standing order, as long as the stream wants keys.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class Supply:
     def begin(self) -> Block | None:
         """Return the next block if keys are wanted and there is free capacity for them."""
         if self.stream.downstream.serving and not self.continuous:
-            self.open = False  # asked for late, by a message that was duplicated or delayed
+            self.open = False  # the REFILL was duplicated or late
             return None
         # A refill asks for all it needs at once.
         wanted = min(self.stream.free, self.stream.settings.block_keys if self.continuous else self._missing())
@@ -146,7 +146,7 @@ class KeySession:
         self._takers: list[Callable[[int], None]] = []
 
     def join(self, take: Callable[[int], None], receives: bool) -> None:
-        """Let one end take part; `take` gets the key bits. It starts when both ends have joined."""
+        """Let one end take part; `take` is called with the key bits. Generation starts when both ends have joined."""
         self._takers.insert(0 if receives else len(self._takers), take)
         if len(self._takers) == 2:
             self._session = self.link.session(self.key_bits)

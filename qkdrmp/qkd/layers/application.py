@@ -1,4 +1,4 @@
-"""QKDApp, the application layer of a user: asks for keys, receives requests, ends up with the keys."""
+"""QKDApp, the application layer of a user: asks for keys, answers requests, and ends up with the keys."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class QKDApp(Layer):
         return entry
 
     def receive(self, reservation: Reservation) -> bool:
-        """Take part in a request of another user; False if there are too many."""
+        """Take part in a request of another user; return False if the user has too many."""
         if self.is_busy:
             return False
         self._active.add(reservation.request.id)
@@ -141,6 +141,6 @@ class QKDApp(Layer):
         self._ciphertexts.pop(request.id, None)
 
     def rejected(self, request: KeyRequest, reason: RejectReason, by: str) -> None:
-        """Learn that one's own request was rejected."""
+        """Note that the user's own request was rejected."""
         self.forget(request)
         self.ledger.reject(request, reason, by)

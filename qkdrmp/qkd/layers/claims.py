@@ -1,4 +1,4 @@
-"""Claims: which keys of the links downstream the neighbours there have chosen, and for which requests."""
+"""Claims: the keys that neighbours downstream have chosen, and the requests they are for."""
 
 from __future__ import annotations
 

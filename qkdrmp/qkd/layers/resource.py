@@ -124,7 +124,7 @@ class QKDRMP(Layer):
             self._go_on(reservation)
 
     def _go_on(self, reservation: Reservation) -> None:
-        """Serve or queue a request that holds its claim at last, or reject it."""
+        """Serve or queue a request whose claim has arrived, or reject it."""
         if obstacle := self._obstacle(reservation):
             self.reject(reservation, obstacle)
             return
@@ -136,7 +136,7 @@ class QKDRMP(Layer):
         self.deadline.watch(reservation)
 
     def _obstacle(self, reservation: Reservation) -> RejectReason | None:
-        """Return why a request cannot even be queued now."""
+        """Return why a request can be neither served nor queued now; None if it can."""
         if self.deadline.has_passed(reservation):
             return RejectReason.EXPIRED
         if self.queue.is_full and not reservation.awaits_claim and not reservation.can_be_served:
@@ -180,9 +180,9 @@ class QKDRMP(Layer):
         self.progress(reservation)
 
     def scan(self, pool: KeyPool) -> None:
-        """Look once through the requests that wait for `pool`, in the policy's order, and serve all that can be.
+        """Scan the requests that wait for `pool` once, in the policy's order, and serve all that can be served.
 
-        To be called when keys have come in. Serving one request never makes another one possible, so one look is
+        To be called when keys have come in. Serving one request never makes another one possible, so one scan is
         enough.
         """
         served = []

@@ -13,7 +13,7 @@ from qkdrmp.qkd.request import KeyRequest, RejectReason
 
 
 class ResourceLayer(Protocol):
-    """What the layer above has to offer."""
+    """What routing needs of the layer above."""
 
     def admissible(self, reservation: Reservation) -> bool:
         """Check a request on its way out; True if it is to travel on."""
@@ -62,7 +62,7 @@ class QKDRouting(Layer):
         return reservation
 
     def forget(self, reservation: Reservation) -> None:
-        """Drop all that is known of a request that is over."""
+        """Drop what is known of a request that is over."""
         del self.reservations[reservation.request.id]
         self.over.add(reservation.request.id)
         reservation.over = True
@@ -81,7 +81,7 @@ class QKDRouting(Layer):
         if request.id in self.over:
             self.late += 1
         elif len(message.path) + 1 == len(request.route) and request.dst != self.node.name:
-            # Perhaps its own: by some rules of routing a request comes back to its sender.
+            # Perhaps its own: some route policies lead a request back to its sender.
             self.over.add(request.id)
             self.neighbours[message.path[-1]].channel.put(Reject(request.id, RejectReason.REFUSED, self.node.name))
         elif request.id in self.reservations:
