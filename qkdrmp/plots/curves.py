@@ -210,19 +210,19 @@ def multiplexing(
     >>> [ax.get_ylabel() for ax in panels]
     ['delivered pairs (1/s)', 'mean fidelity of pairs']
     """
-    told = [name for name in metrics if name in runs and runs[name].fillna(0).any()]
-    if not told:
+    shown = [name for name in metrics if name in runs and runs[name].fillna(0).any()]
+    if not shown:
         raise QKDRMPError(f"there is nothing to compare: the runs have none of {', '.join(metrics)}")
-    if axes is not None and len(axes) < len(told):
-        raise QKDRMPError(f"{len(told)} metrics need as many axes, not {len(axes)}: {', '.join(told)}")
+    if axes is not None and len(axes) < len(shown):
+        raise QKDRMPError(f"{len(shown)} metrics need as many axes, not {len(axes)}: {', '.join(shown)}")
     sweep = SweepAxes.of(runs)
     width, height = PANEL_SIZE
-    panels = list(axes or figures(len(told), width * len(told) + LEGEND_WIDTH * bool(sweep.others), height))
-    for name, ax in zip(told, panels, strict=False):
+    panels = list(axes or figures(len(shown), width * len(shown) + LEGEND_WIDTH * bool(sweep.others), height))
+    for name, ax in zip(shown, panels, strict=False):
         readable(runs, name, ax, sweep.x)
         ax.set_title("", loc="left")
-    for ax in panels[: len(told) - 1]:  # one legend, at the right, is enough
+    for ax in panels[: len(shown) - 1]:  # one legend, at the right, is enough
         if legend := ax.get_legend():
             legend.remove()
     _say_replications(panels[0], sweep)
-    return panels[: len(told)]
+    return panels[: len(shown)]

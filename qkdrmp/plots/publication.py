@@ -164,8 +164,8 @@ def _checked_metrics(experiment: SweepResults, summary: pd.DataFrame, metrics: I
     main = FAMILIES[experiment.scenario.kind].presentation.print_metrics
     names = list(dict.fromkeys(main if metrics is None else metrics))
     if metrics is None:
-        told = [name for name in names if name in known and runs[name].notna().any()]
-        names = [name for name in told if _differs(runs[name])] or told[:1]
+        drawn = [name for name in names if name in known and runs[name].notna().any()]
+        names = [name for name in drawn if _differs(runs[name])] or drawn[:1]
     for name in names:
         if name not in known:
             raise QKDRMPError(f"the runs have no metric '{name}'{did_you_mean(name, known)}")

@@ -14,7 +14,7 @@ from typing import Protocol
 from qkdrmp.config.registry import Registry
 from qkdrmp.kernel.units import delay_ticks, to_seconds
 
-# Linear optics tells two of the four Bell states apart (Calsamiglia and Lütkenhaus, Appl. Phys. B 72, 67 (2001)).
+# Linear optics distinguishes two of the four Bell states (Calsamiglia and Lütkenhaus, Appl. Phys. B 72, 67 (2001)).
 _ANALYSER_SUCCESS = 0.5
 
 
