@@ -1,1 +1,1 @@
-"""Entanglement networks: links, pairs and what is done with them."""
+"""Entanglement networks: repeaters that make, swap and deliver entangled pairs."""

@@ -26,7 +26,7 @@ PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 @dataclass(frozen=True, kw_only=True)
 class ConnectionFields(ConnectionSpec):
-    """What a demand says about each of its connections.
+    """The fields of a demand that describe each of its connections.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class ListedConnection(ConnectionFields):
     id : str, optional
         By default c1, c2, ... in the order of the list.
     teardown_s : float, optional
-        When it is torn down, wherever it has got to; by `teardown_by`.
+        When it is torn down, whether it is installed or not; by `teardown_by`.
     teardown_by : {"src", "dst", "both"}
     """
 

@@ -1,4 +1,4 @@
-"""What must always hold in an entanglement network, and what must hold once everything has ended."""
+"""What must always hold in an entanglement network, also for what connections leave behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger: what was asked, how each attempt went, and which pairs the two users got."""
+"""The ledger: what was asked for, how each attempt ended, and which pairs the two users got."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Attempt:
         Who rejected it.
     detail : str
     ended : int or None
-        When the Initiator knew how it went.
+        When the Initiator learned of the outcome.
     available, freed : int or None
-        When the resource that was lacking was expected to be free, and when it was.
+        When enough memories were expected to be free, and when they were.
     """
 
     id: AttemptId
@@ -61,7 +61,7 @@ class Attempt:
 
 @dataclass(slots=True)
 class ConnectionEntry:
-    """A connection from its asking to its end; times in ticks."""
+    """A connection from the request to the end; times in ticks."""
 
     id: str
     request: ConnectionRequest
@@ -106,7 +106,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Milestone:
-    """Something worth a note in a ladder diagram."""
+    """A step of a connection at a node, for ladder diagrams."""
 
     connection: str
     tick: int
@@ -121,7 +121,7 @@ class ConnectionLedger:
     ----------
     env : Environment
     random : numpy.random.Generator
-        For what the users read when they measure.
+        For the results of the users' measurements.
     pairs, milestones : bool
         Whether to keep every delivery, and the milestones.
     """
@@ -155,7 +155,7 @@ class ConnectionLedger:
         return entry
 
     def arm(self, attempt: AttemptId, tick: int) -> None:
-        """Note that a link end will work for a connection from `tick` on; with the last end it is active."""
+        """Note that a link end has trials for a connection from `tick` on; with the last end it is active."""
         entry = self.entries[attempt.root.connection]
         entry.armed += 1
         entry.armed_at = max(entry.armed_at, tick)
@@ -163,7 +163,7 @@ class ConnectionLedger:
             entry.active = entry.armed_at
 
     def deliver(self, attempt: AttemptId, qubit: Qubit, readout_error: float, basis: Basis | None) -> None:
-        """Note that one user has got a half; with the other one's of the same number it is a pair."""
+        """Note that one user has got a half; with the other user's half of the same number it is a pair."""
         entry = self.entries[attempt.root.connection]
         qubit.settle(self.env.now)
         other = entry.halves.pop(qubit.number, None)
@@ -203,7 +203,7 @@ class ConnectionLedger:
             self.finish(entry, ConnectionStatus.DELIVERED)
 
     def finish(self, entry: ConnectionEntry, state: ConnectionStatus, reason: EndReason | None = None) -> None:
-        """Note how a connection ended; the first word counts."""
+        """Note how a connection ended; only the first call counts."""
         if entry.state is ConnectionStatus.UNFINISHED:
             entry.state = state
             entry.reason = reason

@@ -1,4 +1,4 @@
-"""The messages of connection setup, of running RuleSets, and of teardown; LAU and Barrier are in `allocation`."""
+"""The messages of connection setup, of running RuleSets, and of teardown; LAU and Barrier are in `links.epoch`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class CSR(Message):
 
     @property
     def asker(self) -> str:
-        """Who wants it in the end."""
+        """The user who asks for it."""
         return self.outermost.initiator
 
     @property
@@ -90,11 +90,11 @@ class Teardown(Message):
 
 @dataclass(frozen=True, slots=True)
 class Termination(Message):
-    """RULESET TERMINATION, from an end (or from whoever aborts) to every node of the path."""
+    """RULESET TERMINATION, from an end, or from the node that aborts, to every node of the path."""
 
     attempt: AttemptId
     completed: bool
-    """Whether the sender has all its pairs; an end that has not goes on until it has."""
+    """Whether the sender has all its pairs; an end that has not continues until it has."""
     reason: EndReason = EndReason.TORN_DOWN
     """Why the connection ends if it is not complete."""
 
@@ -106,7 +106,7 @@ class Termination(Message):
 
 @dataclass(frozen=True, slots=True)
 class SwapResult(Message):
-    """SWAP RESULT, from the node that swapped to both far ends: the pair you call so has another partner now."""
+    """SWAP RESULT, from the node that swapped to both far ends: the pair of that number has another partner now."""
 
     attempt: AttemptId
     source: str

@@ -1,4 +1,4 @@
-"""Nesting: which way a connection goes, and where the network it sees hides another one inside."""
+"""Nesting: the route of a connection, and which nested networks it crosses as virtual links."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Nesting:
         return self._routes[destination].get(node)
 
     def step(self, node: str, destination: str, depth: int) -> tuple[str, str | None] | None:
-        """Return the next hop towards a destination as it is seen `depth` networks deep.
+        """Return the next hop towards a destination, seen from inside `depth` networks.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""An entanglement network made ready to run: nodes with their stacks, links with their physics, and the demand."""
+"""An entanglement network ready to run: nodes with their stacks, links, and the demand."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ class EntanglementNetwork:
         return entry
 
     def release(self, entry: ConnectionEntry, user: str) -> None:
-        """Let one of its users tear a connection down."""
+        """Tear a connection down as one of its users."""
         stack = self.stacks[user]
         if user == entry.request.src and stack.initiator is not None:
             stack.initiator.release(entry)
@@ -175,7 +175,7 @@ class EntanglementNetwork:
 
     @property
     def messages(self) -> int:
-        """Messages sent so far, copies sent again included."""
+        """Messages sent so far, retransmissions included."""
         return sum(channel.sent for channel in self._channels.values())
 
 

@@ -218,7 +218,7 @@ class LayerSettings(Section):
 
 
 class ConnectionDemandSettings(ModelSection):
-    """Who asks for which connections when: a model of `demand` by name with its parameters, or an object."""
+    """Who asks for which connections, and when: a model of `demand` by name with its parameters, or an object."""
 
     registry: ClassVar[Registry[Any]] = CONNECTION_DEMANDS
     exceptions_by: ClassVar[tuple[str, ...]] = ()

@@ -161,7 +161,7 @@ METRICS: tuple[Column[ConnectionOutcome], ...] = (
     ),
     Column(
         "stall_s",
-        "time for which trials of a link were void for want of the peer's Barrier, summed over link ends",
+        "time for which trials of a link were void because the peer's Barrier had not come, summed over link ends",
         lambda outcome: to_seconds(sum(interface.stalled for interface in _interfaces(outcome.network))),
         "void time of links",
     ),
@@ -288,7 +288,7 @@ class EntanglementResults(Results):
             ),
             Column(
                 "done_s",
-                "when both users had all pairs, or it was given up or torn down",
+                "when both users had all pairs, or it was rejected at last or torn down",
                 lambda row: _seconds(row.entry.done),
             ),
             Column("state", "delivered, rejected, aborted or unfinished", lambda row: str(row.entry.state)),
@@ -339,10 +339,10 @@ class EntanglementResults(Results):
             Column("connection", "name of the connection", lambda attempt: attempt.id.connection),
             Column("attempt", "from 1", lambda attempt: attempt.id.number),
             Column("asked_s", "when it began", lambda attempt: to_seconds(attempt.asked)),
-            Column("ended_s", "when the Initiator knew how it had ended", lambda attempt: _seconds(attempt.ended)),
+            Column("ended_s", "when the Initiator learned how it had ended", lambda attempt: _seconds(attempt.ended)),
             Column("outcome", "installed, or the reason why not", lambda attempt: attempt.outcome),
             Column("rejected_by", "node that rejected it", lambda attempt: attempt.by),
-            Column("detail", "more about the reason; what a null setup has found out", lambda attempt: attempt.detail),
+            Column("detail", "more about the reason; what a null setup has reported", lambda attempt: attempt.detail),
             Column(
                 "estimated_s",
                 "when the rejecting node expected enough memories to be free",
@@ -376,7 +376,7 @@ class EntanglementResults(Results):
             Column("epochs", "agreements closed", lambda row: row.sides[0].allocation.epoch),
             Column(
                 "stall_s",
-                "time for which trials were void for want of the peer's Barrier, mean of both ends",
+                "time for which trials were void because the peer's Barrier had not come, mean of both ends",
                 lambda row: to_seconds(sum(side.stalled for side in row.sides)) / 2,
             ),
             Column(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qkdrmp.entanglement.connections.rule_engine import Work
+from qkdrmp.entanglement.connections.rule_engine import RunningConnection
 from qkdrmp.entanglement.connections.state import ConnectionState, Phase
 from qkdrmp.entanglement.ledger import ConnectionLedger, ConnectionStatus
 from qkdrmp.entanglement.links.models import OpticalLink, TrialLaw, msm
@@ -267,9 +267,9 @@ def records() -> tuple[ConnectionState, ConnectionState]:
     return inner, outer
 
 
-def work(record: ConnectionState, outer: ConnectionState) -> Work:
+def work(record: ConnectionState, outer: ConnectionState) -> RunningConnection:
     ledger = ConnectionLedger(Environment(), np.random.default_rng(1), pairs=False, milestones=False)
-    return Work(record, outer, ledger, None, "P")  # type: ignore[arg-type]
+    return RunningConnection(record, outer, ledger, None, "P")  # type: ignore[arg-type]
 
 
 def test_a_handover_before_the_outer_install_waits_and_is_freed_if_it_never_comes() -> None:
@@ -416,7 +416,7 @@ def occupy(network: EntanglementNetwork, node: str) -> None:
 def release(network: EntanglementNetwork, node: str) -> None:
     """Undo `occupy`."""
     for interface in network.interfaces[node].values():
-        interface.dismiss(STRANGER)
+        interface.release(STRANGER)
     network.stacks[node].records[STRANGER].end()
 
 

@@ -16,7 +16,7 @@ from qkdrmp.entanglement.settings import SetupSettings
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What the hop towards the Initiator has to offer: pairs per second, their fidelity, and memories for them."""
+    """What the hop towards the Initiator offers: pairs per second, their fidelity, and memories for them."""
 
     rate: float
     fidelity: float
@@ -39,7 +39,7 @@ class Admission:
         self.records = records
 
     def offer(self, interface: Interface, spec: ConnectionSpec) -> Offer:
-        """Return what a link offers one more connection if all of them want pairs all the time."""
+        """Return what a link offers one more connection while all of them use their whole share."""
         others = sum(entry.weight for entry in interface.allocation.active)
         attempts = min(spec.memories, interface.link.lanes * spec.weight / (spec.weight + others))
         return Offer(attempts * interface.pairs_per_s, interface.fidelity, spec.memories)
@@ -82,7 +82,7 @@ class Admission:
         return SetupReject(attempt, reason, self.bench.name, available, detail)
 
     def _available(self, interface: Interface, memories: int) -> int | None:
-        """Return when so many memories are expected to be free: when enough of those who hold them have finished."""
+        """Return when so many memories are expected to be free, by the expected ends of the connections there."""
         free = interface.free
         ends = [(self._expected_end(self.records[one]), share.quota) for one, share in interface.shares.items()]
         for end, quota in sorted((end, quota) for end, quota in ends if end is not None):

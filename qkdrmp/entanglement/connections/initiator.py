@@ -20,7 +20,7 @@ from qkdrmp.kernel.timer import Timer
 from qkdrmp.kernel.units import NEVER, to_ticks
 
 FINAL = (EndReason.NO_ROUTE, EndReason.UNAUTHORISED, EndReason.INFEASIBLE)
-"""Reasons that no waiting changes."""
+"""Reasons that do not go away with time."""
 
 
 class Initiator:
@@ -36,12 +36,12 @@ class Initiator:
     ledger : ConnectionLedger
     settings : SetupSettings
     timeout_ticks : callable
-        Says how long to wait for the Response of a user.
+        Returns how long to wait for the Response of a user, in ticks.
     random : numpy.random.Generator
         For the jitter of retries.
     watch : callable
-        Called with the name of a node, an attempt and the memories that were lacking there when a connection has been
-        rejected as busy, so that it can be noted when they are free.
+        Called when a node has rejected a connection as busy, with the name of the node, the attempt and the
+        connection, so that it can be noted when enough memories are free there.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Initiator:
         self.setup.request(CSR(attempt, request.src, request.dst, request.spec, self.env.now), None)
 
     def release(self, entry: ConnectionEntry) -> None:
-        """Tear a connection down, wherever it has got to."""
+        """Tear a connection down, whether it is installed or not."""
         if entry.state is not ConnectionStatus.UNFINISHED:
             return
         record = self._record(entry)
@@ -119,7 +119,7 @@ class Initiator:
         self._failed(record, SetupReject(record.attempt, EndReason.TIMEOUT, entry.request.src))
 
     def _failed(self, record: ConnectionState, reject: SetupReject) -> None:
-        """Try again later, or give up."""
+        """Try again later, unless the rejection is final, there is no retry left, or the deadline is too close."""
         entry = self.ledger.entries[record.attempt.connection]
         if entry.state is not ConnectionStatus.UNFINISHED:
             return
@@ -163,7 +163,7 @@ class Initiator:
     def _aborted(self, record: ConnectionState, reason: EndReason) -> None:
         entry = self.ledger.entries[record.attempt.connection]
         if record.attempt != entry.attempts[-1].id:
-            return  # the Initiator has given up that attempt long ago, and is at another one
+            return  # of an earlier attempt
         attempt = entry.attempts[-1]
         if attempt.ended is None:
             attempt.reason, attempt.ended = reason, self.env.now
@@ -171,7 +171,7 @@ class Initiator:
         self._await_nothing(entry)  # which is another node's if this user is the Responder
 
     def _expired(self, entry: ConnectionEntry) -> None:
-        """The time for which the connection was wanted is over."""
+        """End a connection whose holding time is over."""
         record = self._record(entry)
         if entry.request.spec.pairs is not None:
             self.release(entry)

@@ -1,4 +1,4 @@
-"""The rule engine of a node: it starts RuleSets, and hands them what other nodes say about their pairs."""
+"""The rule engine of a node: it starts RuleSets, and passes them the messages about their pairs."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from qkdrmp.network.layer import Layer, on
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """What the RuleSet of a connection, while it runs, asks of its node.
+class RunningConnection:
+    """A connection whose RuleSet runs at this node, as its session sees it.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class Work:
         elif outer.session is None:
             outer.early.append((partner, qubit))
         else:
-            outer.session.arrive(outer.session.bin(partner, 0), qubit.number, qubit)
+            outer.session.arrive(outer.session.buffer(partner, 0), qubit.number, qubit)
 
     def complete(self) -> None:
         """End the connection, which has all it needs here."""
@@ -97,8 +97,8 @@ class RuleEngine(Layer):
     def install(self, record: ConnectionState, ruleset: RuleSet) -> None:
         """Start a RuleSet, and let the links make pairs for it as soon as their other ends agree."""
         outer = self.records.get(record.attempt.outer)
-        work = Work(record, outer, self.ledger, self.teardowns, self.bench.name)
-        session = compiled(work, self.bench, ruleset)
+        running = RunningConnection(record, outer, self.ledger, self.teardowns, self.bench.name)
+        session = compiled(running, self.bench, ruleset)
         record.install(session)
         self.ledger.note(record.attempt, self.bench.name, "RuleSet installed")
         for interface in record.interfaces:
@@ -109,13 +109,13 @@ class RuleEngine(Layer):
             else:
                 session.take_bit(message)
         for partner, qubit in record.early:
-            session.arrive(session.bin(partner, 0), qubit.number, qubit)
+            session.arrive(session.buffer(partner, 0), qubit.number, qubit)
         record.queue.clear()
         record.early.clear()
 
     def share(self, record: ConnectionState, interface: Interface) -> None:
         """Ask for a connection's share of a link."""
-        self.sharing.want(interface, AllocationEntry(record.attempt, record.spec.weight, record.spec.priority))
+        self.sharing.add(interface, AllocationEntry(record.attempt, record.spec.weight, record.spec.priority))
 
     def _armed(self, attempt: AttemptId, interface: Interface, tick: int) -> None:
         record = self.records.get(attempt)
@@ -128,7 +128,7 @@ class RuleEngine(Layer):
                 f"armed towards {interface.peer} from trial {interface.allocation.agreements[-1].since}",
             )
 
-    # What other nodes say
+    # Messages about pairs
 
     @on(SwapResult)
     def take_swap(self, message: SwapResult) -> None:
@@ -149,7 +149,7 @@ class RuleEngine(Layer):
             self._take_later(record, message)
 
     def _take_later(self, record: ConnectionState | None, message: SwapResult | PurifyResult) -> None:
-        """Keep a message for a connection that is still being set up; count one for a connection that is over."""
+        """Keep a message for a connection that is still being set up; drop one for a connection that is over."""
         if record is not None and not record.is_over:
             record.queue.append(message)
         else:

@@ -1,4 +1,4 @@
-"""Connection setup at a node: requests, answers and rejections, hop by hop, through however many networks."""
+"""Connection setup at a node: requests, Responses and rejections, hop by hop, through networks in networks."""
 
 from __future__ import annotations
 
@@ -47,8 +47,7 @@ class SetupProtocol(Layer):
     Attributes
     ----------
     failed, established : callable
-        Called at the Initiator with the record of its attempt: it was rejected (with the REJECT), it is installed
-        (with the RESPONSE).
+        Called at the Initiator with the record of its attempt, and with the REJECT or the RESPONSE.
     """
 
     def __init__(
@@ -92,7 +91,7 @@ class SetupProtocol(Layer):
             self.request(message, self._outwards(message))
 
     def request(self, csr: CSR, before: Hop | None, offer: Offer | None = None) -> None:
-        """Let a request go on from here, where it came by the hop `before`; None if a user asks here."""
+        """Handle a request that came by the hop `before`; None if a user asks here."""
         after, reject = self._onwards(csr)
         record = ConnectionState(csr.attempt, csr.spec, before, after)
         reject = reject or self.admission.refusal(csr, record)
@@ -140,7 +139,7 @@ class SetupProtocol(Layer):
         self.records.expired_holds += 1
         self.records.note(record, "hold expired")
 
-    # Answers
+    # Responses
 
     def _answer(self, record: ConnectionState, csr: CSR) -> None:
         """Make the RuleSets as the Responder, or reject. From the exit of a network the outer request goes on first."""
@@ -162,7 +161,7 @@ class SetupProtocol(Layer):
         self.request(csr.outer, border, Offer(made.rate, made.fidelity, spare))
 
     def _plan(self, csr: CSR) -> ConnectionPlan:
-        """Return the plan for a request; one that only looks has no bounds to meet."""
+        """Return the plan for a request; a null setup has no bounds to meet."""
         spec, outer = csr.spec, csr.attempt.outer
         fidelity, rate = (0.25, 0.0) if spec.is_null else (spec.minimum_fidelity, spec.minimum_rate)
         return plan(
@@ -194,7 +193,7 @@ class SetupProtocol(Layer):
             self._return(record, response)
 
     def _answer_late(self, message: Response) -> None:
-        """Let those who have installed a connection that is over here tear it down as well."""
+        """Let the nodes that have installed a connection that is over here tear it down as well."""
         self.records.late_responses += 1
         further = message.path[message.path.index(self.node.name) + 1 :]
         if further:
@@ -212,7 +211,7 @@ class SetupProtocol(Layer):
             self._pass_back(record, reject)
 
     def _return(self, record: ConnectionState, response: Response) -> None:
-        """Install what is for this node, and let the rest go back towards the Initiator.
+        """Install the RuleSet of this node, and pass the others on towards the Initiator.
 
         The neighbour towards the Responder has its RuleSet and gets the link update first; the one towards the
         Initiator gets the Response before it gets the link update, so that it is ready to answer.

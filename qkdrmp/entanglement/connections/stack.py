@@ -111,7 +111,7 @@ class EntanglementStack:
         bench = Workbench(context.env, name, device, self.transport, random.stream(f"purification {name}"))
         self.records = ConnectionTable(name, ledger, self.sharing)
         self.teardowns = TeardownProtocol(name, self.transport, self.records)
-        self.sharing.silent = self.teardowns.give_up_on
+        self.sharing.silent = self.teardowns.abort_over
         engine = RuleEngine(bench, self.records, self.sharing, self.teardowns, ledger)
         self.setup = SetupProtocol(
             node,

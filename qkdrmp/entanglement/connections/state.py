@@ -1,4 +1,4 @@
-"""The state of a connection at a node: what the node knows of a connection, from the hold to the end."""
+"""The state of a connection at a node, from the hold to the end."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class ConnectionState:
 
     @property
     def is_full(self) -> bool:
-        """Whether this end has all the pairs it needs, or needs no certain number."""
+        """Whether this end has all the pairs it needs; an endless connection needs none in particular."""
         need, session = self.spec.pairs, self.session
         return need is None or (session is not None and session.counters["delivered"] >= need)
 
@@ -88,7 +88,7 @@ class ConnectionState:
     def release(self) -> None:
         """Give the memories back."""
         for interface in self.interfaces:
-            interface.dismiss(self.attempt)
+            interface.release(self.attempt)
 
     def install(self, session: RuleSetSession) -> None:
         """Keep the memories for a RuleSet that runs now."""
@@ -101,7 +101,7 @@ class ConnectionState:
             self.expiry.cancel()
 
     def end(self) -> None:
-        """Stop at once and free everything."""
+        """Stop at once and release everything."""
         self.phase = Phase.OVER
         self._cancel_expiry()
         self.release()

@@ -1,4 +1,4 @@
-"""The records of a node: which connections it knows, and what it remembers of those that are over."""
+"""The connections that a node knows, and what it remembers of those that are over."""
 
 from __future__ import annotations
 
@@ -81,4 +81,4 @@ class ConnectionTable:
         self.note(record, "RuleSet terminated" if was_installed else event)
         if was_installed:
             for interface in record.interfaces:
-                self.sharing.unwant(interface, record.attempt)
+                self.sharing.remove(interface, record.attempt)

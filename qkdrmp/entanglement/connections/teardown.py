@@ -1,4 +1,4 @@
-"""Teardown: how connections end, from either end, in the middle of their setup, and through however many networks."""
+"""Teardown: how connections end, from either end, during their setup or later, through networks in networks."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class TeardownProtocol(Layer):
 
     @on(Termination)
     def take_termination(self, message: Termination) -> None:
-        """Handle RULESET TERMINATION: stop, unless it comes from an end that is done and something here is not."""
+        """Handle RULESET TERMINATION: stop, unless only the sender has all its pairs."""
         record = self.records.get(message.attempt)
         if record is None:
             self.records.mark_ended(message.attempt)
@@ -69,14 +69,14 @@ class TeardownProtocol(Layer):
         return record.phase is Phase.INSTALLED and record.is_end and not record.is_full
 
     def terminate(self, record: ConnectionState, completed: bool, reason: EndReason = EndReason.TORN_DOWN) -> None:
-        """End a connection here and at every node of its path; `reason` says why if it is not complete."""
+        """End a connection here and at every node of its path, for a reason if it is not complete."""
         for name in record.path:
             if name != self.node:
                 self.transport.send(name, Termination(record.attempt, completed, reason))
         self._stop(record, completed, reason)
 
     def _stop(self, record: ConnectionState, completed: bool, reason: EndReason) -> None:
-        """End a connection here, with those it consists of, and, if it is aborted, the one that consists of it."""
+        """End a connection here, with those inside that serve it, and, if it is aborted, the one around it."""
         self.records.drop(record)
         if record.is_end and not completed:
             self.aborted(record, reason)
@@ -90,7 +90,7 @@ class TeardownProtocol(Layer):
             if record.phase is Phase.INSTALLED:
                 self.terminate(record, completed=False)
 
-    def give_up_on(self, interface: Interface) -> None:
+    def abort_over(self, interface: Interface) -> None:
         """Abort every connection over a link whose other end no longer answers."""
         for record in self.records.alive(*interface.shares):
             if record.phase is Phase.INSTALLED:

@@ -1,4 +1,4 @@
-"""The allocation protocol: how the two ends of every link keep agreeing on who uses which trial."""
+"""The allocation protocol: how a node and its neighbours agree on who uses which trial of their links."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from qkdrmp.network.transport import Transport
 class AllocationProtocol(Layer):
     """The agreements of one node with its neighbours.
 
-    LAU and Barrier mend their own losses, so they are sent without transport's.
+    LAU and Barrier are sent again by their own timeouts, so they need no reliable transport.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class AllocationProtocol(Layer):
     skew : int
         By how many trials receivers of links switch late (0 unless the failure is to be shown).
     skew_from : int
-        From which tick on they do so.
+        The tick from which on they do so.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class AllocationProtocol(Layer):
     silent : callable
         Called with an interface whose peer no longer answers.
     resent : int
-        Messages that it has sent again for want of an answer.
+        Messages that it has sent again because no answer had come.
     """
 
     def __init__(self, node: NetworkNode, transport: Transport, skew: int = 0, skew_from: int = 0) -> None:
@@ -57,12 +57,12 @@ class AllocationProtocol(Layer):
         self._timeouts[link] = round_trip + margin
         self._timers[link] = Timer(self.node.env, lambda: self._ask_again(interface))
 
-    def want(self, interface: Interface, entry: AllocationEntry) -> None:
-        """Let a connection take part in the sharing of a link, as soon as the peer wants that too."""
+    def add(self, interface: Interface, entry: AllocationEntry) -> None:
+        """Let a connection share a link, as soon as the peer wants that, too."""
         self._send(interface, interface.allocation.add(entry))
 
-    def unwant(self, interface: Interface, attempt: AttemptId) -> None:
-        """Let a connection no longer take part."""
+    def remove(self, interface: Interface, attempt: AttemptId) -> None:
+        """Let a connection no longer share a link."""
         self._send(interface, interface.allocation.remove(attempt))
 
     @on(LAU)

@@ -10,14 +10,14 @@ from qkdrmp.network.layer import Message
 
 @dataclass(frozen=True, slots=True)
 class LAU(Message):
-    """LINK ALLOCATION UPDATE, from one end of a link to the other: what I want the link to be shared by."""
+    """LINK ALLOCATION UPDATE, from one end of a link to the other: who shares the link now, and who shall."""
 
     link: str
     epoch: int
     active: tuple[AllocationEntry, ...]
-    """What the ends hold to now."""
+    """Who shares the link now."""
     next: tuple[AllocationEntry, ...]
-    """What this end wants, in the order in which it learned of them."""
+    """Who shall share it, in the order in which this end learned of them."""
     random: int
     """The higher one decides the order of new entries, and feeds the policies that draw lots."""
     reply: bool = False
@@ -25,13 +25,13 @@ class LAU(Message):
 
     @property
     def label(self) -> str:
-        """The connections wanted."""
+        """The connections that shall share the link."""
         return " ".join(str(entry.id) for entry in self.next) or "nobody"
 
 
 @dataclass(frozen=True, slots=True)
 class Barrier(Message):
-    """BARRIER, from one end of a link to the other: I promise no trial from this one on to the old allocation."""
+    """BARRIER, from one end of a link to the other: the first trial not promised to the old allocation."""
 
     link: str
     epoch: int

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from qkdrmp.entanglement.links.link import ElementaryLink
 from qkdrmp.entanglement.links.negotiation import LinkEnd
 from qkdrmp.entanglement.links.policies import Agreement
-from qkdrmp.entanglement.quantum.pairs import Qubit, give_up
+from qkdrmp.entanglement.quantum.pairs import Qubit, trace_out
 from qkdrmp.entanglement.request import AttemptId
 
 
@@ -24,8 +24,8 @@ class MemoryShare:
     held : int
         Halves in memory, those whose success is still to be heralded included.
     arrived : callable or None
-        Takes each half as it is heralded, with its ordinal; None while the connection is not installed here, so that
-        no trial is attempted for it.
+        Takes each half as it is heralded, with its ordinal; None while the connection is not installed here, and no
+        trial is attempted for it.
     pairs : int
         Halves heralded so far.
     """
@@ -61,14 +61,14 @@ class Interface:
     memories : int
         How many there are.
     pairs_per_s, fidelity : float
-        What the link makes of one memory at each end.
+        Of the link, with one memory at each end.
     allocation : LinkEnd
-        This end's share in the agreement on who uses which trial.
+        This end's part in the agreement on who uses which trial.
 
     Attributes
     ----------
     link : ElementaryLink
-        The physics of the link; set once both ends exist.
+        The link; set once both ends exist.
     shares : dict of AttemptId to MemoryShare
         The connections that hold memories here.
     occupied : int
@@ -91,7 +91,7 @@ class Interface:
         self.allocation = allocation
         self.shares: dict[AttemptId, MemoryShare] = {}
         self.pairs_of: Counter[AttemptId] = Counter()
-        self._watched: list[tuple[int, Callable[[], None]]] = []
+        self._watches: list[tuple[int, Callable[[], None]]] = []
         self.occupied = 0
         self.stalled = 0
         self._reviewed: tuple[int, int | None] = (1, None)
@@ -107,14 +107,14 @@ class Interface:
         """Set memories aside for a connection."""
         self.shares[attempt] = MemoryShare(self, attempt, quota)
 
-    def dismiss(self, attempt: AttemptId) -> None:
-        """Let a connection go, with its quota; halves still to be heralded are given up as they come."""
+    def release(self, attempt: AttemptId) -> None:
+        """Release the memories of a connection; halves that are heralded later are discarded."""
         share = self.shares.pop(attempt, None)
         if share is not None:
             share.arrived = None
             self.pairs_of[attempt] = share.pairs
             self.link.reallocated()
-            self._tell_watchers()
+            self._check_watches()
 
     def pairs_by_attempt(self) -> Counter[AttemptId]:
         """Return the halves heralded so far for each connection, also for those that are over."""
@@ -122,27 +122,27 @@ class Interface:
 
     def watch(self, memories: int, freed: Callable[[], None]) -> None:
         """Call `freed` as soon as so many memories are in nobody's quota."""
-        self._watched.append((memories, freed))
-        self._tell_watchers()
+        self._watches.append((memories, freed))
+        self._check_watches()
 
-    def _tell_watchers(self) -> None:
-        if not self._watched:
+    def _check_watches(self) -> None:
+        if not self._watches:
             return
         free = self.free
-        for memories, freed in self._watched:
+        for memories, freed in self._watches:
             if memories <= free:
                 freed()
-        self._watched = [one for one in self._watched if one[0] > free]
+        self._watches = [one for one in self._watches if one[0] > free]
 
     def open(self, attempt: AttemptId, arrived: Callable[[int, Qubit], None]) -> None:
-        """Let trials be attempted for a connection, and its halves arrive."""
+        """Let trials be attempted for a connection; `arrived` takes its halves."""
         self.shares[attempt].arrived = arrived
         self.link.reallocated()
 
-    # What the physics of the link sees (see `link.LinkSide`)
+    # What the link sees (see `link.LinkSide`)
 
     def review(self) -> None:
-        """Tell the physics if trials to come belong to others than before."""
+        """Inform the link if trials to come belong to others than before."""
         now = len(self.allocation.agreements), self.allocation.void_from
         if now != self._reviewed:
             self._reviewed = now
@@ -169,7 +169,7 @@ class Interface:
         share = self.shares.get(owner)
         if share is None or share.arrived is None:
             self.occupied -= 1
-            give_up(half)
+            trace_out(half)
             return
         half.share = share
         number = share.pairs

@@ -123,13 +123,13 @@ class ElementaryLink(Generic[H]):
         return self._clock.trial_start(trial, end)
 
     def reallocated(self) -> None:
-        """Take note that the regions of an end changed, or that a connection became known or unknown at one."""
+        """Apply that the regions of an end changed, or that a connection was installed or ended at one."""
         left, right = self._sides
         free = left.free_memories, right.free_memories
         self._await(self._sampler.reallocate(self._env.now, (left.regions(), right.regions()), free))
 
     def freed(self, end: int, owner: AttemptId) -> None:
-        """Take note that `owner` may fill one memory more at `end`."""
+        """Apply that `owner` may fill one memory more at `end`."""
         free = self._sides[end].free_memories(owner)
         self._await(self._sampler.release(self._env.now, end, owner, free))
 

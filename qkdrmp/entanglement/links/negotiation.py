@@ -2,7 +2,7 @@
 
 An epoch changes the allocation once. Each end sends the list it wants (LAU); both merge the two lists alike. Then each
 names the first trial it has not yet promised to the old allocation (Barrier), and both switch at the later one.
-Nothing here knows the time: whoever owns a `LinkEnd` tells it what happened and sends what it returns.
+Nothing here knows the time: a `LinkEnd` is called with what has happened, and its caller sends what it returns.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.network.layer import Message
 
 SILENT_AFTER = 20
-"""So many tries without a word from the peer, and it counts as silent."""
+"""After so many tries without an answer the peer counts as silent."""
 
 
 class NegotiationState(StrEnum):
@@ -39,7 +39,7 @@ def merge(
 ) -> tuple[AllocationEntry, ...]:
     """Return the next active list: what both ends want, first what is active, then the rest as the leading end has it.
 
-    An entry that one end has not (yet) or not any longer is left out; one whose weight or priority changed is new.
+    An entry that one end does not have, not yet or no longer, is left out; one with another weight or priority is new.
     """
     wanted, known = set(other).intersection(leading), set(active)
     return tuple([e for e in active if e in wanted] + [e for e in leading if e in wanted and e not in known])
@@ -57,9 +57,9 @@ def places(before: Agreement, entries: tuple[AllocationEntry, ...]) -> tuple[int
 
 
 class LinkEnd:
-    """One end of a link: its share in the agreement with the other end.
+    """One end of a link: its part in the agreement with the other end.
 
-    Every method that changes something returns the messages to send to the peer, in order. While `waiting`, the owner
+    Every method that changes something returns the messages to send to the peer, in order. While `waiting`, the caller
     calls `timeout` whenever the round-trip time plus a margin has passed since the last message was sent.
 
     Parameters
@@ -114,12 +114,12 @@ class LinkEnd:
 
     @property
     def active(self) -> tuple[AllocationEntry, ...]:
-        """The list last agreed, even if its first trial is still to come."""
+        """The list last agreed on, even if its first trial is still to come."""
         return self.agreements[-1].entries
 
     @property
     def waiting(self) -> bool:
-        """Whether an epoch is open, so that the peer has something to say."""
+        """Whether an epoch is open, so that messages of the peer are due."""
         return self._next.is_open
 
     @property
@@ -134,7 +134,7 @@ class LinkEnd:
 
     @property
     def silent(self) -> bool:
-        """Whether the peer has let so many tries pass that its connections are to be aborted."""
+        """Whether the peer has left so many tries unanswered that its connections are to be aborted."""
         return self._tries >= SILENT_AFTER
 
     def state(self, highest_started: int) -> NegotiationState:
@@ -208,7 +208,7 @@ class LinkEnd:
         return (lau,)
 
     def _advance(self, highest_started: int) -> tuple[Message, ...]:
-        """Go as far with the open epoch as the messages of both ends allow."""
+        """Take the steps of the open epoch that the messages of both ends allow."""
         epoch = self._next
         if epoch.lau is None or epoch.peer_lau is None:
             return ()
@@ -235,13 +235,13 @@ class LinkEnd:
         return merge(mine.active, leading.next, other.next), leading.random
 
     def _close(self) -> tuple[Message, ...]:
-        """Close the epoch, keep its messages in case the peer missed them, and see to what has changed meanwhile."""
+        """Close the epoch, whose messages are kept for the peer, and open the next one if something has changed."""
         self._closed, self._next = self._next, Epoch()
         self._tries = 0
         self.epoch += 1
         return self._review()
 
     def _repeat(self, message: LAU | Barrier) -> tuple[Message, ...]:
-        """Answer for the closed epoch a peer that still asks; one that sent its Barrier has had our LAU."""
+        """Send the peer again what it lacks of the closed epoch; a peer that sent its Barrier has our LAU."""
         missing = self._closed.sent if isinstance(message, LAU) else self._closed.sent[1:]
         return tuple(replace(said, reply=True) for said in missing)

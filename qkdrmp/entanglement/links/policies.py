@@ -1,7 +1,7 @@
 """Link allocation policies: which connection a trial of a link belongs to.
 
-Both ends of a link ask the same question without asking each other, so a policy is a pure function of what they agreed
-and of the trial's number; what is in the memories, and what arrived first, never counts.
+Both ends of a link must come to the same answer without asking each other, so a policy is a pure function of what they
+agreed on and of the number of the trial; what is in the memories, and what arrived first, never counts.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class AllocationEntry:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What both ends of a link hold to from one trial on.
+    """What both ends of a link have agreed on from one trial on.
 
     Parameters
     ----------

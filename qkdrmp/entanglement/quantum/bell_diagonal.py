@@ -1,4 +1,4 @@
-"""Entangled pairs as Bell-diagonal states, and what memories, swaps and purification make of them.
+"""Entangled pairs as Bell-diagonal states, and the effects of memories, swaps and purification.
 
 Every state is diagonal in the Bell basis, and every imperfection is a Pauli channel or complete depolarisation, so
 four weights describe a pair exactly (Dür and Briegel, Rep. Prog. Phys. 70, 1381 (2007)). A two-qubit gate of error
@@ -69,7 +69,7 @@ class BellDiagonal:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """How fast a memory forgets the qubit in it.
+    """How fast a qubit decoheres in a memory.
 
     After a time t the Z component of the Bloch vector is exp(-t/T1) of what it was, the X and Y components are
     exp(-t/T2): X and Y errors of probability (1 - exp(-t/T1))/4 each, Z errors of probability
@@ -101,7 +101,7 @@ class Memory:
 
 
 def decohered(state: BellDiagonal, ticks_left: int, ticks_right: int, left: Memory, right: Memory) -> BellDiagonal:
-    """Return what is left of `state` after its halves waited in their memories.
+    """Return `state` after its halves have waited in their memories.
 
     `ticks_left` and `ticks_right` are how long each half waited, in ticks (>= 0), `left` and `right` where. Between
     depolarising memories (T1 = T2 = tau) a Werner parameter w = (4F - 1)/3 becomes w exp(-(t1 + t2)/tau).

@@ -1,6 +1,6 @@
-"""What is truly the case: pairs, their halves in memories, and what operations do to them.
+"""The true state of pairs: their halves in memories, and what operations do to them.
 
-Only the physics looks in here; protocols see which half they hold and what they were told about it. States are kept as
+Protocols do not look in here: they know which half they hold, and what messages say about it. States are kept as
 the correlations <XX>, -<YY> and <ZZ>, which are all 1 for Phi+: every Pauli channel, wait and swap multiplies them.
 """
 
@@ -88,20 +88,20 @@ class Device:
 
 
 class Occupied(Protocol):
-    """What a qubit takes up: memories of an interface (see `interface.Share`)."""
+    """What a qubit occupies: a memory of an interface (see `interface.MemoryShare`)."""
 
     def release(self) -> None:
         """Free one memory."""
 
 
 class Pair:
-    """An entangled pair: its correlations without the waits of its two present halves, and who they are.
+    """An entangled pair: its two present halves, and its correlations without their waits.
 
     Attributes
     ----------
     x, y, z : float
     halves : list of Qubit or None
-        None for a half that has been given up.
+        None for a half that has been discarded.
     """
 
     __slots__ = ("bit", "halves", "purifying", "x", "y", "z")
@@ -145,12 +145,12 @@ class Qubit:
 
     @property
     def partner(self) -> Qubit | None:
-        """The other half, wherever it is; None if it has been given up."""
+        """The other half, wherever it is; None if it has been discarded."""
         first, second = self.pair.halves
         return second if first is self else first
 
     def settle(self, now: int) -> None:
-        """Count the wait up to now, in truth and in belief."""
+        """Count the wait up to now, in the true and in the estimated state."""
         wait = now - self.since
         pair, device = self.pair, self.device
         phase = exp(-wait * device.phase_rate)
@@ -173,8 +173,8 @@ def new_pair(state: Correlations, devices: tuple[Device, Device], starts: tuple[
 def join(left: Qubit, right: Qubit, now: int) -> float:
     """Swap: measure two halves at one node, so that their partners become a pair.
 
-    Returns the Werner parameter that the node estimates the new pair to have. If a partner has been given up already,
-    what is left is noise.
+    Returns the Werner parameter that the node estimates the new pair to have. If a partner has been discarded
+    already, what is left is noise.
     """
     device = left.device
     wait = 2 * now - left.since - right.since
@@ -194,8 +194,8 @@ def join(left: Qubit, right: Qubit, now: int) -> float:
     return left.werner * right.werner * device.swap_quality * exp(-wait * device.mean_rate)
 
 
-def give_up(qubit: Qubit) -> None:
-    """Forget a half: its partner is left with noise."""
+def trace_out(qubit: Qubit) -> None:
+    """Trace a half out, which leaves its partner maximally mixed."""
     pair = qubit.pair
     pair.halves = [None if half is qubit else half for half in pair.halves]
     pair.x = pair.y = pair.z = 0.0
@@ -203,7 +203,7 @@ def give_up(qubit: Qubit) -> None:
 
 def discard(qubit: Qubit) -> None:
     """Discard a half, and free its memory."""
-    give_up(qubit)
+    trace_out(qubit)
     qubit.share.release()
 
 
@@ -228,7 +228,7 @@ def purify(
 
 
 def _is_kept(keep: Qubit, sacrificed: Pair, protocol: Literal["bbpssw", "dejmps"]) -> float:
-    """Return the chance that the bits agree, and let the pair that is kept be what it is if they do."""
+    """Return the probability that the bits agree, and set the pair that is kept to its state if they do."""
     pair, partner = keep.pair, keep.partner
     errors = _shared_errors(keep.device, keep.device if partner is None else partner.device)
     before, measured = (bell_diagonal(one.x, one.y, one.z) for one in (pair, sacrificed))
@@ -252,7 +252,7 @@ def estimated_after(keep: Qubit, sacrifice: Qubit, protocol: Literal["bbpssw", "
 
 
 def fidelity(qubit: Qubit, other: Qubit) -> float:
-    """Return the fidelity to Phi+ of two halves, both settled, that their holders take for a pair.
+    """Return the fidelity to Phi+ of two halves, both settled, that two users take for a pair.
 
     Halves of different pairs are independent, and each of them is maximally mixed by itself: 1/4.
     """

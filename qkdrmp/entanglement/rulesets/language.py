@@ -160,7 +160,7 @@ class Promote(Term):
 
 
 class Free(Term):
-    """Give up a pair and its memory."""
+    """Discard a pair and free its memory."""
 
     pair_fields = ("pair",)
 

@@ -92,7 +92,7 @@ class Physics:
         return 1.0
 
     def waited(self, fidelity: float, seconds: float, left: QCap, right: QCap) -> float:
-        """Return the fidelity of a pair that waits for its mate in a round of purification."""
+        """Return the fidelity of a pair that waits for the second one of a round of purification."""
         return fidelity
 
     def wait_quality(self, qcaps: Sequence[QCap], period_s: float) -> float:
@@ -104,7 +104,7 @@ class Physics:
 
 
 class NoisyPhysics(Physics):
-    """What swaps, purification and waiting do with the gates, readouts and memories that the nodes say they have.
+    """What swaps, purification and waiting do with the gates, readouts and memories that the nodes report.
 
     Parameters
     ----------
@@ -128,15 +128,15 @@ class NoisyPhysics(Physics):
         return werner(swap(perfect, perfect, at.gate_error, at.readout_error).fidelity)
 
     def waited(self, fidelity: float, seconds: float, left: QCap, right: QCap) -> float:
-        """Return the fidelity of a pair that waits for its mate in a round of purification."""
+        """Return the fidelity of a pair that waits for the second one of a round of purification."""
         return (1 + 3 * werner(fidelity) * math.exp(-seconds * (_decay(left) + _decay(right)))) / 4
 
     def wait_quality(self, qcaps: Sequence[QCap], period_s: float) -> float:
         """Return the factor by which waiting lowers the Werner parameter (above 0).
 
-        A rough guess, as it is not known beforehand how the links will fall into step: every half waits for its herald,
+        A rough estimate, as it is not known beforehand how the links will synchronise: every half waits for its herald,
         which takes as long as a message along the link; all links but the slowest wait for one pair of that one; the
-        ends wait for the word of the last swap, the nodes between them for what comes before it.
+        ends wait for the result of the last swap, the nodes between them for those of the swaps before it.
         """
         decay = [_decay(qcap) for qcap in qcaps]
         links = list(pairwise(decay))
@@ -156,7 +156,7 @@ def _decay(qcap: QCap) -> float:
 
 @dataclass(frozen=True, slots=True)
 class LinkPlan:
-    """How a link is used: rounds of purification, raw pairs that takes on average, and what comes out.
+    """How a link is used: rounds of purification, the raw pairs they take on average, and the purified pairs.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ class Span:
 
     @property
     def height(self) -> int:
-        """How many swaps after each other it takes."""
+        """How many swaps it takes one after the other."""
         return 1 + max(half.height for half in self.halves) if self.halves else 0
 
     @property

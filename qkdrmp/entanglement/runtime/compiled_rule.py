@@ -58,15 +58,15 @@ class CompiledRule:
 
     def holds(self) -> bool:
         """Return whether all its conditions hold."""
-        for bin_, n in self.needs:
+        for buffer, n in self.needs:
             # Rules are scanned all the time, and mostly for a pair that is not there.
-            if bin_.next not in bin_.pairs or not (n == 1 or bin_.has(n)):
+            if buffer.next not in buffer.pairs or not (n == 1 or buffer.has(n)):
                 return False
         return not self.conditions or all(condition() for condition in self.conditions)
 
     def run(self) -> None:
         """Take the pairs it needs and do what it says."""
-        taken = [bin_.take() for bin_, n in self.needs for _ in range(n)]
+        taken = [buffer.take() for buffer, n in self.needs for _ in range(n)]
         for action in self.actions:
             action(taken)
 
@@ -92,10 +92,10 @@ def _prepared(session: RuleSetSession, rule: Rule, stage: int) -> CompiledRule:
     places: dict[str, tuple[int, PairBuffer]] = {}
     for condition in rule.conditions:
         if isinstance(condition, Res):
-            bin_ = session.bin(condition.partner, stage)
-            bin_.used = True
-            needs.append((bin_, condition.n))
-            places |= {name: (len(places) + i, bin_) for i, name in enumerate(condition.names)}
+            buffer = session.buffer(condition.partner, stage)
+            buffer.used = True
+            needs.append((buffer, condition.n))
+            places |= {name: (len(places) + i, buffer) for i, name in enumerate(condition.names)}
     others = [condition for condition in rule.conditions if not isinstance(condition, Res)]
     conditions = [_condition(session, condition, places) for condition in others]
     return CompiledRule(needs, conditions, [ACTIONS[type(action)](session, action, places) for action in rule.actions])
@@ -106,20 +106,20 @@ def _condition(session: RuleSetSession, condition: Condition, places: Places) ->
         compare, name, value = OPERATORS[condition.op], condition.name, condition.value
         return lambda: compare(session.counters[name], value)
     if isinstance(condition, TimerExpired):
-        return lambda: condition.name in session.rung
+        return lambda: condition.name in session.expired
     if isinstance(condition, Recv):
         session.awaited.add(condition.kind)
         return lambda: condition.kind not in session.awaited
     assert isinstance(condition, Fidelity)
-    compare, bound, bin_ = OPERATORS[condition.op], round(condition.value, DIGITS), places[condition.pair][1]
-    return lambda: compare(round(session.estimated(bin_.pairs[bin_.next]), DIGITS), bound)
+    compare, bound, buffer = OPERATORS[condition.op], round(condition.value, DIGITS), places[condition.pair][1]
+    return lambda: compare(round(session.estimated(buffer.pairs[buffer.next]), DIGITS), bound)
 
 
 # Actions: each function returns what is to be called with the pairs taken.
 
 
 class _Swap:
-    """A swap: one object with slots, as it is by far the most frequent action and thousands of them take turns."""
+    """A swap, by far the most frequent action: one object with slots instead of a function."""
 
     __slots__ = ("_a", "_attempt", "_b", "_env", "_i", "_j", "_name", "_send", "_session", "_stage", "_swaps", "_to")
 
@@ -146,8 +146,8 @@ class _Swap:
 
 
 def _purify(session: RuleSetSession, action: Purify, places: Places) -> Callable[[Taken], None]:
-    (i, bin_), (j, _) = places[action.keep], places[action.sacrifice]
-    return lambda taken: session.purify(bin_, taken[i], taken[j], action.protocol, action.to)
+    (i, buffer), (j, _) = places[action.keep], places[action.sacrifice]
+    return lambda taken: session.purify(buffer, taken[i], taken[j], action.protocol, action.to)
 
 
 def _deliver(session: RuleSetSession, action: Deliver, places: Places) -> Callable[[Taken], None]:
@@ -163,18 +163,18 @@ def _deliver(session: RuleSetSession, action: Deliver, places: Places) -> Callab
 
 
 def _handover(session: RuleSetSession, action: Handover, places: Places) -> Callable[[Taken], None]:
-    i, bin_ = places[action.pair]
+    i, buffer = places[action.pair]
 
     def run(taken: Taken) -> None:
         session.progress += 1
-        session.owner.hand_over(bin_.partner, taken[i])
+        session.owner.hand_over(buffer.partner, taken[i])
 
     return run
 
 
 def _promote(session: RuleSetSession, action: Promote, places: Places) -> Callable[[Taken], None]:
-    i, bin_ = places[action.pair]
-    after = session.bin(bin_.partner, action.to)
+    i, buffer = places[action.pair]
+    after = session.buffer(buffer.partner, action.to)
     return lambda taken: session.put(after, taken[i].number, taken[i])
 
 

@@ -19,7 +19,7 @@ class PairBuffer:
         Whether a rule of this node takes pairs from here; elsewhere they wait for the partner to use them.
     pairs : dict of int to Qubit
     results : dict of int to SwapResult
-        What the partner has said about pairs that have not come yet.
+        Results of the partner for pairs that have not come yet.
     """
 
     __slots__ = ("next", "pairs", "partner", "results", "stage", "used", "void")

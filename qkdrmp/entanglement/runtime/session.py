@@ -86,7 +86,7 @@ class RuleSetSession:
         Pairs swapped, delivered or handed over here.
     counters : Counter
         What `count` conditions look at, such as ``delivered``.
-    rung : set of str
+    expired : set of str
         Timers that have run out.
     awaited : set of str
         Kinds of message that `recv` conditions wait for and that have not come yet.
@@ -94,17 +94,17 @@ class RuleSetSession:
 
     __slots__ = (
         "_begun",
-        "_bins",
+        "_buffers",
         "_rounds",
         "_timers",
         "_working",
         "awaited",
         "bench",
         "counters",
+        "expired",
         "owner",
         "progress",
         "rules",
-        "rung",
     )
 
     def __init__(self, owner: Owner, bench: Workbench) -> None:
@@ -112,47 +112,47 @@ class RuleSetSession:
         self.bench = bench
         self.progress = 0
         self.counters: Counter[str] = Counter()
-        self.rung: set[str] = set()
+        self.expired: set[str] = set()
         self.awaited: set[str] = set()
-        self._bins: dict[tuple[str, int], PairBuffer] = {}
+        self._buffers: dict[tuple[str, int], PairBuffer] = {}
         self._rounds: dict[tuple[str, int, int], Round] = {}
         self._begun: Counter[tuple[str, int]] = Counter()
         self._timers: dict[str, Timer] = {}
         self._working = False
         self.rules: list[Runnable] = []
 
-    # What happens to it
+    # Pairs and messages that arrive
 
     def source(self, partner: str) -> Callable[[int, Qubit], None]:
         """Return where the pairs of the link to `partner` arrive, with their numbers."""
-        return partial(self.arrive, self.bin(partner, 0))
+        return partial(self.arrive, self.buffer(partner, 0))
 
-    def arrive(self, bin_: PairBuffer, number: int, qubit: Qubit) -> None:
+    def arrive(self, buffer: PairBuffer, number: int, qubit: Qubit) -> None:
         """Take in a pair."""
-        self.put(bin_, number, qubit)
-        if bin_.used:
+        self.put(buffer, number, qubit)
+        if buffer.used:
             self.work()
 
     def take_swap(self, message: SwapResult) -> None:
         """Note that a pair now has another partner, as soon as it is here."""
-        self._hear(message.wire_name)
-        bin_ = self.bin(message.source, message.stage)
-        qubit = bin_.pairs.pop(message.number, None)
+        self._note(message.wire_name)
+        buffer = self.buffer(message.source, message.stage)
+        qubit = buffer.pairs.pop(message.number, None)
         if qubit is None:
-            bin_.results[message.number] = message
+            buffer.results[message.number] = message
             return
         qubit.werner = message.werner
-        self.arrive(self.bin(message.partner, message.to), message.new_number, qubit)
+        self.arrive(self.buffer(message.partner, message.to), message.new_number, qubit)
 
     def take_bit(self, message: PurifyResult) -> None:
-        """Compare the partner's bit with one's own, as soon as both are there."""
-        self._hear(message.wire_name)
+        """Compare the partner's bit with this end's, as soon as both are there."""
+        self._note(message.wire_name)
         place = (message.source, message.stage, message.number)
         self._rounds.setdefault(place, Round()).theirs = message.bit
         self._compare(place)
         self.work()
 
-    def _hear(self, kind: str) -> None:
+    def _note(self, kind: str) -> None:
         """Note that a message of a kind has come, for rules that wait for it."""
         if kind in self.awaited:
             self.awaited.remove(kind)
@@ -161,19 +161,19 @@ class RuleSetSession:
     def start_timer(self, name: str, ticks: int) -> None:
         """Let a timer run out in `ticks`."""
 
-        def ring() -> None:
-            self.rung.add(name)
+        def expire() -> None:
+            self.expired.add(name)
             self.work()
 
-        self.rung.discard(name)
-        self._timers.setdefault(name, Timer(self.bench.env, ring)).start(ticks)
+        self.expired.discard(name)
+        self._timers.setdefault(name, Timer(self.bench.env, expire)).start(ticks)
 
     def stop(self) -> None:
         """Stop at once and free every pair."""
         self.rules = []
-        kept = [qubit for bin_ in self._bins.values() for qubit in bin_.pairs.values()]
+        kept = [qubit for buffer in self._buffers.values() for qubit in buffer.pairs.values()]
         kept += [round_.qubit for round_ in self._rounds.values() if round_.qubit is not None]
-        self._bins.clear()
+        self._buffers.clear()
         self._rounds.clear()
         for timer in self._timers.values():
             timer.cancel()
@@ -196,19 +196,19 @@ class RuleSetSession:
 
     # Pairs
 
-    def bin(self, partner: str, stage: int) -> PairBuffer:
+    def buffer(self, partner: str, stage: int) -> PairBuffer:
         """Return the buffer of the pairs with `partner` in `stage`."""
-        found = self._bins.get((partner, stage))
+        found = self._buffers.get((partner, stage))
         if found is None:
-            found = self._bins[partner, stage] = PairBuffer(partner, stage)
+            found = self._buffers[partner, stage] = PairBuffer(partner, stage)
         return found
 
-    def put(self, bin_: PairBuffer, number: int, qubit: Qubit) -> None:
-        """Put a pair into a buffer under its number there; what the partner has said of it already happens now."""
+    def put(self, buffer: PairBuffer, number: int, qubit: Qubit) -> None:
+        """Put a pair into a buffer under its number there, and apply a result of the partner that has come before."""
         qubit.number = number
-        bin_.pairs[number] = qubit
-        if bin_.results and number in bin_.results:
-            self.take_swap(bin_.results.pop(number))
+        buffer.pairs[number] = qubit
+        if buffer.results and number in buffer.results:
+            self.take_swap(buffer.results.pop(number))
 
     def estimated(self, qubit: Qubit) -> float:
         """Return the estimated fidelity of a pair now."""
@@ -216,18 +216,18 @@ class RuleSetSession:
         return (1 + 3 * qubit.werner) / 4
 
     def purify(
-        self, bin_: PairBuffer, keep: Qubit, sacrifice: Qubit, protocol: Literal["bbpssw", "dejmps"], to: int
+        self, buffer: PairBuffer, keep: Qubit, sacrifice: Qubit, protocol: Literal["bbpssw", "dejmps"], to: int
     ) -> None:
         """Do this end's part of a round: the pair to be kept waits until both bits are known."""
         bench = self.bench
         bit = purify(keep, sacrifice, bench.env.now, protocol, bench.random)
         keep.werner = estimated_after(keep, sacrifice, protocol, bench.device)
-        number = self._begun[bin_.partner, bin_.stage]
-        self._begun[bin_.partner, bin_.stage] += 1
-        place = (bin_.partner, bin_.stage, number)
+        number = self._begun[buffer.partner, buffer.stage]
+        self._begun[buffer.partner, buffer.stage] += 1
+        place = (buffer.partner, buffer.stage, number)
         round_ = self._rounds.setdefault(place, Round())
         round_.qubit, round_.to, round_.mine = keep, to, bit
-        bench.transport.send(bin_.partner, PurifyResult(self.owner.attempt, bench.name, bin_.stage, number, bit))
+        bench.transport.send(buffer.partner, PurifyResult(self.owner.attempt, bench.name, buffer.stage, number, bit))
         sacrifice.share.release()
         self._compare(place)
 
@@ -237,7 +237,7 @@ class RuleSetSession:
             return
         del self._rounds[place]
         partner, _, number = place
-        after = self.bin(partner, round_.to)
+        after = self.buffer(partner, round_.to)
         if round_.mine == round_.theirs:
             self.put(after, number, round_.qubit)
         else:

@@ -16,10 +16,10 @@ from qkdrmp.entanglement.quantum.pairs import (
     correlations,
     estimated_after,
     fidelity,
-    give_up,
     join,
     new_pair,
     purify,
+    trace_out,
 )
 from qkdrmp.kernel.units import to_ticks
 
@@ -164,7 +164,7 @@ def test_halves_of_different_pairs_have_a_quarter() -> None:
 
 def test_a_half_whose_partner_is_given_up_is_noise() -> None:
     a, b = halves(BellDiagonal.werner(1.0))
-    give_up(b)
+    trace_out(b)
     assert a.partner is None
     assert state_of(a).weights == (0.25, 0.25, 0.25, 0.25)
 
@@ -173,7 +173,7 @@ def test_a_half_whose_partner_is_given_up_is_noise() -> None:
 def test_a_swap_with_a_half_whose_partner_is_given_up_leaves_noise(given_up: str) -> None:
     a, left = halves(BellDiagonal.werner(1.0))
     right, b = halves(BellDiagonal.werner(1.0))
-    give_up(a if given_up == "left" else b)
+    trace_out(a if given_up == "left" else b)
     join(left, right, 0)
     kept = b if given_up == "left" else a
     assert kept.partner is None
@@ -184,7 +184,7 @@ def test_what_is_given_up_after_a_swap_is_a_half_of_the_new_pair() -> None:
     a, left = halves(BellDiagonal.werner(1.0))
     right, b = halves(BellDiagonal.werner(1.0))
     join(left, right, 0)
-    give_up(a)
+    trace_out(a)
     assert b.partner is None
     assert state_of(b).fidelity == 0.25
 
@@ -266,7 +266,7 @@ def test_a_half_whose_partner_was_given_up_purifies_to_noise() -> None:
     keep, sacrifice = halves(BellDiagonal.werner(1.0)), halves(BellDiagonal.werner(1.0))
     random = np.random.default_rng(3)
     purify(keep[0], sacrifice[0], 0, "bbpssw", random)
-    give_up(keep[0])
+    trace_out(keep[0])
     purify(keep[1], sacrifice[1], 0, "bbpssw", random)
     assert state_of(keep[1]).fidelity == pytest.approx(0.25)
 

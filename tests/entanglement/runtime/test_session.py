@@ -220,7 +220,7 @@ def test_a_session_that_is_stopped_lets_no_timer_ring() -> None:
     bench.arrive("R", 0)
     bench.session.stop()
     bench.env.advance(10 * MS)
-    assert bench.session.rung == set()
+    assert bench.session.expired == set()
     assert bench.owner.completed == 0
 
 
