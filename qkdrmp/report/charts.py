@@ -163,7 +163,8 @@ def _across(sweep: SweepAxes) -> alt.X:
         angle = 0 if max(map(len, sweep.names)) < 12 else -20
         return alt.X("xname:N", sort=sweep.names, title=title, axis=alt.Axis(labelAngle=angle))
     values = sorted(sweep.runs[sweep.x].unique().tolist())
-    scale = alt.Scale(type="log" if sweep.is_logarithmic else "linear", zero=False, nice=False, padding=12)
+    kind = {"type": "log"} if sweep.is_logarithmic else {"type": "linear", "zero": False}
+    scale = alt.Scale(**kind, nice=False, padding=12)
     ticks = values if len(values) <= MOST_TICKS else alt.Undefined
     axis = alt.Axis(labelOverlap=True, format=",~r", values=ticks)
     return alt.X("x:Q", title=title, scale=scale, axis=axis)

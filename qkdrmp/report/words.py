@@ -19,9 +19,9 @@ def plain(name: str) -> str:
 
 
 def name_and_unit(name: str) -> tuple[str, str]:
-    """Return what a column is called, and its unit; no unit is an empty text."""
+    """Return what a column is called, and its unit as it stands behind a number; no unit is an empty text."""
     found = re.fullmatch(r"(.*) \((\S.*)\)", plain(name))
-    return (found[1], found[2]) if found else (plain(name), "")
+    return (found[1], re.sub("^1/", "per ", found[2])) if found else (plain(name), "")
 
 
 def cell_words(cell: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 import qkdrmp
 from qkdrmp import QKDRMPError
-from qkdrmp.report import write_report
+from qkdrmp.report import charts, write_report
 from qkdrmp.report.tables import MOST_ROWS, packed
 from tests.report import experiments
 
@@ -137,3 +137,14 @@ def test_the_published_experiment_makes_a_page_that_can_be_mailed(tmp_path: Path
 
 def test_a_page_is_small(keys_page: Path, pairs_page: Path) -> None:
     assert max(keys_page.stat().st_size, pairs_page.stat().st_size) < MOST_BYTES / 2
+
+
+def test_only_a_linear_axis_says_whether_it_has_a_zero() -> None:
+    def scale(*values: float) -> dict[str, object]:
+        runs = experiments.table({value: [1, 2] for value in values}, field="demand.think_s")
+        drawn = json.dumps(charts.curves(runs, ["requests_delivered"]))
+        return dict(json.loads(re.findall(r'"scale": ({[^{}]*"padding"[^{}]*})', drawn)[0]))
+
+    assert scale(0.01, 1.0, 10.0)["type"] == "log"
+    assert "zero" not in scale(0.01, 1.0, 10.0)
+    assert scale(1.0, 2.0, 3.0)["zero"] is False

@@ -243,3 +243,4 @@ def test_columns_and_cells_have_names_for_people() -> None:
     assert cell_words({POOLS: 40, "queue.policy": "fcfs"}) == "key pool capacity = 40 keys, queue policy = fcfs"
     assert cell_words({"pools.interrupt_share": 0.25}) == "interrupt threshold = 0.25"
     assert cell_words({POOLS: float("nan")}) == "key pool capacity = none"
+    assert cell_words({"demand.rate_per_s": 20}) == "requests of a pair of users = 20 per s"
