@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -86,8 +86,8 @@ class LadderLayout:
         In the order of sending.
     notes : tuple of Note
     axis : TimeAxis
-    colour_names : mapping of str to str
-        The names of the colours that kinds of messages have, see `colours.PALETTE`.
+    colours : mapping of str to str
+        The colour of each kind of message.
     """
 
     title: str
@@ -96,7 +96,7 @@ class LadderLayout:
     arrows: tuple[Arrow, ...]
     notes: tuple[Note, ...]
     axis: TimeAxis
-    colour_names: Mapping[str, str]
+    colours: Mapping[str, str]
 
     @classmethod
     def of(
@@ -105,24 +105,20 @@ class LadderLayout:
         nodes: tuple[str, ...],
         messages: pd.DataFrame,
         notes: pd.DataFrame,
-        colour_names: Mapping[str, str] | None = None,
+        colour_names: Mapping[str, str] = MappingProxyType({}),
     ) -> LadderLayout:
-        """Return the layout of some messages and notes, which have the columns of a `Ladder`."""
+        """Return the layout of the messages and notes of a `Ladder`."""
         messages, notes, omission = _shown(messages, notes)
         arrows, marks = _arrows(nodes, messages), _notes(nodes, notes)
         busy = [(arrow.sent_s, arrow.received_s) for arrow in arrows] + [(note.time_s, note.time_s) for note in marks]
         axis = TimeAxis.fit(busy or [(0.0, 0.0)], _inches(arrows))
-        return cls(title, omission, nodes, arrows, marks, axis, colour_names or {})
+        shades = colours([kind for arrow in arrows for kind in arrow.kinds], colour_names)
+        return cls(title, omission, nodes, arrows, marks, axis, shades)
 
     @property
     def height(self) -> float:
         """How far down the last moment is, inches."""
         return self.axis.inches[-1]
-
-    @cached_property
-    def colours(self) -> dict[str, str]:
-        """The colour of each kind of message."""
-        return colours([kind for arrow in self.arrows for kind in arrow.kinds], self.colour_names)
 
     def path(self, arrow: Arrow) -> NDArray[np.float64]:
         """Return the places that an arrow goes through: two, or three if it goes from a node to itself."""

@@ -16,13 +16,12 @@ import seaborn as sns
 
 from qkdrmp.plots.canvas import COLOURS
 from qkdrmp.plots.labels import value_text
-from qkdrmp.stats.estimators import half_width
+from qkdrmp.stats.estimators import ROUNDING, half_width
 
 LEAST_POINTS = 3
 """Numbers that a field needs to be preferred along x."""
 MAGNITUDES = 50.0
 """Values whose largest is at least so many times the smallest have a logarithmic axis."""
-EQUAL = 1e-9  # values whose range is a smaller share of them differ by rounding
 
 
 def swept(runs: pd.DataFrame) -> list[str]:
@@ -108,7 +107,7 @@ def value_range(low: float, high: float, lowest_mean: float) -> tuple[float, flo
     lowest_mean : float
         If it is not negative, no true value is, and nothing below 0 is shown.
     """
-    if high - low <= EQUAL * abs(high):  # else the axis would show nothing but rounding errors
+    if high - low <= ROUNDING * abs(high):  # else the axis would show nothing but rounding errors
         bottom, top = sorted((0.0, 1.5 * high))
         return (bottom, top) if top > bottom else (0.0, 1.0)
     return (0.0 if lowest_mean >= 0 and low < high / 2 else low), high

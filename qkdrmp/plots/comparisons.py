@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from qkdrmp.errors import QKDRMPError, did_you_mean
 from qkdrmp.plots.canvas import COLOURS, canvas
 from qkdrmp.plots.curves import LEGEND_LETTERS, MARKERS
-from qkdrmp.plots.labels import in_unit, label, value_text
+from qkdrmp.plots.labels import in_unit, label, name_and_unit, value_text
 from qkdrmp.stats.comparison import COMPARISON_NAMES
 
 WIDTH, ROW_HEIGHT, MARGIN = 8.0, 0.24, 1.2
@@ -93,11 +93,7 @@ def _in_its_unit(compared: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str
 
 
 def _title(row: dict[Any, Any], rows: Sequence[str]) -> str:
-    return ", ".join(_without_unit(label(row[name])) if name == "metric" else value_text(row[name]) for name in rows)
-
-
-def _without_unit(name: str) -> str:
-    return name.rpartition(" (")[0] if name.endswith(("(s)", "(1/s)", "(bit/s)")) else name
+    return ", ".join(name_and_unit(row[name])[0] if name == "metric" else value_text(row[name]) for name in rows)
 
 
 def _draw(ax: Axes, row: dict[Any, Any], y: float, number: int) -> None:

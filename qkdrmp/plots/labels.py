@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from qkdrmp.family import FAMILIES
 from qkdrmp.metric import LABELS as OWN_LABELS
 from qkdrmp.plots.times import time_unit
+from qkdrmp.stats.columns import UNITS
 
 
 def value_text(value: object) -> str:
@@ -22,7 +25,7 @@ def value_text(value: object) -> str:
 
 
 def label(name: str) -> str:
-    """Return what a metric or a field is called along an axis, with its unit; an unknown one by its name.
+    """Return what a metric or a field is called along an axis, with its unit; an unknown column by its name in words.
 
     Examples
     --------
@@ -31,12 +34,36 @@ def label(name: str) -> str:
     'mean waiting time (s)'
     """
     known = (family.labels for family in FAMILIES.values())
-    return next((labels[name] for labels in (*known, OWN_LABELS) if name in labels), name)
+    return next((labels[name] for labels in (*known, OWN_LABELS) if name in labels), _in_words(name))
+
+
+def _in_words(name: str) -> str:
+    if "." in name:  # the path of a field
+        return name
+    ending = next((ending for ending in UNITS if name.endswith(ending)), "")
+    words = name.removesuffix(ending).replace("_", " ")
+    return f"{words} ({UNITS[ending]})" if ending else words
+
+
+def plain(words: str) -> str:
+    """Return a label without mathematical symbols, for where they cannot be set."""
+    return re.sub(r"\s*\$[^$]*\$", "", words)
+
+
+def name_and_unit(name: str) -> tuple[str, str]:
+    """Return what a metric or a field is called in a sentence, and its unit as it stands behind a number.
+
+    No unit is an empty text.
+    """
+    words = plain(label(name))
+    found = re.fullmatch(r"(.*) \((\S.*)\)", words)
+    return (found[1], re.sub("^1/", "per ", found[2])) if found else (words, "")
 
 
 def in_unit(name: str, largest: float) -> tuple[float, str]:
     """Return the factor on a column, and what it is called then: times in a unit that suits the largest."""
-    if not name.endswith("_s"):
-        return 1.0, label(name)
+    words = label(name)
+    if not words.endswith(" (s)"):
+        return 1.0, words
     size, unit = time_unit(largest)
-    return 1 / size, label(name).removesuffix("(s)") + f"({unit})"
+    return 1 / size, f"{words.removesuffix('(s)')}({unit})"

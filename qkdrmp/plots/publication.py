@@ -22,7 +22,7 @@ from qkdrmp.plots.curves import readable
 from qkdrmp.plots.heatmap import heatmap
 from qkdrmp.plots.inputs import SweepResults
 from qkdrmp.plots.labels import label
-from qkdrmp.stats.estimators import summarise
+from qkdrmp.stats.estimators import differ, summarise
 
 DPI = 600
 ABOVE: Any = {
@@ -33,7 +33,6 @@ ABOVE: Any = {
     "handlelength": 1.6,
 }
 TITLE_LETTERS = 46
-SAME = 1e-9  # what differs by less differs by rounding
 PRINT: Any = {
     **STYLE,
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so it is the same everywhere
@@ -165,7 +164,7 @@ def _checked_metrics(experiment: SweepResults, summary: pd.DataFrame, metrics: I
     names = list(dict.fromkeys(main if metrics is None else metrics))
     if metrics is None:
         drawn = [name for name in names if name in known and runs[name].notna().any()]
-        names = [name for name in drawn if _differs(runs[name])] or drawn[:1]
+        names = [name for name in drawn if differ(runs[name])] or drawn[:1]
     for name in names:
         if name not in known:
             raise QKDRMPError(f"the runs have no metric '{name}'{did_you_mean(name, known)}")
@@ -174,10 +173,6 @@ def _checked_metrics(experiment: SweepResults, summary: pd.DataFrame, metrics: I
     if not names:
         raise QKDRMPError("there is nothing to draw: no run has any of the metrics")
     return names
-
-
-def _differs(values: pd.Series[Any]) -> bool:
-    return bool(values.max() - values.min() > SAME * values.abs().max())
 
 
 def _numbers(experiment: SweepResults, summary: pd.DataFrame, name: str) -> pd.DataFrame:

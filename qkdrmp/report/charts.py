@@ -13,9 +13,7 @@ import numpy as np
 import pandas as pd
 
 from qkdrmp.plots.axes import SweepAxes, cells, is_scale, value_range, varied
-from qkdrmp.plots.labels import value_text
-from qkdrmp.plots.times import time_unit
-from qkdrmp.report.words import name_and_unit, plain
+from qkdrmp.plots.labels import in_unit, label, name_and_unit, plain, value_text
 from qkdrmp.stats import estimators
 from qkdrmp.stats.words import number
 
@@ -37,11 +35,12 @@ def labels_of(runs: pd.DataFrame, metrics: Sequence[str]) -> dict[str, str]:
 
 
 def _unit(runs: pd.DataFrame, metric: str) -> tuple[float, str]:
-    name, unit = name_and_unit(metric)
-    if unit != "s":
-        return 1.0, plain(metric)
-    size, unit = time_unit(float(runs[metric].abs().max()))
-    return 1 / size, f"{name} ({unit})"
+    scale, words = in_unit(metric, runs[metric].abs().max())
+    return scale, plain(words)
+
+
+def _label(name: str) -> str:
+    return plain(label(name))
 
 
 def curves(runs: pd.DataFrame, metrics: Sequence[str]) -> Spec:
@@ -56,11 +55,11 @@ def curves(runs: pd.DataFrame, metrics: Sequence[str]) -> Spec:
     """
     sweep = SweepAxes.of(runs)
     rows = [row for metric in metrics for row in _rows(sweep, metric)]
-    title = ", ".join(map(plain, sweep.others))
+    title = ", ".join(_label(name) for name in sweep.others)
     base = _base(rows, runs, metrics).encode(x=_across(sweep), color=_colour(sweep, title))
     ends = [alt.ExprRef("domains[metric][0]"), alt.ExprRef("domains[metric][1]")]
     mean = alt.Y("mean:Q", title=None, scale=alt.Scale(domain=ends, nice=True), axis=alt.Axis(tickCount=6))
-    tooltip = [alt.Tooltip("interval:N", title="mean, 95 %"), alt.Tooltip("xname:N", title=plain(sweep.x))]
+    tooltip = [alt.Tooltip("interval:N", title="mean, 95 %"), alt.Tooltip("xname:N", title=_label(sweep.x))]
     tooltip += [alt.Tooltip("group:N", title=title)] if sweep.others else []
     points = base.mark_point(size=50, filled=True, opacity=1).encode(y=mean, tooltip=tooltip)
     interval = base.encode(y=alt.Y("low:Q", title=None), y2="high:Q")
@@ -91,8 +90,8 @@ def heatmap(runs: pd.DataFrame, metrics: Sequence[str]) -> tuple[Spec, str] | No
         return None  # no grid, but points in a design
     rows = [row for metric in metrics for row in _rows(sweep, metric)]
     base = _base(rows, kept, metrics).encode(
-        x=alt.X("xname:N", sort=across, title=plain(x), axis=alt.Axis(labelAngle=0 if is_scale(runs[x]) else -30)),
-        y=alt.Y("group:N", sort=upwards[::-1], title=plain(y)),
+        x=alt.X("xname:N", sort=across, title=_label(x), axis=alt.Axis(labelAngle=0 if is_scale(runs[x]) else -30)),
+        y=alt.Y("group:N", sort=upwards[::-1], title=_label(y)),
     )
     cell_of = base.mark_rect().encode(
         color=alt.Color("mean:Q", title=None, scale=alt.Scale(scheme="viridis", zero=False), legend=None),
@@ -158,7 +157,7 @@ def _plain(row: Mapping[str, Any]) -> Spec:
 
 
 def _across(sweep: SweepAxes) -> alt.X:
-    title = plain(sweep.x)
+    title = _label(sweep.x)
     if not sweep.is_scale:
         angle = 0 if max(map(len, sweep.names)) < 12 else -20
         return alt.X("xname:N", sort=sweep.names, title=title, axis=alt.Axis(labelAngle=angle))

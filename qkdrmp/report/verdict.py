@@ -14,9 +14,9 @@ import pandas as pd
 from qkdrmp.errors import listed
 from qkdrmp.family import Family
 from qkdrmp.plots.axes import cells, varied
-from qkdrmp.plots.labels import value_text
+from qkdrmp.plots.labels import name_and_unit, value_text
 from qkdrmp.report.comparison import WORTHWHILE, improvement, longest, saturation, scales
-from qkdrmp.report.words import cell_words, name_and_unit
+from qkdrmp.report.words import cell_words
 from qkdrmp.stats.estimators import half_width
 from qkdrmp.stats.words import interval, percent
 

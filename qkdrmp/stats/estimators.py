@@ -91,6 +91,11 @@ def metrics_of(runs: pd.DataFrame, swept: Sequence[str]) -> list[str]:
     return [name for name in names if kinds.is_numeric_dtype(runs[name]) and not kinds.is_bool_dtype(runs[name])]
 
 
+def differ(values: pd.Series[float]) -> bool:
+    """Return whether some values differ, and not by rounding only."""
+    return bool(values.max() - values.min() > ROUNDING * values.abs().max())
+
+
 def has_succeeded(runs: pd.DataFrame) -> pd.Series[bool]:
     """Return which runs did not fail."""
     failed = runs["failed"] if "failed" in runs else pd.Series(False, runs.index)

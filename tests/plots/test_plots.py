@@ -15,6 +15,7 @@ import qkdrmp
 from qkdrmp import Link, Node, Topology, load_scenario, load_topology, plots, simulate, sweep
 from qkdrmp.entanglement.tables import EntanglementResults
 from qkdrmp.family import Results
+from qkdrmp.plots.labels import name_and_unit
 from qkdrmp.stats.estimators import half_width
 
 mpl.use("Agg")
@@ -376,3 +377,11 @@ def test_a_comparison_goes_where_it_is_told() -> None:
 def test_times_have_a_unit_that_suits_them(largest: float, label: str) -> None:
     runs = table(pools__capacity=[2, 4]).assign(setup_mean_s=largest)
     assert plots.readable(runs, "setup_mean_s").get_ylabel() == f"mean setup time {label}"
+
+
+def test_names_have_their_units_apart_and_no_symbols_in_sentences() -> None:
+    assert name_and_unit("pools.capacity") == ("key pool capacity", "keys")
+    assert name_and_unit("pair_rate_hz") == ("delivered pairs", "1/s")
+    assert name_and_unit("requests_delivered") == ("requests processed", "")
+    assert plots.label("pools.capacity") == "key pool capacity $V_m$ (keys)"
+    assert plots.label("my_own_bits") == "my own (bit)"

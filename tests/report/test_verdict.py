@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from qkdrmp.plots.labels import label
 from qkdrmp.qkd.family import QKD
 from qkdrmp.qkd.presentation import stuck_pools
 from qkdrmp.report import verdict
 from qkdrmp.report.comparison import improvement, saturation
-from qkdrmp.report.words import cell_words, plain
+from qkdrmp.report.words import cell_words
 from qkdrmp.stats.words import interval, number, percent, plus_minus
 from tests.report.experiments import POOLS, table
 
@@ -237,9 +238,9 @@ def test_small_shares_are_not_rounded_to_nothing() -> None:
 
 
 def test_columns_and_cells_have_names_for_people() -> None:
-    assert plain("rejected_no_route") == "rejected no route"
-    assert plain("some_new_time_s") == "some new time (s)"
-    assert plain("demand.anything_s") == "demand.anything_s"
+    assert label("rejected_no_route") == "rejected no route"
+    assert label("some_new_time_s") == "some new time (s)"
+    assert label("demand.anything_s") == "demand.anything_s"
     assert cell_words({POOLS: 40, "queue.policy": "fcfs"}) == "key pool capacity = 40 keys, queue policy = fcfs"
     assert cell_words({"pools.interrupt_share": 0.25}) == "interrupt threshold = 0.25"
     assert cell_words({POOLS: float("nan")}) == "key pool capacity = none"

@@ -13,7 +13,7 @@ from scipy import stats
 
 from qkdrmp import QKDRMPError, load_scenario, summarise, sweep
 from qkdrmp.stats.comparison import COMPARISON_NAMES, compare
-from qkdrmp.stats.estimators import half_width, jain, mser5, quantiles
+from qkdrmp.stats.estimators import differ, half_width, jain, mser5, quantiles
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.99])
@@ -331,3 +331,17 @@ def test_too_few_values_are_too_short() -> None:
 def test_a_series_with_gaps_is_refused() -> None:
     with pytest.raises(QKDRMPError, match="missing or infinite observations"):
         mser5([1.0] * 60 + [math.nan])
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1.0, 1.1], True),
+        ([0.1 + 0.2, 0.3], False),
+        ([-1e-12, 1e-12], True),
+        ([2.0, math.nan, 2.0], False),
+        ([math.nan], False),
+    ],
+)
+def test_values_differ_if_it_is_not_by_rounding_only(values: list[float], expected: bool) -> None:
+    assert differ(pd.Series(values)) is expected

@@ -10,7 +10,7 @@ from qkdrmp import plots
 from qkdrmp.entanglement.presentation.messages import MESSAGES
 from qkdrmp.entanglement.presentation.story import story
 from qkdrmp.family import FigureFile, Presentation, Results
-from qkdrmp.stats.estimators import ROUNDING
+from qkdrmp.stats.estimators import differ
 from qkdrmp.stats.words import plus_minus
 
 CURVES = {
@@ -47,8 +47,7 @@ def _run_figures(results: Results) -> Iterator[FigureFile]:
 
 def _sweep_figures(runs: pd.DataFrame, run_last_cell: Callable[[], Results]) -> Iterator[FigureFile]:
     for number, (file, metric) in enumerate(CURVES.items()):
-        values = runs[metric]
-        if number == 0 or values.max() - values.min() > ROUNDING * abs(values.max()):
+        if number == 0 or differ(runs[metric]):
             yield file, plots.readable(runs, metric)
     if any(not plots.is_scale(runs[field]) for field in plots.swept(runs) if runs[field].nunique() > 1):
         yield "multiplexing.png", plots.multiplexing(runs)[0]
