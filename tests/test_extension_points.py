@@ -79,7 +79,7 @@ def back_only(topology: Topology) -> dict[tuple[str, str], tuple[str, ...]]:
 
 
 def twice(link: OpticalLink) -> TrialLaw:
-    """An analyser that tells all four Bell states apart."""
+    """An analyser that distinguishes all four Bell states."""
     law = mim(link)
     return replace(law, success_probability=2 * law.success_probability)
 

@@ -300,7 +300,7 @@ def run_case(settings: EntanglementSettings, seed: int, **recorded: bool) -> Ent
         network.env.advance(factor * whole)
         check_network(network)
     waiting = [(e.id, str(e.installed), e.pairs, e.request.spec.pairs, len(e.attempts)) for e in unfinished(network)]
-    assert not waiting, f"wait for ever: {waiting}"
+    assert not waiting, f"still waiting: {waiting}"
     drain(network)
     check_ended(network, torn)
     witness.check()
@@ -327,7 +327,7 @@ def check_ended(network: EntanglementNetwork, torn: Collection[str]) -> None:
         left = {str(r.attempt): str(r.phase) for r in stack.records.values() if not r.is_over}
         assert not left, f"{name} still knows {left}"
         for outbox in stack.transport._outboxes.values():
-            assert not outbox._open, f"{name} still has letters to {outbox.channel.target} without a receipt"
+            assert not outbox._open, f"{name} still has segments to {outbox.channel.target} without an ACK"
     for ends, link in network.links.items():
         sides = [network.interfaces[a][b] for a, b in (ends, ends[::-1])]
         for side in sides:

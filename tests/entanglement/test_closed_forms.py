@@ -225,7 +225,7 @@ def test_links_make_as_many_pairs_a_second_as_the_table_says(
     assert entry_of(network).pairs == pytest.approx(trials * probability, abs=spread)
 
 
-def test_a_quota_bounds_how_many_pairs_are_under_way() -> None:
+def test_a_quota_bounds_how_many_pairs_are_in_progress() -> None:
     # Both links succeed at once (see above), so a round of the chain takes 300 us: 100 for the trial, 110 for the
     # result of the swap, 90 until the next slot. Each round makes as many pairs as the quota allows, and no more.
     for quota in (1, 2, 3, 5):

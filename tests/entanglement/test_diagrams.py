@@ -138,9 +138,9 @@ def test_4_2_lau_and_barrier_when_a_connection_joins() -> None:
     table = messages(results, "C", "RESPONSE", "LAU", "BARRIER")
     table = table[table["received_s"] < 0.1]
     on_link = between(table, "R1", "R2")
-    told = table[(table["message"] == "RESPONSE") & (table["source"] == "C2")]
-    assert steps(pd.concat([told, on_link])) == JOINING
-    assert told["received_s"].max() < on_link["received_s"].min()
+    response = table[(table["message"] == "RESPONSE") & (table["source"] == "C2")]
+    assert steps(pd.concat([response, on_link])) == JOINING
+    assert response["received_s"].max() < on_link["received_s"].min()
     assert set(on_link.loc[on_link["message"] == "LAU", "connections"]) == {"A,B,C"}
     assert set(on_link.loc[on_link["message"] == "LAU", "detail"]) == {"A#1 B#1 C#1"}
     check_link_of_many(results, "R1", "R2", on_link)
@@ -276,8 +276,8 @@ def test_5_1_from_three_connections_to_two() -> None:
     assert steps(on_link) == RENEWED
     assert set(on_link.loc[on_link["message"] == "LAU", "detail"]) == {"A#1 B#1"}
     for node in ("R1", "R2"):
-        told = ended.loc[ended["target"] == node, "received_s"].min()
-        assert on_link.loc[on_link["source"] == node, "sent_s"].min() == told, "the first Termination is enough"
+        informed = ended.loc[ended["target"] == node, "received_s"].min()
+        assert on_link.loc[on_link["source"] == node, "sent_s"].min() == informed, "the first Termination is enough"
     check_link_of_many(results, "R1", "R2", on_link)
 
 

@@ -110,7 +110,7 @@ def test_the_table_of_nodes_counts_what_was_sent_again_and_what_came_late() -> N
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Users ask and hang up, time passes and channels get worse or better, in whatever order finds a fault."""
+    """Users ask and tear down, time passes and channels get worse or better, in whatever order finds a fault."""
 
     @initialize(
         seed=st.integers(0, 10**6),

@@ -46,7 +46,7 @@ def test_there_is_a_scenario_for_each_part_of_the_draft() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_bundled_scenario_is_described_and_nothing_is_foreseen_to_go_wrong(name: str) -> None:
+def test_a_bundled_scenario_is_described_and_nothing_is_predicted_to_go_wrong(name: str) -> None:
     scenario = load_scenario(name)
     assert isinstance(scenario, EntanglementScenario)
     assert scenario.name == name
@@ -171,9 +171,9 @@ def test_a_busy_repeater_says_when_it_will_have_room_and_that_is_about_when_it_h
         freed = turned_away["available_s"].iloc[0]
         ended = results.connections.set_index("id").loc["first", "done_s"]
         assert first["outcome"].tolist() == ["installed"]
-        assert abs(freed - ended) < 0.001, "there is room as soon as the Termination of the first one has come"
+        assert abs(freed - ended) < 0.001, "memories are free as soon as the Termination of the first one has come"
         for row, after in zip(turned_away.itertuples(), second["asked_s"].iloc[1:], strict=True):
-            assert after >= row.estimated_s - 1e-12, "nobody tries again before there should be room"
+            assert after >= row.estimated_s - 1e-12, "nobody tries again before memories should be free"
             assert row.available_s >= row.ended_s - 0.001
         assert success["asked_s"] >= freed
         estimated = turned_away["estimated_s"].iloc[0]
@@ -296,8 +296,8 @@ class FirstComeTakesMost:
         return entries[0 if trial % 4 else trial // 4 % len(entries)].id if entries else None
 
 
-def doubled(link: OpticalLink) -> TrialLaw:
-    """An analyser that tells all four Bell states apart."""
+def all_four(link: OpticalLink) -> TrialLaw:
+    """An analyser that distinguishes all four Bell states."""
     law = mim(link)
     return replace(law, success_probability=2 * law.success_probability)
 
@@ -311,7 +311,7 @@ def test_a_policy_of_ones_own_shares_the_links() -> None:
 
 
 def test_a_link_model_of_ones_own_makes_the_pairs() -> None:
-    plain, twice = (simulate(load_scenario("chain").replace({"links.model": model})) for model in ("mim", doubled))
+    plain, twice = (simulate(load_scenario("chain").replace({"links.model": model})) for model in ("mim", all_four))
     assert twice.links["success_probability"].iloc[0] == pytest.approx(2 * plain.links["success_probability"].iloc[0])
     assert twice.connections["rate_hz"].iloc[0] > 1.3 * plain.connections["rate_hz"].iloc[0]
 
@@ -328,7 +328,7 @@ def test_policies_of_ones_own_can_be_swept_by_their_names() -> None:
 
 
 @pytest.mark.parametrize("t2_s", [0.02, 0.05, 0.2, 1.0])
-def test_what_the_responder_foresees_is_about_what_comes_out(t2_s: float) -> None:
+def test_what_the_responder_predicts_is_about_what_comes_out(t2_s: float) -> None:
     found = simulate(load_scenario("chain").replace({"memories.t2_s": t2_s})).connections.iloc[0]
     assert found["state"] == "delivered"
     assert found["predicted_fidelity"] == pytest.approx(found["fidelity_mean"], abs=0.01)

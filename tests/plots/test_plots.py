@@ -302,14 +302,14 @@ def test_nobody_asked_for_anything() -> None:
     assert plots.fidelity_histogram(results).get_ylabel() == "pairs"
 
 
-def test_a_histogram_counts_every_pair_and_marks_what_is_believed() -> None:
+def test_a_histogram_counts_every_pair_and_marks_what_is_estimated() -> None:
     results = connected()
     ax = plots.fidelity_histogram(results)
     counts = [patch.get_data().values.sum() for patch in ax.patches if patch.get_fill()]
     assert counts == [len(group) for _, group in results.pairs.groupby("connection", sort=False)]
-    believed = [line.get_xdata()[0] for line in ax.lines]
+    estimated = [line.get_xdata()[0] for line in ax.lines]
     expected = results.pairs.groupby("connection", sort=False)["estimated_fidelity"].mean()
-    assert believed == pytest.approx(list(expected))
+    assert estimated == pytest.approx(list(expected))
     assert names_of(ax)[-1] == "mean the users estimate"
     assert ax.get_yscale() == "linear"
 

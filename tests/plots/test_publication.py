@@ -140,24 +140,24 @@ def test_the_text_beside_a_figure_says_what_it_shows_and_how_it_was_made(tmp_pat
     found = grid()
     found.runs.loc[0, ["failed", "requests_delivered"]] = [True, math.nan]
     plots.publish(found, tmp_path, "page", ["requests_delivered"], "duration_s")
-    told = " ".join((tmp_path / "requests_delivered.txt").read_text(encoding="utf-8").split())
-    assert told.startswith("Requests processed over simulated time. Key pool capacity V_m: 10, 20, 40, 80 keys. ")
-    assert "Means over 3 to 4 replications. Bands: 95 % confidence intervals" in told
-    assert "Scenario line, seed 7. 1 failed runs are left out." in told
-    assert "Runs: qkdrmp sweep mine.toml --seed 7" in told
-    assert "Runs made by: qkdrmp 9.9" in told
-    assert "'page', ['requests_delivered'], 'duration_s')" in told
-    assert f"matplotlib {mpl.__version__}" in told
+    caption = " ".join((tmp_path / "requests_delivered.txt").read_text(encoding="utf-8").split())
+    assert caption.startswith("Requests processed over simulated time. Key pool capacity V_m: 10, 20, 40, 80 keys. ")
+    assert "Means over 3 to 4 replications. Bands: 95 % confidence intervals" in caption
+    assert "Scenario line, seed 7. 1 failed runs are left out." in caption
+    assert "Runs: qkdrmp sweep mine.toml --seed 7" in caption
+    assert "Runs made by: qkdrmp 9.9" in caption
+    assert "'page', ['requests_delivered'], 'duration_s')" in caption
+    assert f"matplotlib {mpl.__version__}" in caption
 
 
 def test_the_command_in_the_text_makes_the_figure_again(tmp_path: Path) -> None:
     sweep(load_scenario("line").replace({"duration_s": 0.3, "warmup_s": 0}), replications=2, folder=tmp_path)
     found = load_experiment(tmp_path)
     written = plots.publish(found, tmp_path / "my figures", metrics=["requests_delivered"])
-    told = next(path for path in written if path.suffix == ".txt").read_text(encoding="utf-8")
+    caption = next(path for path in written if path.suffix == ".txt").read_text(encoding="utf-8")
     options = f"--width column --metric requests_delivered --x pools.capacity --out '{tmp_path / 'my figures'}'"
-    assert f"Figure: qkdrmp figures {tmp_path} {options}\n" in told
-    assert f"Runs: {found.command}\n" in told
+    assert f"Figure: qkdrmp figures {tmp_path} {options}\n" in caption
+    assert f"Runs: {found.command}\n" in caption
 
 
 @pytest.mark.parametrize("width", ["column", "page"])

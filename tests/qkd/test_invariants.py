@@ -199,7 +199,7 @@ def test_no_key_is_delivered_twice_at_length(raw: dict[str, Any]) -> None:
     check_distinct_keys(raw)
 
 
-def check_under_way(raw: dict[str, Any]) -> QKDRun:
+def check_in_progress(raw: dict[str, Any]) -> QKDRun:
     run = run_of(raw)
     for moment in MOMENTS_S:
         run.advance(to_ticks(moment))
@@ -215,14 +215,14 @@ def check_under_way(raw: dict[str, Any]) -> QKDRun:
 @fixed(300)
 @given(scenarios(replenish=("demand", "continuous", "threshold"), finite=False))
 def test_invariants_under_endless_demand(raw: dict[str, Any]) -> None:
-    check_under_way(raw)
+    check_in_progress(raw)
 
 
 @pytest.mark.slow
 @fixed(2500)
 @given(scenarios(replenish=("demand", "continuous", "threshold"), finite=False))
 def test_invariants_under_endless_demand_at_length(raw: dict[str, Any]) -> None:
-    check_under_way(raw)
+    check_in_progress(raw)
 
 
 def check_threshold(raw: dict[str, Any]) -> None:

@@ -42,8 +42,8 @@ def slot_from(at_us: float, slot_us: float, start_us: float) -> int:
     return max(0, math.ceil(round((at_us - start_us) / slot_us, 9)))
 
 
-class Reckoned:
-    """A setup reckoned with sums of delays, in us: `hops` and `fibre` are km, `cost` is the processing by node."""
+class Expected:
+    """A setup computed from sums of delays, in us: `hops` and `fibre` are km, `cost` is the processing by node."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ def test_every_step_of_a_setup_takes_the_sum_of_delays_and_processing(
     network = built(names, hops, cost, models, fibre)
     run(network, 0.02)
 
-    expected = Reckoned(names, hops, fibre, cost, models)
+    expected = Expected(names, hops, fibre, cost, models)
     entry = entry_of(network)
     assert entry.installed == round(expected.installed["A"] * US)
     twice = 2 * sum(5 * km for km in hops) + sum(2 * us for us in cost.values()) - cost["A"] - cost["B"]
@@ -152,7 +152,7 @@ def test_a_null_setup_comes_back_after_the_same_time_and_holds_nothing() -> None
     at = [{"node": node, "processing_s": us / 1e6} for node, us in cost.items()]
     network = network_of(chain(names, hops), [{"pairs": 0}], trace=True, setup={"at": at})
     run(network, 0.02)
-    expected = Reckoned(names, hops, hops, cost, models)
+    expected = Expected(names, hops, hops, cost, models)
     assert entry_of(network).installed == round(expected.installed["A"] * US)
     assert not any(isinstance(hop.message, LAU | Barrier) for hop in network.hops or ())
 

@@ -140,10 +140,10 @@ def test_round_robin_shares_by_weight() -> None:
         check_binomial(bench.owners()[name], 24000 * share, MIM.success_probability)
 
 
-def test_a_connection_attempts_no_more_trials_of_a_slot_than_it_has_room_for() -> None:
+def test_a_connection_attempts_no_more_trials_of_a_slot_than_its_quota() -> None:
     bench = Bench(MIM, On(RoundRobin(), 6), {"A": 1, "B": 2}, both((0, agree("A", "B")))).run(6000)
-    for name, room in {"A": 1, "B": 2}.items():
-        check_binomial(bench.owners()[name], 6000 * room, MIM.success_probability)
+    for name, quota in {"A": 1, "B": 2}.items():
+        check_binomial(bench.owners()[name], 6000 * quota, MIM.success_probability)
     assert {trial % 6 for _, name, _, trial in bench.nodes[0].taken if name == "A"} == {0}
     assert {trial % 6 for _, name, _, trial in bench.nodes[0].taken if name == "B"} == {1, 3}
 
@@ -184,13 +184,13 @@ def test_two_links_that_hold_their_pairs_take_the_slots_of_the_closed_form() -> 
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
-@pytest.mark.parametrize("told", [0, 90])
-def test_a_switch_in_the_middle_of_a_slot_is_right_to_the_trial(model: TrialLaw, told: int) -> None:
+@pytest.mark.parametrize("announced", [0, 90])
+def test_a_switch_in_the_middle_of_a_slot_is_right_to_the_trial(model: TrialLaw, announced: int) -> None:
     policy, before = On(RoundRobin(), 5), agree("A", "B")
     after = agree("B", "C", "A", since=503)
     switch: Regions = [(0, before), (503, after)]
     bench = Bench(model, policy, dict.fromkeys("ABC", 5), both((0, before)))
-    bench.run(told)
+    bench.run(announced)
     for node in bench.nodes:
         node.reallocate(switch)
     bench.run(200)
@@ -306,14 +306,14 @@ def reference(
         attempts: list[dict[int, str]] = [{}, {}]
         for end in (0, 1):
             start = begin + model.starts[end]
-            room = {c: quotas[c] + sum(by for at, by in changes[end][c] if at <= start) for c in quotas}
+            quota = {c: quotas[c] + sum(by for at, by in changes[end][c] if at <= start) for c in quotas}
             if death and death[1] <= start:
-                room[death[0]] = 0
+                quota[death[0]] = 0
             for trial in range(slot * policy.lanes, (slot + 1) * policy.lanes):
                 agreement = next(a for since, a in reversed(regions[end]) if since <= trial)
                 owner = agreement and policy.owner(trial, agreement)
-                if owner and room[owner] > 0:
-                    room[owner] -= 1
+                if owner and quota[owner] > 0:
+                    quota[owner] -= 1
                     attempts[end][trial] = owner
         first = begin + min(model.heralds)
         for trial in sorted(attempts[0].keys() & attempts[1].keys()):
@@ -325,14 +325,14 @@ def reference(
 
 
 def simulated(
-    model: TrialLaw, scenario: Scenario, hold: Callable[[], int], slots: int, seed: int, told: int
+    model: TrialLaw, scenario: Scenario, hold: Callable[[], int], slots: int, seed: int, announced: int
 ) -> list[tuple[int, str, str]]:
     policy, quotas, regions, death = scenario
     bench = Bench(model, policy, quotas, both(regions[0][0]), hold, seed)
     for end, node in enumerate(bench.nodes):
         # Each end learns in two steps, at times of its own, first that it stops and then how it goes on.
         for step in range(2, len(regions[end]) + 1):
-            when = (told + step) * model.slot_ticks + 1000 * end + 500 * step
+            when = (announced + step) * model.slot_ticks + 1000 * end + 500 * step
             known = regions[end][:step]
             Timeout(bench.env, when).callbacks.append(lambda _, node=node, known=known: node.reallocate(known))
         if death:
@@ -418,10 +418,10 @@ def test_a_link_behaves_like_one_simulated_slot_by_slot(model: TrialLaw, scenari
 @pytest.mark.parametrize(
     ("model", "limit"), [(mim(OpticalLink(20.0)), 1.3), (msm(OpticalLink(20.0)), 1.3), (mm(OpticalLink(20.0)), 2.3)]
 )
-@pytest.mark.parametrize(("lanes", "room"), [(1, 1), (8, 2), (8, 8)])
-def test_events_are_as_many_as_successes(model: TrialLaw, limit: float, lanes: int, room: int) -> None:
+@pytest.mark.parametrize(("lanes", "quota"), [(1, 1), (8, 2), (8, 8)])
+def test_events_are_as_many_as_successes(model: TrialLaw, limit: float, lanes: int, quota: int) -> None:
     agreement = agree(*"ABCD")
-    bench = Bench(model, On(RoundRobin(), lanes), dict.fromkeys("ABCD", room), both((0, agreement))).run(5000)
+    bench = Bench(model, On(RoundRobin(), lanes), dict.fromkeys("ABCD", quota), both((0, agreement))).run(5000)
     assert bench.link.successes > 300
     assert bench.env.events / bench.link.successes < limit
 

@@ -191,7 +191,7 @@ def test_removal_wins_over_an_end_that_still_wants_the_entry():
     assert y.remove("A") == ()
 
 
-def test_removal_wins_while_the_addition_is_under_way():
+def test_removal_wins_while_the_addition_is_in_progress():
     x, y = ends()
     to_y, to_x = x.add(A), y.add(A)
     assert x.remove("A") == ()
@@ -323,7 +323,7 @@ def skewed(skew: int) -> tuple[str, str]:
 
 
 def pairs_by_ordinal(owners: str) -> dict[tuple[str, int], int]:
-    """Return the trial of each pair as its end names it: the connection, and the how manieth pair of it."""
+    """Return the trial of each pair as its end names it: the connection, and the number of the pair in it."""
     ordinals = defaultdict(count)
     return {(owner, next(ordinals[owner])): trial for trial, owner in enumerate(owners)}
 

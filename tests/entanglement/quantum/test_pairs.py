@@ -69,7 +69,7 @@ def test_bell_states_have_the_correlations_of_the_textbook(
     assert correlations(BellDiagonal(*weights)) == expected
 
 
-def test_a_werner_pair_has_three_equal_correlations_and_believes_in_them() -> None:
+def test_a_werner_pair_has_three_equal_correlations_which_are_estimated() -> None:
     left, right = halves(BellDiagonal.werner(0.85))
     assert (left.pair.x, left.pair.y, left.pair.z) == pytest.approx((0.8, 0.8, 0.8))
     assert (left.werner, right.werner) == pytest.approx((0.8, 0.8))
@@ -99,7 +99,7 @@ def test_a_wait_counts_from_when_the_half_came_into_its_memory() -> None:
     assert same(state_of(left), decohered(BellDiagonal.werner(1.0), 4 * MS, 2 * MS, FADING.memory, FADING.memory))
 
 
-def test_a_node_believes_its_own_wait_at_the_mean_of_the_three_rates() -> None:
+def test_a_node_estimates_its_own_wait_at_the_mean_of_the_three_rates() -> None:
     left, _ = halves(BellDiagonal.werner(1.0), FADING, FADING)
     left.settle(2 * MS)
     assert left.werner == pytest.approx(exp(-2 * (1 / 20 + 2 / 5) / 3))
@@ -144,14 +144,14 @@ def test_the_order_of_the_swaps_does_not_matter() -> None:
     assert found == pytest.approx([found[0]] * 3)
 
 
-def test_a_node_believes_the_product_of_what_it_believes_of_both_pairs() -> None:
+def test_a_node_estimates_the_product_of_its_estimates_of_both_pairs() -> None:
     _, left = halves(BellDiagonal.werner(0.9), FADING, FADING)
     right, _ = halves(BellDiagonal.werner(0.8), FADING, FADING)
     quality = swap(BellDiagonal.werner(1), BellDiagonal.werner(1), 0.01, 0.02)
-    believed = join(left, right, 2 * MS)
+    estimated = join(left, right, 2 * MS)
     one = (4 * quality.fidelity - 1) / 3
     wait = exp(-4 * (1 / 20 + 2 / 5) / 3)
-    assert believed == pytest.approx((4 * 0.9 - 1) / 3 * (4 * 0.8 - 1) / 3 * one * wait)
+    assert estimated == pytest.approx((4 * 0.9 - 1) / 3 * (4 * 0.8 - 1) / 3 * one * wait)
 
 
 # --- Broken pairs -----------------------------------------------------------------------------------------------------
@@ -272,10 +272,10 @@ def test_a_half_whose_partner_was_given_up_purifies_to_noise() -> None:
 
 
 @pytest.mark.parametrize("protocol", ["bbpssw", "dejmps"])
-def test_a_node_believes_what_the_round_makes_of_two_pairs_as_it_believes_them(protocol: str) -> None:
+def test_a_node_estimates_what_the_round_makes_of_two_pairs_as_it_estimates_them(protocol: str) -> None:
     a, _ = halves(BellDiagonal.werner(0.9), FADING, OTHER)
     b, _ = halves(BellDiagonal.werner(0.8), FADING, OTHER)
     functions = {"bbpssw": bbpssw, "dejmps": dejmps}
     _, kept = functions[protocol](BellDiagonal.werner(0.9), BellDiagonal.werner(0.8), 0.01, 0.02)
-    believed = estimated_after(a, b, protocol, FADING)  # type: ignore[arg-type]
-    assert believed == pytest.approx((4 * kept.fidelity - 1) / 3)
+    estimated = estimated_after(a, b, protocol, FADING)  # type: ignore[arg-type]
+    assert estimated == pytest.approx((4 * kept.fidelity - 1) / 3)

@@ -99,7 +99,7 @@ class Pair:
 
 @dataclass(eq=False)
 class Half:
-    """What a node believes of its half of a pair."""
+    """What a node knows about its half of a pair."""
 
     pair: Pair
     partner: str

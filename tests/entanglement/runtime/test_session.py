@@ -1,4 +1,4 @@
-"""RuleSets at work: each condition and action in a session by itself, and the design's example in a running network."""
+"""RuleSets being executed: each condition and action in a session, and the example of the design in a network."""
 
 from __future__ import annotations
 
@@ -355,7 +355,7 @@ def test_a_bit_that_comes_before_the_own_round_waits_for_it() -> None:
 
 
 def test_failed_purification_leaves_no_gap() -> None:
-    # Each end tells the other its bit; here B always tells the right one or always the wrong one, round by round.
+    # Each end sends the other its bit; here B always sends the right one or always the wrong one, round by round.
     bench = Bench("A", (0, PURIFY), FROM_B, path=("A", "B"))
     agrees = [False, True, False, False, True, True]
     for number in range(2 * len(agrees)):

@@ -485,7 +485,7 @@ class Pool(RuleBasedStateMachine):
         assert all(one.first < other.first for one, other in pairwise(served))
 
     def teardown(self) -> None:
-        """When nothing is on its way, both ends have the same account, and who got keys has them at his own end."""
+        """When nothing is in flight, both ends have the same account, and every receiver has its keys."""
         self.env.advance(self.env.now + 100)
         assert account(self.up) == account(self.down)
         for get, pool in self.gets:
