@@ -9,10 +9,8 @@ probability e (Briegel, Dür, Cirac and Zoller, PRL 81, 5932 (1998)). One-qubit 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, sqrt
+from math import sqrt
 from typing import Literal
-
-from qkdrmp.kernel.units import to_seconds
 
 Basis = Literal["X", "Y", "Z"]
 
@@ -98,23 +96,6 @@ class Memory:
             raise ValueError(f"t1_s is {self.t1_s!r}; it must be above 0 s.")
         if not 0 < self.t2_s <= 2 * self.t1_s:
             raise ValueError(f"t2_s is {self.t2_s!r}; it must be above 0 s and at most twice t1_s ({self.t1_s!r} s).")
-
-
-def decohered(state: BellDiagonal, ticks_left: int, ticks_right: int, left: Memory, right: Memory) -> BellDiagonal:
-    """Return `state` after its halves have waited in their memories.
-
-    `ticks_left` and `ticks_right` are how long each half waited, in ticks (>= 0), `left` and `right` where. Between
-    depolarising memories (T1 = T2 = tau) a Werner parameter w = (4F - 1)/3 becomes w exp(-(t1 + t2)/tau).
-    """
-    if ticks_left < 0 or ticks_right < 0:
-        raise ValueError(f"The halves waited {ticks_left!r} and {ticks_right!r} ticks; a wait cannot be negative.")
-    left_s, right_s = to_seconds(ticks_left), to_seconds(ticks_right)
-    amplitude = exp(-left_s / left.t1_s - right_s / right.t1_s)
-    phase = exp(-left_s / left.t2_s - right_s / right.t2_s)
-    flip = (1 - amplitude) / 4
-    # Rounding may leave a Z error of a tiny negative probability where T2 = 2 T1.
-    dephase = max(0.0, (1 - 2 * phase + amplitude) / 4)
-    return _composed(state, BellDiagonal((1 + 2 * phase + amplitude) / 4, flip, flip, dephase))
 
 
 def swap(left: BellDiagonal, right: BellDiagonal, gate_error: float = 0.0, readout_error: float = 0.0) -> BellDiagonal:

@@ -140,11 +140,6 @@ class ConnectionPlan:
         """Pairs per second that the slowest link allows; waiting for each other makes the true rate lower."""
         return min(link.rate for link in self.links)
 
-    @property
-    def quotas(self) -> tuple[int, ...]:
-        """The memories needed at both ends of each link: one, and one more a round."""
-        return tuple(1 + link.rounds for link in self.links)
-
 
 def plan(
     connection: str,

@@ -17,7 +17,6 @@ from qkdrmp.entanglement.quantum.bell_diagonal import (
     BellDiagonal,
     Memory,
     bbpssw,
-    decohered,
     dejmps,
     measure_correlation,
     shared_gate_error,
@@ -26,6 +25,7 @@ from qkdrmp.entanglement.quantum.bell_diagonal import (
     twirled,
 )
 from qkdrmp.kernel.units import TICKS_PER_SECOND, to_ticks
+from tests.entanglement.quantum.waiting import decohered
 
 Matrix = npt.NDArray[Any]
 Purify = Callable[[BellDiagonal, BellDiagonal, float, float], tuple[float, BellDiagonal]]
@@ -289,12 +289,6 @@ def test_a_bad_memory_is_a_clear_error(t1_s: float, t2_s: float, complaint: str)
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         Memory(t1_s, t2_s)
     assert str(caught.value) == complaint
-
-
-def test_a_negative_wait_is_a_clear_error() -> None:
-    memory = Memory(1.0, 1.0)
-    with pytest.raises(ValueError, match=r"^The halves waited -1 and 0 ticks; a wait cannot be negative\.$"):
-        decohered(BellDiagonal.werner(0.9), -1, 0, memory, memory)
 
 
 # --- Swaps ------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal, Memory, bbpssw, decohered, dejmps, swap
+from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal, Memory, bbpssw, dejmps, swap
 from qkdrmp.entanglement.quantum.pairs import (
     PURIFY,
     Device,
@@ -22,6 +22,7 @@ from qkdrmp.entanglement.quantum.pairs import (
     trace_out,
 )
 from qkdrmp.kernel.units import to_ticks
+from tests.entanglement.quantum.waiting import decohered
 
 MS = to_ticks(1e-3)
 IDEAL = Device(Memory(1e12, 1e12))
