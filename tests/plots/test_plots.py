@@ -381,7 +381,7 @@ def test_times_have_a_unit_that_suits_them(largest: float, label: str) -> None:
 
 def test_names_have_their_units_apart_and_no_symbols_in_sentences() -> None:
     assert name_and_unit("pools.capacity") == ("key pool capacity", "keys")
-    assert name_and_unit("pair_rate_hz") == ("delivered pairs", "1/s")
+    assert name_and_unit("pair_rate_hz") == ("delivered pairs", "per s")  # as it stands behind a number
     assert name_and_unit("requests_delivered") == ("requests processed", "")
     assert plots.label("pools.capacity") == "key pool capacity $V_m$ (keys)"
     assert plots.label("my_own_bits") == "my own (bit)"
