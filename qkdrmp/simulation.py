@@ -12,7 +12,7 @@ import pandas as pd
 
 from qkdrmp.config.sections import shown
 from qkdrmp.entanglement.family import ENTANGLEMENT
-from qkdrmp.entanglement.tables import EntanglementResults
+from qkdrmp.entanglement.results.tables import EntanglementResults
 from qkdrmp.errors import QKDRMPError, one_of
 from qkdrmp.family import FAMILIES, Results, Run, family_of
 from qkdrmp.kernel.units import to_ticks

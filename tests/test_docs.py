@@ -14,7 +14,7 @@ import pytest
 
 import qkdrmp
 import qkdrmp.entanglement.messages
-import qkdrmp.entanglement.tables
+import qkdrmp.entanglement.results.tables
 import qkdrmp.ladder.diagram
 import qkdrmp.plots
 import qkdrmp.qkd.messages

@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Literal
 
 from qkdrmp.entanglement.nesting import Nesting, networks_of
 from qkdrmp.entanglement.request import ConnectionRequest, ListsConnections
+from qkdrmp.entanglement.results.metrics import METRICS
+from qkdrmp.entanglement.results.tables import EntanglementResults
 from qkdrmp.entanglement.run import EntanglementRun
 from qkdrmp.entanglement.settings import PRESETS, EntanglementSettings
-from qkdrmp.entanglement.tables import METRICS, EntanglementResults
 from qkdrmp.errors import did_you_mean
 from qkdrmp.family import Counted, Family, Quantity
 from qkdrmp.network.demand import NamesUsers

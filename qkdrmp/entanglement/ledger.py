@@ -11,7 +11,7 @@ from qkdrmp.entanglement.quantum.bell_diagonal import Basis, measure_correlation
 from qkdrmp.entanglement.quantum.pairs import Qubit, bell_diagonal, fidelity
 from qkdrmp.entanglement.request import AttemptId, ConnectionRequest, EndReason
 from qkdrmp.kernel.environment import Environment
-from qkdrmp.kernel.units import NEVER, to_ticks
+from qkdrmp.kernel.units import NEVER, to_seconds, to_ticks
 
 
 class ConnectionStatus(StrEnum):
@@ -90,6 +90,11 @@ class ConnectionEntry:
     ends_done: set[str] = field(default_factory=set)
     halves: dict[int, Qubit] = field(default_factory=dict)
     """What one user has got and the other has not yet."""
+
+    def active_s(self, now: int) -> float:
+        """Return for how long it has been active up to now, s."""
+        until = now if self.done is None else self.done
+        return 0.0 if self.active is None else to_seconds(max(0, until - self.active))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from qkdrmp.entanglement import tables
 from qkdrmp.entanglement.invariants import check_network
 from qkdrmp.entanglement.network import EntanglementNetwork
+from qkdrmp.entanglement.results import metrics, tables
 from qkdrmp.entanglement.settings import EntanglementSettings
 from qkdrmp.kernel.units import to_ticks
 
@@ -34,8 +34,8 @@ class EntanglementRun:
         self.network.env.advance(until)
 
     def summary(self) -> dict[str, float]:
-        """Return the metrics up to now (see `tables.METRICS`)."""
-        return tables.summary(self.network, self.warmup)
+        """Return the metrics up to now (see `metrics.METRICS`)."""
+        return metrics.summary(self.network, self.warmup)
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return the tables that every run has, and those that were recorded."""

@@ -1,5 +1,6 @@
 """Protocol families: what each declares, once, for everything that runs, reports and draws scenarios of any kind."""
 
+from qkdrmp.family.columns import message_columns
 from qkdrmp.family.family import FAMILIES, Counted, Family, Quantity, family_of
 from qkdrmp.family.presentation import FigureFile, MessagePresentation, MessageSequence, Presentation
 from qkdrmp.family.results import Results, Run, RunWarning
@@ -23,4 +24,5 @@ __all__ = [
     "Series",
     "Story",
     "family_of",
+    "message_columns",
 ]

@@ -1,5 +1,7 @@
 """Units: simulated time is an integer count of picoseconds ("ticks"); seconds appear at the border only."""
 
+from math import nan
+
 TICKS_PER_SECOND = 10**12
 
 NEVER = 1 << 62
@@ -14,6 +16,11 @@ def to_ticks(seconds: float) -> int:
 def to_seconds(ticks: int) -> float:
     """Return `ticks` (picoseconds) in seconds."""
     return ticks / TICKS_PER_SECOND
+
+
+def seconds_or_nan(ticks: int | None) -> float:
+    """Return `ticks` (picoseconds) in seconds, and nan for a time that is not known."""
+    return nan if ticks is None else to_seconds(ticks)
 
 
 def delay_ticks(length_km: float, speed_m_per_s: float) -> int:

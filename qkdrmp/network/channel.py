@@ -11,6 +11,7 @@ from simpy.resources.store import StoreGet
 
 from qkdrmp.kernel.randomness import Streams
 from qkdrmp.kernel.simpy_marks import PastPut, TimedDelivery, deposit
+from qkdrmp.kernel.units import seconds_or_nan, to_seconds
 from qkdrmp.network.faults import FaultModel, FaultSession
 from qkdrmp.network.layer import Message
 
@@ -26,6 +27,16 @@ class Transmission(NamedTuple):
     target: str
     sent: int
     received: int | None
+
+    @property
+    def sent_s(self) -> float:
+        """When it was sent, s."""
+        return to_seconds(self.sent)
+
+    @property
+    def received_s(self) -> float:
+        """When it arrives, s; nan if it is lost."""
+        return seconds_or_nan(self.received)
 
 
 class Channel(simpy.Store):

@@ -32,6 +32,11 @@ class Accept(Message):
     claim: KeyRange | None
     """The keys the sending node has claimed on the link it comes by, if it served at once."""
 
+    @property
+    def label(self) -> str:
+        """The keys claimed."""
+        return "" if self.claim is None else str(self.claim)
+
 
 @dataclass(frozen=True, slots=True)
 class Claim(Message):
@@ -40,6 +45,11 @@ class Claim(Message):
     request_id: int
     sender: str
     keys: KeyRange
+
+    @property
+    def label(self) -> str:
+        """The keys."""
+        return str(self.keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +100,11 @@ class Reject(Message):
     request_id: int
     reason: RejectReason
     by: str
+
+    @property
+    def label(self) -> str:
+        """The reason."""
+        return str(self.reason)
 
 
 VOCABULARY: tuple[type[Message], ...] = (

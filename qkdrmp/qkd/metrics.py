@@ -12,7 +12,7 @@ import numpy as np
 from qkdrmp.kernel.units import to_seconds
 from qkdrmp.qkd.network import QKDNetwork
 from qkdrmp.qkd.request import REASONS, RejectReason, RequestEntry, RequestStatus
-from qkdrmp.stats.columns import Column
+from qkdrmp.stats.columns import Column, quantile_columns, values_of
 from qkdrmp.stats.estimators import jain, quantiles
 
 
@@ -62,11 +62,6 @@ def _rejected(reason: RejectReason) -> Column[RequestOutcome]:
     return Column(f"rejected_{reason}", meaning, lambda outcome: outcome.rejected[reason])
 
 
-def _wait(measure: str, meaning: str, title: str) -> Column[RequestOutcome]:
-    name = f"wait_{measure}_s"
-    return Column(name, meaning, lambda outcome: outcome.waits[name], title)
-
-
 METRICS: tuple[Column[RequestOutcome], ...] = (
     Column(
         "requests_started",
@@ -111,10 +106,7 @@ METRICS: tuple[Column[RequestOutcome], ...] = (
         lambda outcome: outcome.bits / outcome.observed_s if outcome.observed_s > 0 else 0.0,
         "delivered key rate",
     ),
-    _wait("mean", "mean time from start to delivery", "mean waiting time"),
-    _wait("p50", "median of that time", "waiting time, median"),
-    _wait("p95", "95th percentile of that time", "waiting time, 95th percentile"),
-    _wait("p99", "99th percentile of that time", "waiting time, 99th percentile"),
+    *quantile_columns("wait", "time from start to delivery", "waiting time", lambda outcome: outcome.waits),
     Column(
         "pool_level_mean",
         "time-weighted mean level of a key pool as a share of its capacity, mean over the pools",
@@ -170,5 +162,4 @@ def mismatched_keys(entry: RequestEntry) -> int:
 
 def summary(network: QKDNetwork, warmup: int) -> dict[str, float]:
     """Return the metrics of one run up to now, as a row of a sweep."""
-    outcome = RequestOutcome(network, warmup)
-    return {metric.name: metric.get(outcome) for metric in METRICS}
+    return values_of(METRICS, RequestOutcome(network, warmup))

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from qkdrmp.family import Results
+from qkdrmp.family import Results, message_columns
 from qkdrmp.kernel.monitor import Monitor
-from qkdrmp.kernel.units import to_seconds
+from qkdrmp.kernel.units import seconds_or_nan, to_seconds
 from qkdrmp.network.channel import Transmission
 from qkdrmp.qkd.keys.key_pool import KeyPool
 from qkdrmp.qkd.keys.key_stream import KeyStream
@@ -23,10 +23,6 @@ from qkdrmp.qkd.network import QKDNetwork, QKDStack
 from qkdrmp.qkd.request import REASONS, RejectReason, RequestEntry, RequestStatus
 from qkdrmp.stats.columns import Column, Table
 from qkdrmp.topology import NodeKind
-
-
-def _seconds(ticks: int | None) -> float:
-    return nan if ticks is None else to_seconds(ticks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +68,12 @@ def _rejected_here(reason: RejectReason) -> Column[NodeRow]:
     )
 
 
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
 def _if_delivered(value: Callable[[RequestEntry], float], otherwise: float) -> Callable[[RequestEntry], float]:
     return lambda entry: value(entry) if entry.state is RequestStatus.DELIVERED else otherwise
 
 
-_DETAILS = ("reason", "claim", "keys")
-
-
-def _detail(hop: Transmission) -> str:
-    """Return what else a message says: the first of `_DETAILS` that it has."""
-    return str(next((getattr(hop.message, name) for name in _DETAILS if getattr(hop.message, name, None)), ""))
+def _hop(hop: Transmission) -> Transmission:
+    return hop
 
 
 def _request_id(hop: Transmission) -> int:
@@ -110,10 +98,12 @@ class QKDResults(Results):
             ),
             Column("start_s", "when it was asked for", lambda entry: to_seconds(entry.request.start)),
             Column(
-                "end_s", "when the sender had the keys or learned of the rejection", lambda entry: _seconds(entry.end)
+                "end_s",
+                "when the sender had the keys or learned of the rejection",
+                lambda entry: seconds_or_nan(entry.end),
             ),
             Column("state", "delivered, rejected or unfinished", lambda entry: str(entry.state)),
-            Column("reason", "why it was rejected", lambda entry: _text(entry.reason)),
+            Column("reason", "why it was rejected", lambda entry: entry.reason and str(entry.reason)),
             Column("rejected_by", "node that rejected it", lambda entry: entry.rejected_by),
             Column("keys", "number of keys asked for", lambda entry: entry.request.keys),
             Column("key_bits", "length of each key", lambda entry: entry.request.key_bits),
@@ -121,7 +111,7 @@ class QKDResults(Results):
             Column(
                 "deadline_s",
                 "time by which every repeater must have served it",
-                lambda entry: _seconds(entry.request.deadline),
+                lambda entry: seconds_or_nan(entry.request.deadline),
             ),
             Column(
                 "wait_s",
@@ -207,12 +197,7 @@ class QKDResults(Results):
         "a message on one link",
         [
             Column("request", "number of the request; 0 for REFILL", _request_id),
-            Column("message", "type", lambda hop: hop.message.wire_name),
-            Column("source", "node that sent it on this hop", lambda hop: hop.source),
-            Column("target", "node it goes to on this hop", lambda hop: hop.target),
-            Column("sent_s", "when it was sent", lambda hop: to_seconds(hop.sent)),
-            Column("received_s", "when it arrives; empty if it is lost", lambda hop: _seconds(hop.received)),
-            Column("detail", "reason of a REJECT, keys of a claim", _detail),
+            *message_columns(_hop),
         ],
         record="messages",
     )

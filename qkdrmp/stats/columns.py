@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, overload
 
@@ -60,6 +60,37 @@ class Column(Generic[T]):
         """What it is called along an axis, with its unit."""
         words = self.title or self.name.removesuffix(_ending_of(self.name)).replace("_", " ")
         return f"{words} ({self.unit})" if self.unit else words
+
+
+def values_of(columns: Iterable[Column[T]], what: T) -> dict[str, Any]:
+    """Return the values of columns by name, given what their row is about."""
+    return {column.name: column.get(what) for column in columns}
+
+
+def quantile_columns(
+    name: str, meaning: str, title: str, get: Callable[[T], Mapping[str, float]]
+) -> tuple[Column[T], ...]:
+    """Return the columns of the mean and of percentiles of times.
+
+    Parameters
+    ----------
+    name, meaning, title : str
+        Of the times; see `Column`.
+    get : callable
+        Returns the values by column, as `estimators.quantiles` does.
+    """
+    measures = {
+        "mean": (f"mean {meaning}", f"mean {title}"),
+        "p50": ("median of that time", f"{title}, median"),
+        "p95": ("95th percentile of that time", f"{title}, 95th percentile"),
+        "p99": ("99th percentile of that time", f"{title}, 99th percentile"),
+    }
+
+    def column(measure: str, meaning: str, title: str) -> Column[T]:
+        full = f"{name}_{measure}_s"
+        return Column(full, meaning, lambda what: get(what)[full], title)
+
+    return tuple(column(measure, *words) for measure, words in measures.items())
 
 
 def unit_of(name: str) -> str:

@@ -92,7 +92,7 @@ def sweep(
     pandas.DataFrame
         One row a run: the swept fields under their path, ``duration_s``, ``replication``, the ``seed`` with which
         `simulate` repeats the run, whether it ``failed`` (it then has no metrics), and its metrics (see
-        ``qkd.tables.SUMMARY_COLUMNS`` and ``entanglement.tables.SUMMARY_COLUMNS``). The table is the same on any
+        ``qkd.metrics.METRICS`` and ``entanglement.results.metrics.METRICS``). The table is the same on any
         executor, and whether or not the sweep was interrupted on the way.
 
     Raises

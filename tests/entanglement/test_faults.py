@@ -18,8 +18,8 @@ from qkdrmp.entanglement.links.epoch import LAU, Barrier
 from qkdrmp.entanglement.links.policies import LINK_POLICIES
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.request import ConnectionRequest, ConnectionSpec, EndReason
+from qkdrmp.entanglement.results.tables import tables
 from qkdrmp.entanglement.settings import EntanglementSettings
-from qkdrmp.entanglement.tables import tables
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.network.channel import FaultyChannel
 from qkdrmp.network.faults import RandomFaultSession

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from qkdrmp import QKDRMPError, load_scenario, simulate
 from qkdrmp.cli import main
-from qkdrmp.entanglement.tables import EntanglementResults
+from qkdrmp.entanglement.results.tables import EntanglementResults
 from qkdrmp.family import FAMILIES, Results
 from qkdrmp.kernel.units import to_seconds, to_ticks
 from qkdrmp.ladder.colours import PALETTE, colours

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 
 import qkdrmp
 from qkdrmp import Link, Node, Topology, load_scenario, load_topology, plots, simulate, sweep
-from qkdrmp.entanglement.tables import EntanglementResults
+from qkdrmp.entanglement.results.tables import EntanglementResults
 from qkdrmp.family import Results
 from qkdrmp.plots.labels import name_and_unit
 from qkdrmp.stats.estimators import half_width

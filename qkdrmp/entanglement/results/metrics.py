@@ -1,0 +1,170 @@
+"""The metrics of a run of an entanglement network: numbers that sum it up, and a row of a sweep."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from math import nan
+
+import numpy as np
+
+from qkdrmp.entanglement.ledger import ConnectionEntry, ConnectionStatus
+from qkdrmp.entanglement.links.interface import Interface
+from qkdrmp.entanglement.network import EntanglementNetwork
+from qkdrmp.entanglement.request import REJECTIONS, EndReason
+from qkdrmp.kernel.units import to_seconds
+from qkdrmp.stats.columns import Column, quantile_columns, values_of
+from qkdrmp.stats.estimators import jain, quantiles
+
+
+class ConnectionOutcome:
+    """What the metrics of a run are computed from: its network, and the connections asked for after the warm-up.
+
+    Parameters
+    ----------
+    network : EntanglementNetwork
+    warmup : int
+        Connections asked for before this tick do not count.
+    """
+
+    def __init__(self, network: EntanglementNetwork, warmup: int) -> None:
+        self.network = network
+        self.now = network.env.now
+        self.observed_s = to_seconds(self.now - warmup)
+        self.entries = [entry for entry in network.ledger.entries.values() if entry.asked >= warmup]
+        self.states = Counter(entry.state for entry in self.entries)
+        self.reasons = Counter(entry.reason for entry in self.entries if entry.state is ConnectionStatus.REJECTED)
+        self.ended = len(self.entries) - self.states[ConnectionStatus.UNFINISHED]
+        self.pairs = sum(entry.pairs for entry in self.entries)
+
+    @cached_property
+    def setups(self) -> dict[str, float]:
+        """Mean and percentiles of the time from asking to the installation, under their column names."""
+        installed = [entry for entry in self.entries if entry.installed is not None]
+        return quantiles("setup", [to_seconds((entry.installed or 0) - entry.asked) for entry in installed])
+
+    @property
+    def completions(self) -> list[float]:
+        """Time from asking to the last pair, of each connection that has all it needs, s."""
+        finished = [
+            entry for entry in self.entries if entry.state is ConnectionStatus.DELIVERED and entry.request.spec.pairs
+        ]
+        return [to_seconds(entry.done - entry.asked) for entry in finished if entry.done is not None]
+
+    @property
+    def interfaces(self) -> Iterator[Interface]:
+        """The interfaces of all nodes."""
+        for by_peer in self.network.interfaces.values():
+            yield from by_peer.values()
+
+    def per_pair(self, total: Callable[[ConnectionEntry], float]) -> float:
+        """Return the mean over all delivered pairs of what each connection has the sum of; nan without pairs."""
+        return sum(total(entry) for entry in self.entries) / self.pairs if self.pairs else nan
+
+
+def _state(state: ConnectionStatus) -> Column[ConnectionOutcome]:
+    title = f"connections {state}"
+    return Column(f"connections_{state}", f"of these, {state} at the end", lambda outcome: outcome.states[state], title)
+
+
+def _rejected(reason: EndReason) -> Column[ConnectionOutcome]:
+    meaning = f"connections rejected, at last, with the reason {reason}"
+    return Column(f"rejected_{reason}", meaning, lambda outcome: outcome.reasons[reason])
+
+
+METRICS: tuple[Column[ConnectionOutcome], ...] = (
+    Column(
+        "connections_asked",
+        "connections asked for after the warm-up; all about connections is about these",
+        lambda outcome: len(outcome.entries),
+        "connections asked for",
+    ),
+    *map(_state, ConnectionStatus),
+    *map(_rejected, REJECTIONS),
+    Column(
+        "blocking",
+        "share of the connections asked for and ended that were rejected",
+        lambda outcome: outcome.states[ConnectionStatus.REJECTED] / outcome.ended if outcome.ended else nan,
+        "blocking (rejected share)",
+    ),
+    Column(
+        "attempts_mean",
+        "mean number of setup attempts",
+        lambda outcome: float(np.mean([len(e.attempts) for e in outcome.entries])) if outcome.entries else nan,
+        "mean setup attempts",
+    ),
+    *quantile_columns(
+        "setup",
+        "time from asking to the installation at the Initiator, retries included",
+        "setup time",
+        lambda outcome: outcome.setups,
+    ),
+    Column(
+        "completion_mean_s",
+        "mean time from asking to the last pair, of connections that have all they need",
+        lambda outcome: float(np.mean(outcome.completions)) if outcome.completions else nan,
+        "mean time to the last pair",
+    ),
+    Column("pairs_delivered", "end-to-end pairs that both users have", lambda outcome: outcome.pairs),
+    Column(
+        "pair_rate_hz",
+        "these, per second after the warm-up",
+        lambda outcome: outcome.pairs / outcome.observed_s if outcome.observed_s > 0 else 0.0,
+        "delivered pairs",
+    ),
+    Column(
+        "fairness",
+        "Jain's index, over the connections that have been active, of their pairs per second from then to "
+        "their end (or now): 1 if all have the same rate, 1/n if one of n has everything",
+        lambda outcome: jain(e.pairs / active for e in outcome.entries if (active := e.active_s(outcome.now))),
+        "fairness (Jain's index)",
+    ),
+    Column(
+        "fidelity_mean",
+        "mean true fidelity of these pairs at delivery",
+        lambda outcome: outcome.per_pair(lambda entry: entry.fidelity_sum),
+        "mean fidelity of pairs",
+    ),
+    Column(
+        "fidelity_min",
+        "lowest true fidelity of these pairs",
+        lambda outcome: min((e.fidelity_min for e in outcome.entries if e.pairs), default=nan),
+        "lowest fidelity of a pair",
+    ),
+    Column(
+        "estimated_fidelity",
+        "mean fidelity that the users estimate them to have",
+        lambda outcome: outcome.per_pair(lambda entry: entry.estimated_sum),
+        "estimated fidelity of pairs",
+    ),
+    Column(
+        "wrong_partner",
+        "delivered pairs whose halves are not each other's partners",
+        lambda outcome: sum(entry.wrong_partner for entry in outcome.entries),
+        "pairs with wrong partners",
+    ),
+    Column(
+        "elementary_pairs",
+        "pairs made by links, warm-up included",
+        lambda outcome: sum(link.successes for link in outcome.network.links.values()),
+    ),
+    Column(
+        "stall_s",
+        "time for which trials of a link were void because the peer's Barrier had not come, summed over link ends",
+        lambda outcome: to_seconds(sum(interface.stalled for interface in outcome.interfaces)),
+        "void time of links",
+    ),
+    Column("events", "events processed, warm-up included", lambda outcome: outcome.network.env.events),
+    Column(
+        "messages",
+        "messages sent, warm-up and retransmissions included",
+        lambda outcome: outcome.network.messages,
+    ),
+)
+"""The metrics of a run: its summary, and a row of a sweep."""
+
+
+def summary(network: EntanglementNetwork, warmup: int) -> dict[str, float]:
+    """Return the metrics of one run up to now, as a row of a sweep."""
+    return values_of(METRICS, ConnectionOutcome(network, warmup))

@@ -1,0 +1,147 @@
+"""What the rows of the tables of an entanglement network are about."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from math import nan
+from typing import Any, NamedTuple
+
+from qkdrmp.entanglement.ledger import ConnectionEntry
+from qkdrmp.entanglement.links.epoch import LAU, Barrier
+from qkdrmp.entanglement.links.interface import Interface
+from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy, period_of
+from qkdrmp.entanglement.network import EntanglementNetwork
+from qkdrmp.entanglement.request import AttemptId
+from qkdrmp.network.channel import Transmission
+from qkdrmp.network.transport import Segment
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRow:
+    """What a row of the table of connections is about: a connection, now."""
+
+    entry: ConnectionEntry
+    now: int
+
+    @property
+    def rate(self) -> float:
+        """Pairs per second while it was active."""
+        active_s = self.entry.active_s(self.now)
+        return self.entry.pairs / active_s if active_s else 0.0
+
+    def per_pair(self, total: float) -> float:
+        """Return a sum over its pairs as a mean; nan without pairs."""
+        return total / self.entry.pairs if self.entry.pairs else nan
+
+
+@dataclass(frozen=True, slots=True)
+class StackRow:
+    """What a row of the table of nodes is about: a node, and how many attempts each has rejected."""
+
+    network: EntanglementNetwork
+    name: str
+    rejected: Counter[str | None]
+
+    @property
+    def stack(self) -> Any:
+        """Its protocols."""
+        return self.network.stacks[self.name]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRow:
+    """What a row of the table of links is about: a link, its two ends (sender first), and who was given its trials."""
+
+    network: EntanglementNetwork
+    ends: tuple[str, str]
+    given: Counter[AttemptId]
+
+    @property
+    def link(self) -> Any:
+        """The link."""
+        return self.network.links[self.ends]
+
+    @property
+    def sides(self) -> tuple[Interface, Interface]:
+        """Its two interfaces, that of the sender first."""
+        here, there = self.ends
+        return self.network.interfaces[here][there], self.network.interfaces[there][here]
+
+
+class AllocationRow(NamedTuple):
+    """What a row of the table of allocations is about: what an attempt at a connection was given of a link."""
+
+    link: str
+    attempt: AttemptId
+    trials: int
+    pairs: int
+
+
+class MessageRow(NamedTuple):
+    """What a row of the table of messages is about: a transmission, without its segment, and its connections."""
+
+    hop: Transmission
+    connections: list[str]
+
+
+def node_rows(network: EntanglementNetwork) -> Iterator[StackRow]:
+    """Yield what the table of nodes has a row for."""
+    rejected = Counter(attempt.by for entry in network.ledger.entries.values() for attempt in entry.attempts)
+    yield from (StackRow(network, name, rejected) for name in network.stacks)
+
+
+def link_rows(network: EntanglementNetwork) -> Iterator[LinkRow]:
+    """Yield what the table of links has a row for."""
+    yield from (LinkRow(network, ends, _given(network, ends)) for ends in network.links)
+
+
+def allocation_rows(link: LinkRow) -> Iterator[AllocationRow]:
+    """Yield what the table of allocations has a row for, of one link."""
+    halves = link.sides[0].pairs_by_attempt()
+    for attempt, trials in link.given.items():
+        yield AllocationRow("-".join(link.ends), attempt, trials, halves[attempt])
+
+
+def _given(network: EntanglementNetwork, ends: tuple[str, str]) -> Counter[AttemptId]:
+    """Return how many trials of the clock were given to each connection, seen from the sender."""
+    link, sender = network.links[ends], network.interfaces[ends[0]][ends[1]]
+    given: Counter[AttemptId] = Counter()
+    agreements = sender.allocation.agreements
+    bounds = [*(agreement.since for agreement in agreements), link.next_trial(0)]
+    for agreement, (first, end) in zip(agreements, pairwise(bounds), strict=True):
+        given += _owned(sender.allocation.policy, agreement, first, max(first, end))
+    return given
+
+
+def _owned(policy: LinkPolicy, agreement: Agreement, first: int, end: int) -> Counter[AttemptId]:
+    """Return how many of the trials from `first` up to `end` each connection owns."""
+    if not agreement.entries or end <= first:
+        return Counter()
+    period = period_of(policy, agreement) or end - first
+    rounds, rest = divmod(end - first, period)
+    owners = [policy.owner(trial, agreement) for trial in range(first, first + min(period, end - first))]
+    counted = Counter(owner for owner in owners if owner is not None)
+    owned = Counter({owner: count * rounds for owner, count in counted.items()}) if rounds else Counter[AttemptId]()
+    return owned + Counter(owner for owner in owners[:rest] if owner is not None)
+
+
+def message_rows(hops: Iterable[Transmission]) -> Iterator[MessageRow]:
+    """Yield what the table of messages has a row for."""
+    epochs: dict[tuple[str, int], dict[str, None]] = {}
+    for hop in hops:
+        message = hop.message.content if isinstance(hop.message, Segment) else hop.message
+        about = _about(message)
+        if isinstance(message, LAU | Barrier):  # a Barrier is about what the two LAUs before it are about
+            known = epochs.setdefault((message.link, message.epoch), {})
+            known.update(dict.fromkeys(about))
+            about = about or list(known)
+        yield MessageRow(hop._replace(message=message), about)
+
+
+def _about(message: Any) -> list[str]:
+    if isinstance(message, LAU):
+        return [attempt.connection for attempt in dict.fromkeys(entry.id for entry in (*message.active, *message.next))]
+    return [message.attempt.connection] if hasattr(message, "attempt") else []
