@@ -192,15 +192,18 @@ def _shut_down(executor: Executor, kill: bool) -> None:
 
 def processes(jobs: int | None = None) -> Executor:
     """Return an executor with `jobs` processes on this machine; by default one for each core."""
-    own: Executor = loky.ProcessPoolExecutor(jobs, initializer=_begin)
+    own: Executor = loky.ProcessPoolExecutor(jobs, initializer=begin_worker, initargs=(os.getpid(),))
     setattr(own, KILLED, True)
     return own
 
 
-def _begin() -> None:
-    """Prepare a worker: it leaves Ctrl-C to the process that started it, and ends if that process dies."""
+def begin_worker(parent: int) -> None:
+    """Prepare a worker: it leaves Ctrl-C to the process that started it, and ends if that process dies.
+
+    The process that starts it gives its own number, `parent`: it may be dead before the worker can ask for it.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:

@@ -163,3 +163,10 @@ def test_workers_do_not_outlive_a_driver_that_is_killed(tmp_path: Path) -> None:
     assert process.poll() is None
     process.kill()
     process.communicate(timeout=20)  # the workers have its standard output open, too
+
+
+def test_a_worker_that_begins_after_its_driver_was_killed_ends() -> None:
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as driver:
+        driver.wait()
+    orphan = f"import time; from qkdrmp.sweeps.workers import begin_worker; begin_worker({driver.pid}); time.sleep(60)"
+    assert subprocess.run([sys.executable, "-c", orphan], timeout=30).returncode == 1
