@@ -203,17 +203,17 @@ def _id(results: Results, wanted: int | str) -> Any:
 
 
 def _in_order(path: Sequence[str], arrows: pd.DataFrame, notes: pd.DataFrame) -> tuple[str, ...]:
-    """Return the nodes of a path, and each other one beside the node it talks to most."""
+    """Return the nodes of a path, and each other one beside the node it exchanges most messages with."""
     nodes = list(path)
-    talks = Counter(map(frozenset, zip(arrows["source"], arrows["target"], strict=True)))
+    exchanged = Counter(map(frozenset, zip(arrows["source"], arrows["target"], strict=True)))
     noted = (name for node in notes["node"] for name in over(node, nodes))
     others = [name for name in dict.fromkeys([*arrows["source"], *arrows["target"], *noted]) if name not in nodes]
     while others:
         pairs = itertools.product(others, nodes)
-        other, beside = max(pairs, key=lambda pair: talks[frozenset(pair)])
+        other, beside = max(pairs, key=lambda pair: exchanged[frozenset(pair)])
         here = nodes.index(beside)
         left, right = (
-            sum(talks[frozenset((other, name))] for name in side) for side in (nodes[:here], nodes[here + 1 :])
+            sum(exchanged[frozenset((other, name))] for name in side) for side in (nodes[:here], nodes[here + 1 :])
         )
         nodes.insert(here if left > right else here + 1, other)
         others.remove(other)

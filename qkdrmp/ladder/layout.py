@@ -1,4 +1,4 @@
-"""The layout of a ladder diagram, whoever draws it: which messages are shown as which arrows, and where all stands.
+"""The layout of a ladder diagram, for pictures and reports: which messages are shown as which arrows, and where.
 
 Places are columns across, the first node in column 0, and inches down from the first moment.
 """

@@ -11,7 +11,10 @@ import numpy as np
 
 from qkdrmp.plots.times import brief, exact
 
-LONG_GAP, LONG_SHARE = 4, 0.1  # an empty stretch is cut if longer than 4 usual flights and 10 % of all busy time
+LONG_GAP, LONG_SHARE = (
+    4,
+    0.1,
+)  # empty stretches are cut if longer than 4 usual latencies and 10 % of the busy time
 CUT_INCHES, TICK_INCHES = 0.55, 0.55
 
 
@@ -34,9 +37,9 @@ class TimeAxis:
         flights = [end - start for start, end in busy if end > start]
         joined = _joined(busy, 0)
         gaps = [after[0] - before[1] for before, after in itertools.pairwise(joined)]
-        worked = sum(end - start for start, end in joined)
+        busy_s = sum(end - start for start, end in joined)
         usual = float(np.median(flights or gaps or [0.0]))
-        stretches = _joined(joined, max(LONG_GAP * usual, LONG_SHARE * worked))
+        stretches = _joined(joined, max(LONG_GAP * usual, LONG_SHARE * busy_s))
         kept = sum(end - start for start, end in stretches)
         inches, below = [], 0.0
         for start, end in stretches:
@@ -63,7 +66,7 @@ class TimeAxis:
         return float(np.interp(place, self.inches, self.seconds))
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Return times and their names: the time in full where a stretch starts, and from there on how much later."""
+        """Return times and their names: in full where a stretch starts, and within it the time since its start."""
         kept = sum(end - start for start, end in self.stretches)
         step = _round_up(kept * TICK_INCHES / (self.inches[-1] - CUT_INCHES * len(self.cuts))) if kept else 0.0
         ticks = []

@@ -1,6 +1,6 @@
-"""Which swept field goes where in a figure of a sweep, and what is drawn of a metric there; whoever draws it.
+"""The axes of a figure of a sweep: which field goes along x, which set lines apart, and the points of each line.
 
-A sweep has one field along x; each combination of the values of the others is a line of its own.
+Figures and reports, which draw with different libraries, both start from here.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def along(runs: pd.DataFrame) -> str:
 
 
 def is_scattered(runs: pd.DataFrame, x: str) -> bool:
-    """Return whether no two points differ in `x` alone, as in a design that is no grid: lines would mean nothing."""
+    """Return whether no two points differ in `x` alone, as in a design without a grid: lines would be meaningless."""
     fields = swept(runs)
     others = [name for name in fields if name != x]
     points = runs[fields].drop_duplicates()
@@ -145,7 +145,7 @@ class SweepAxes:
     others : tuple of str
         The fields whose values set lines apart.
     is_scattered : bool
-        Whether there are no lines, but points of a design that is no grid.
+        Whether there are no lines, but the points of a design that is not a grid.
     """
 
     runs: pd.DataFrame
@@ -165,6 +165,11 @@ class SweepAxes:
     def is_scale(self) -> bool:
         """Whether the values along x are points of an axis; otherwise they are names."""
         return is_scale(self.runs[self.x])
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether points are joined by lines, with bands around them; otherwise they have bars."""
+        return self.is_scale and not self.is_scattered
 
     @property
     def is_logarithmic(self) -> bool:

@@ -27,12 +27,12 @@ STYLE: Any = {
 SPARE_TICKS = 30
 COLOURS: list[str] = list(sns.color_palette("colorblind").as_hex())
 
-# Figures in the style of this package: ticks and letters are made late, so it must be known when they are.
+# Figures in the style of this package: matplotlib makes ticks and texts late, and the style must hold when it does.
 _own: WeakKeyDictionary[Figure, Any] = WeakKeyDictionary()
 
 
 def figure(width: float = 6.4, height: float = 4.2, style: Any = STYLE) -> Axes:
-    """Return the axes of a new figure, `width` by `height` inches, in the style of this package, or another of its.
+    """Return the axes of a new figure, `width` by `height` inches, in the style of this package, or in another one.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def figures(count: int, width: float, height: float, style: Any = STYLE) -> list
 
 @contextmanager
 def canvas(ax: Axes | None, width: float = 6.4, height: float = 4.2) -> Iterator[Axes]:
-    """Give the axes to draw into: `ax`, in whatever style is its own, or those of a new `figure`."""
+    """Give the axes to draw into: `ax`, in the style it has, or those of a new `figure`."""
     ax = ax or figure(width, height)
     drawn = whole(ax)
     with _style(drawn):
@@ -84,7 +84,7 @@ def save(ax: Axes, *paths: Path, dpi: int = DPI) -> None:
     Raises
     ------
     QKDRMPError
-        If there is no such kind of picture.
+        If a suffix is not that of a picture.
 
     Examples
     --------
@@ -105,7 +105,9 @@ def _kind(path: Path) -> str:
     kind = path.suffix.removeprefix(".").lower() or "png"
     known = FigureCanvasBase.get_supported_filetypes()
     if kind not in known:
-        raise QKDRMPError(f"{path}: cannot draw a '{kind}' file{did_you_mean(kind, known)}: {', '.join(known)}")
+        raise QKDRMPError(
+            f"{path}: figures have no format '{kind}'{did_you_mean(kind, known)}; known are {', '.join(known)}"
+        )
     return kind
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from qkdrmp.plots.axes import is_scale, is_scattered, swept
+from qkdrmp.plots.axes import SweepAxes, is_scale, swept
 from qkdrmp.plots.inputs import SweepResults
 from qkdrmp.plots.labels import label, value_text
 
@@ -20,13 +20,12 @@ DRAWN_WITH = ("qkdrmp", "matplotlib", "seaborn")
 
 def of_curve(experiment: SweepResults, metric: str, x: str) -> str:
     """Return the caption of a curve of a metric over `x`."""
-    runs = experiment.runs
-    others = [name for name in swept(runs) if name != x]
-    if is_scattered(runs, x):
-        lines = f" Each point has its own {_joined(map(_named, others))}."
+    runs, sweep = experiment.runs, SweepAxes.of(experiment.runs, x)
+    if sweep.is_scattered:
+        lines = f" Each point has its own {_joined([_named(name) for name in swept(runs) if name != x])}."
     else:
-        lines = "".join(f" {_sentence(_named(name))}: {_values(runs[name])}." for name in others)
-    bars = "Bands" if is_scale(runs[x]) and not is_scattered(runs, x) else "Bars"
+        lines = "".join(f" {_sentence(_named(name))}: {_values(runs[name])}." for name in sweep.others)
+    bars = "Bands" if sweep.has_lines else "Bars"
     head = f"{_sentence(_named(metric))} over {_named(x)}."
     return f"{head}{lines} {_replications(runs, metric, bars)} {_origin(experiment)}"
 
@@ -68,7 +67,7 @@ def _sentence(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _joined(words: Sequence[str] | map[str]) -> str:
+def _joined(words: Sequence[str]) -> str:
     *most, last = words
     return f"{', '.join(most)} and {last}" if most else last
 

@@ -10,7 +10,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from qkdrmp.errors import QKDRMPError, did_you_mean
+from qkdrmp.errors import QKDRMPError, did_you_mean, listed
 from qkdrmp.plots.canvas import COLOURS, canvas
 from qkdrmp.plots.curves import LEGEND_LETTERS, MARKERS
 from qkdrmp.plots.labels import in_unit, label, name_and_unit, value_text
@@ -85,8 +85,9 @@ def _in_percent(compared: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 def _in_its_unit(compared: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str]:
     chosen = compared[(compared["metric"] == metric) & compared["difference"].notna()]
     if chosen.empty:
-        hint = did_you_mean(metric, compared["metric"].unique())
-        raise QKDRMPError(f"there is no comparison of the metric '{metric}'{hint}")
+        known = compared["metric"].unique()
+        hint = did_you_mean(metric, known)
+        raise QKDRMPError(f"the comparison has no metric '{metric}'{hint}; known are {listed(known)}")
     scale, name = in_unit(metric, chosen[["difference", "low", "high"]].abs().max().max())
     scaled = {end: scale * chosen[end] for end in ("difference", "low", "high")}
     return chosen.assign(**scaled), f"difference in {name}"

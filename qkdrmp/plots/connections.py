@@ -106,7 +106,7 @@ def _draw_line(
 
 
 def _draw_lane(ax: Axes, row: Any, number: int, height: float, size: float, end: float, colour: Any) -> None:
-    """Draw when a connection was asked for, set up, working and over."""
+    """Draw when a connection was requested, installed, active and finished."""
     y = -height * (number + 1)
     stop = end if math.isnan(row.done_s) else row.done_s
     refused = row.state in ("rejected", "aborted")
@@ -219,7 +219,7 @@ def _edges(fidelity: pd.Series[float]) -> np.ndarray[Any, Any]:
     low, high = (float(fidelity.min()), float(fidelity.max())) if len(fidelity) else (0.25, 1.0)
     step = max((high - low) / BINS, NARROWEST_BIN)
     bins = max(1, math.ceil((high - low) / step))
-    # Half a bin is left at either side, so that the lowest and the highest stand free.
+    # Half a bin is left at either side, so that the lowest and the highest bar do not touch the frame.
     return low - step / 2 + step * np.arange(bins + 2)
 
 

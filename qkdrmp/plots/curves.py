@@ -45,8 +45,8 @@ def curve(runs: pd.DataFrame, metric: str, ax: Axes | None = None, scale: float 
     Returns
     -------
     matplotlib.axes.Axes
-        One swept field along x, as lines with bands, or as points with bars if its values are no numbers; one colour
-        for each value of the others. Points of a design that is no grid are all in one colour.
+        One swept field along x, as lines with bands, or as points with bars if its values are not numbers; one colour
+        for each value of the others. Points of a design that is not a grid are all in one colour.
 
     Examples
     --------
@@ -73,10 +73,10 @@ def curve(runs: pd.DataFrame, metric: str, ax: Axes | None = None, scale: float 
 
 
 def _draw_line(ax: Axes, sweep: SweepAxes, line: Line, number: int) -> None:
-    """Draw a line with its band; without a scale, or a grid, points with bars."""
+    """Draw a line with its band, or its points with bars."""
     x, mean, half = (line.points[name] for name in ("x", "mean", "half"))
     style: dict[str, Any] = {"label": line.name, "marker": MARKERS[number % len(MARKERS)], "color": line.colour}
-    if sweep.is_scale and not sweep.is_scattered:
+    if sweep.has_lines:
         dashes = "-" if sweep.has_order else DASHES[number % len(DASHES)]
         ax.plot(x, mean, linestyle=dashes, **style)
         ax.fill_between(x, mean - half, mean + half, color=line.colour, alpha=0.25, linewidth=0)
@@ -124,7 +124,7 @@ def _add_legend(ax: Axes, fields: Sequence[str]) -> None:
 def _say_replications(ax: Axes, sweep: SweepAxes) -> None:
     replications = sweep.runs["replication"].nunique()
     if replications > 1:
-        what = "bands" if sweep.is_scale and not sweep.is_scattered else "bars"
+        what = "bands" if sweep.has_lines else "bars"
         note = f"{what}: 95 % confidence intervals, {replications} replications"
         ax.set_title(note, loc="left", fontsize=8, color="0.35")
 
@@ -178,14 +178,14 @@ def readable(runs: pd.DataFrame, metric: str, ax: Axes | None = None, x: str | N
 def multiplexing(
     runs: pd.DataFrame, metrics: Iterable[str] = COMPARED, axes: Sequence[Axes] | None = None
 ) -> list[Axes]:
-    """Compare policies, or other values of swept fields that are no numbers, in several figures side by side.
+    """Compare policies, or other values of swept fields that are not numbers, in several panels side by side.
 
     Parameters
     ----------
     runs : pandas.DataFrame
         As `sweep` returns it.
     metrics : iterable of str
-        Columns, one for each figure; those that the runs do not have, or that are never known or always 0, are
+        Columns, one for each panel; those that the runs do not have, or that are never known or always 0, are
         left out.
     axes : sequence of matplotlib.axes.Axes, optional
         Where to draw, at least one for each column that is left.

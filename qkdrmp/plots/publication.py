@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 
-from qkdrmp.errors import QKDRMPError, did_you_mean
+from qkdrmp.errors import QKDRMPError, did_you_mean, listed
 from qkdrmp.family import FAMILIES
 from qkdrmp.plots import captions
 from qkdrmp.plots.axes import along, is_grid, swept
@@ -51,7 +51,7 @@ PRINT: Any = {
     "ytick.minor.size": 2,
     "lines.linewidth": 1.1,
     "lines.markersize": 4,
-    "savefig.bbox": "standard",  # a figure that is cut has another width
+    "savefig.bbox": "standard",  # cropping would change the width
 }
 
 
@@ -61,7 +61,7 @@ class Format(NamedTuple):
     width: float
     height: float
     beside: int  # entries of a legend that fit beside the axes
-    letters: int  # of the label of the y axis
+    letters: int  # of a line of the label of the y axis
 
 
 FORMATS = {"column": Format(3.5, 2.5, 0, 28), "page": Format(7.2, 3.4, 14, 46)}
@@ -153,7 +153,8 @@ def _checked_field(runs: pd.DataFrame, x: str | None) -> str:
         raise QKDRMPError("the experiment has no runs, and so no figures")
     fields = swept(runs)
     if x is not None and x not in fields:
-        raise QKDRMPError(f"x = '{x}' does not vary in the runs{did_you_mean(x, fields)}, but {', '.join(fields)}")
+        hint = did_you_mean(x, fields)
+        raise QKDRMPError(f"x = '{x}' must be a field that varies in the runs{hint}; known are {', '.join(fields)}")
     return along(runs) if x is None else x
 
 
@@ -167,7 +168,8 @@ def _checked_metrics(experiment: SweepResults, summary: pd.DataFrame, metrics: I
         names = [name for name in drawn if differ(runs[name])] or drawn[:1]
     for name in names:
         if name not in known:
-            raise QKDRMPError(f"the runs have no metric '{name}'{did_you_mean(name, known)}")
+            hint = did_you_mean(name, known)
+            raise QKDRMPError(f"the runs have no metric '{name}'{hint}; known are {listed(known)}")
         if runs[name].isna().all():
             raise QKDRMPError(f"the metric '{name}' has no value in any run: there is nothing to draw")
     if not names:

@@ -63,7 +63,7 @@ def curves(runs: pd.DataFrame, metrics: Sequence[str]) -> Spec:
     tooltip += [alt.Tooltip("group:N", title=title)] if sweep.others else []
     points = base.mark_point(size=50, filled=True, opacity=1).encode(y=mean, tooltip=tooltip)
     interval = base.encode(y=alt.Y("low:Q", title=None), y2="high:Q")
-    if sweep.is_scale and not sweep.is_scattered:
+    if sweep.has_lines:
         line = base.mark_line(strokeWidth=1.8).encode(y=mean)
         return _sized(alt.layer(interval.mark_area(opacity=0.22, clip=True), line, points), HEIGHT)
     bars = interval.mark_rule(strokeWidth=1.6, clip=True)

@@ -342,7 +342,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "out is a file": (["run", "line", "--out", "quick.toml"], "quick.toml' is a file"),
     "out is in a file": (["sweep", "line", "--out", "quick.toml/out"], "quick.toml/out: Not a directory"),
     "out cannot be made": (["run", "line", "--out", "/proc/none"], "/proc/none: No such file or directory"),
-    "picture of no kind": (["topology", "line", "--draw", "a.pgn"], "cannot draw a 'pgn' file (did you mean 'png'?)"),
+    "picture of no kind": (["topology", "line", "--draw", "a.pgn"], "no format 'pgn' (did you mean 'png'?)"),
     "picture nowhere": (["topology", "line", "--draw", "no/such/a.png"], "no/such/a.png: No such file or directory"),
     "picture is a folder": (["topology", "line", "--draw", "."], "'.' is a directory"),
 }

@@ -198,7 +198,9 @@ def test_a_figure_is_saved_and_closed(name: str, start: bytes, tmp_path: Path) -
 
 
 def test_a_figure_of_no_known_kind_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(qkdrmp.QKDRMPError, match=r"a\.pgn: cannot draw a 'pgn' file \(did you mean 'png'\?\): .*svg"):
+    with pytest.raises(
+        qkdrmp.QKDRMPError, match=r"a\.pgn: figures have no format 'pgn' \(did you mean 'png'\?\); known are .*svg"
+    ):
         plots.save(plots.wait(table(pools__capacity=[2, 4])), tmp_path / "a.pgn")
 
 

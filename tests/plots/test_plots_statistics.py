@@ -98,7 +98,7 @@ def test_differences_are_drawn_into_axes_of_ones_own_and_for_single_pairs() -> N
 
 def test_nothing_to_draw_is_an_error() -> None:
     compared = compare(runs(), "pools.capacity")
-    with pytest.raises(QKDRMPError, match=r"no comparison of the metric 'wait_s' \(did you mean 'wait_mean_s'\?\)"):
+    with pytest.raises(QKDRMPError, match=r"the comparison has no metric 'wait_s' \(did you mean 'wait_mean_s'\?\)"):
         plots.differences(compared, "wait_s")
     with pytest.raises(QKDRMPError, match="there is nothing to draw"):
         plots.differences(compared[compared["metric"] == "mismatched_keys"])

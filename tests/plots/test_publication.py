@@ -280,7 +280,10 @@ def test_what_goes_along_x_by_itself() -> None:
         ({"metrics": ["wait_meen_s"]}, r"no metric 'wait_meen_s' \(did you mean 'wait_mean_s'\?\)"),
         ({"metrics": ["failed"]}, "no metric 'failed'"),
         ({"metrics": ["blocking"]}, "the metric 'blocking' has no value in any run"),
-        ({"x": "pools.capasity"}, r"x = 'pools.capasity' does not vary .*\(did you mean 'pools.capacity'\?\)"),
+        (
+            {"x": "pools.capasity"},
+            r"x = 'pools.capasity' must be a field that varies .*\(did you mean 'pools.capacity'\?\)",
+        ),
         ({"metrics": []}, "there is nothing to draw"),
     ],
 )
