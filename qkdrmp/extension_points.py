@@ -6,7 +6,7 @@ object that fits the Protocol: in Python the object itself, in a scenario file a
 that it makes; the parameters of a model stand beside its name.
 
 ====================  ====================================================  =====================================
-Protocol              an object of one's own                                field of a scenario
+Protocol              an object of your own                                 field of a scenario
 ====================  ====================================================  =====================================
 `QueuePolicy`         function of the waiting requests and the tick         ``queue.policy``
 `RoutePolicy`         function of the topology                              ``routing.policy``

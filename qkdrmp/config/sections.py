@@ -130,7 +130,7 @@ class Section(BaseModel):
 class ModelSection(Section):
     """A section that chooses one of several models by name, with the model's own parameters beside the name.
 
-    Instead of a name, `model` may be an object of one's own, or a class of one's own whose parameters stand beside it.
+    Instead of a name, `model` may be an object of the user's own, or a class whose parameters stand beside it.
     """
 
     registry: ClassVar[Registry[Any]]
