@@ -66,7 +66,7 @@ def test_random_connections_are_requests_too() -> None:
 
 
 class Once:
-    """A demand of one's own."""
+    """A demand of your own."""
 
     def __init__(self, request: ConnectionRequest) -> None:
         self.request = request

@@ -44,13 +44,13 @@ class BellDiagonal:
         total = self.phi_plus + self.psi_minus + self.psi_plus + self.phi_minus
         # A weight that is not a number fails too.
         if not (min(self.weights) >= 0 and abs(total - 1) <= _TOLERANCE):
-            raise ValueError(f"The weights are {self.weights!r}; none may be negative and they must add up to 1.")
+            raise ValueError(f"weights = {self.weights} must be at least 0 each and add up to 1")
 
     @classmethod
     def werner(cls, fidelity: float) -> BellDiagonal:
         """Return the state of this fidelity (0 to 1) whose other weights are equal (Werner, PRA 40, 4277 (1989))."""
         if not 0 <= fidelity <= 1:
-            raise ValueError(f"fidelity is {fidelity!r}; it must be from 0 to 1.")
+            raise ValueError(f"fidelity = {fidelity} must be from 0 to 1")
         rest = (1 - fidelity) / 3
         return cls(fidelity, rest, rest, rest)
 
@@ -93,9 +93,9 @@ class Memory:
 
     def __post_init__(self) -> None:
         if not self.t1_s > 0:
-            raise ValueError(f"t1_s is {self.t1_s!r}; it must be above 0 s.")
+            raise ValueError(f"t1_s = {self.t1_s} must be above 0 s")
         if not 0 < self.t2_s <= 2 * self.t1_s:
-            raise ValueError(f"t2_s is {self.t2_s!r}; it must be above 0 s and at most twice t1_s ({self.t1_s!r} s).")
+            raise ValueError(f"t2_s = {self.t2_s} must be above 0 s and at most twice t1_s = {self.t1_s} s")
 
 
 def swap(left: BellDiagonal, right: BellDiagonal, gate_error: float = 0.0, readout_error: float = 0.0) -> BellDiagonal:
@@ -187,9 +187,9 @@ def shared_readout_error(here: float, there: float) -> float:
 
 def _check_errors(gate_error: float, readout_error: float) -> None:
     if not 0 <= gate_error <= 1:
-        raise ValueError(f"gate_error is {gate_error!r}; it must be from 0 to 1.")
+        raise ValueError(f"gate_error = {gate_error} must be from 0 to 1")
     if not 0 <= readout_error <= 0.5:
-        raise ValueError(f"readout_error is {readout_error!r}; it must be from 0 to 0.5.")
+        raise ValueError(f"readout_error = {readout_error} must be from 0 to 0.5")
 
 
 def _normalised(a: float, b: float, c: float, d: float) -> BellDiagonal:

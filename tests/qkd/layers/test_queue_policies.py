@@ -101,7 +101,7 @@ def test_a_policy_at_one_node_leaves_the_others_as_they_are() -> None:
         assert [hop.message.request_id for hop in network.hops or () if isinstance(hop.message, Claim)] == expected
 
 
-# Policies of one's own
+# Policies of your own
 
 
 def last_first(requests: Sequence[KeyRequest], now: int) -> Sequence[KeyRequest]:
