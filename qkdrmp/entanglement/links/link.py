@@ -130,8 +130,9 @@ class ElementaryLink(Generic[H]):
 
     def freed(self, end: int, owner: AttemptId) -> None:
         """Apply that `owner` may fill one memory more at `end`."""
-        free = self._sides[end].free_memories(owner)
-        self._await(self._sampler.release(self._env.now, end, owner, free))
+        drawn = self._sampler.release(self._env.now, end, owner, self._sides[end].free_memories(owner))
+        if drawn:
+            self._await(drawn)
 
     def _await(self, candidates: Iterable[SuccessCandidate]) -> None:
         for candidate in candidates:
@@ -144,12 +145,12 @@ class ElementaryLink(Generic[H]):
         lanes = self._sampler.realise(candidate)
         if lanes is None:
             return
-        owners = candidate.stream.owners
-        for side, owner in zip(self._sides, owners, strict=True):
-            for _ in lanes:
-                side.occupy(owner)
         left, right = self._sides
-        free = left.free_memories(owners[0]), right.free_memories(owners[1])
+        owners = one, other = candidate.stream.owners
+        for _ in lanes:
+            left.occupy(one)
+            right.occupy(other)
+        free = left.free_memories(one), right.free_memories(other)
         self._await(self._sampler.resume(self._env.now, candidate, free))
         # Last, for what the ends do with the halves may change free memories and regions again.
         self._hand_over(owners, candidate.slot, lanes)
@@ -161,9 +162,10 @@ class ElementaryLink(Generic[H]):
         self.successes += len(lanes)
         pairs = [(trial, self._make(starts)) for trial in trials]
         if not self._gap:
-            for trial, halves in pairs:
-                for side, owner, half in zip(self._sides, owners, halves, strict=True):
-                    side.take(owner, half, trial)
+            (left, right), (one, other) = self._sides, owners
+            for trial, (here, there) in pairs:
+                left.take(one, here, trial)
+                right.take(other, there, trial)
         elif pairs:
             later = Timeout(self._env, self._gap)
             later.callbacks.append(lambda _: self._give(1 - self._earlier, owners, pairs))

@@ -167,8 +167,8 @@ class SuccessSampler:
     def resume(self, now: int, candidate: SuccessCandidate, free: FreeMemories) -> Iterable[SuccessCandidate]:
         """Go on behind the slot of a realised candidate, whose owners have `free` memories now."""
         stream, slot = candidate.stream, candidate.slot
-        for count, left in zip(stream.counts, free, strict=True):
-            count.update(slot, left)
+        stream.counts[0].update(slot, free[0])
+        stream.counts[1].update(slot, free[1])
         if slot + 1 >= self._joint_from and stream.owners[0] == stream.owners[1]:
             return self._aim(stream, slot + 1, stream.gap)
         return self._restart_users(stream.counts, now)
