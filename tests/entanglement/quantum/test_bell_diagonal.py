@@ -410,9 +410,9 @@ def test_a_purification_that_cannot_succeed() -> None:
 @pytest.mark.parametrize(
     ("gate_error", "readout_error", "complaint"),
     [
-        (-0.1, 0.0, r"^gate_error = -0\.1 must be from 0 to 1\.$"),
-        (math.nan, 0.0, r"^gate_error = nan must be from 0 to 1\.$"),
-        (0.0, 0.6, r"^readout_error = 0\.6 must be from 0 to 0\.5\.$"),
+        (-0.1, 0.0, r"^gate_error = -0\.1 must be from 0 to 1$"),
+        (math.nan, 0.0, r"^gate_error = nan must be from 0 to 1$"),
+        (0.0, 0.6, r"^readout_error = 0\.6 must be from 0 to 0\.5$"),
     ],
 )
 def test_a_bad_error_is_a_clear_error(
