@@ -25,7 +25,7 @@ All nodes, links and runs of a scenario share one object, so it must not change:
 in the session that it opens there, and random numbers come from the generator that it is given.
 
 Some abilities are optional, each a Protocol as well: `NamesUsers`, `KnowsSizes`, `LimitsUsers`, `ListsConnections`,
-`HasMeanRate`, `Periodic`, `BoundedDelay`, `Lossy`.
+`HasMeanRate`, `OwnsLanes`, `CountsTrials`, `ConservesWork`, `BoundedDelay`, `Lossy`.
 """
 
 from qkdrmp.entanglement.demand import ConnectionDemand, ConnectionWorkload
@@ -35,11 +35,13 @@ from qkdrmp.entanglement.links.policies import (
     AllocationEntry,
     BufferSpace,
     Circuit,
+    ConservesWork,
+    CountsTrials,
     LinkPolicy,
-    Periodic,
+    Lottery,
+    OwnsLanes,
     Priority,
     RoundRobin,
-    Statistical,
     scramble,
 )
 from qkdrmp.entanglement.request import AttemptId, ConnectionRequest, ConnectionSpec, ListsConnections
@@ -78,7 +80,9 @@ __all__ = [
     "ConnectionRequest",
     "ConnectionSpec",
     "ConnectionWorkload",
+    "ConservesWork",
     "Constant",
+    "CountsTrials",
     "FaultModel",
     "FaultSession",
     "Fibre",
@@ -92,11 +96,12 @@ __all__ = [
     "LinkPolicy",
     "ListsConnections",
     "Lossy",
+    "Lottery",
     "Message",
     "Metric",
     "NamesUsers",
     "OpticalLink",
-    "Periodic",
+    "OwnsLanes",
     "Priority",
     "QueuePolicy",
     "RandomFaults",
@@ -106,7 +111,6 @@ __all__ = [
     "RoutePolicy",
     "RunMetric",
     "Span",
-    "Statistical",
     "SwapOrder",
     "TopologyReader",
     "TrialLaw",

@@ -539,7 +539,7 @@ def test_there_is_one_registry_for_each_protocol() -> None:
     assert len(set(shapes)) == len(shapes) == 11
 
 
-WORDS = {"list", "listed", "constant", "priority", "random", "poisson", "circuit", "statistical", "qnet", "qkdrmp"}
+WORDS = {"list", "listed", "constant", "priority", "random", "poisson", "circuit", "lottery", "qnet", "qkdrmp"}
 """Names that are words of the language as well, or, as in the case of QNET, the name of something else."""
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 
 from qkdrmp.entanglement.quantum.bell_diagonal import Basis, measure_correlation
-from qkdrmp.entanglement.quantum.pairs import Qubit, bell_diagonal, fidelity
+from qkdrmp.entanglement.quantum.pairs import Correlations, Qubit, bell_diagonal, fidelity
 from qkdrmp.entanglement.request import AttemptId, ConnectionRequest, EndReason
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.units import NEVER, to_seconds, to_ticks
@@ -59,6 +60,13 @@ class Attempt:
         return None if self.ended is None else "installed"
 
 
+class DeliveredHalf(NamedTuple):
+    """A half that a user has got, and what its wait has multiplied the correlations by."""
+
+    qubit: Qubit
+    waited: Correlations
+
+
 @dataclass(slots=True)
 class ConnectionEntry:
     """A connection from the request to the end; times in ticks."""
@@ -88,7 +96,7 @@ class ConnectionEntry:
     armed: int = 0
     armed_at: int = 0
     ends_done: set[str] = field(default_factory=set)
-    halves: dict[int, Qubit] = field(default_factory=dict)
+    halves: dict[int, DeliveredHalf] = field(default_factory=dict)
     """What one user has got and the other has not yet."""
 
     def active_s(self, now: int) -> float:
@@ -167,17 +175,19 @@ class ConnectionLedger:
         if entry.armed == 2 * (len(entry.path) - 1) and entry.active is None:
             entry.active = entry.armed_at
 
-    def deliver(self, attempt: AttemptId, qubit: Qubit, readout_error: float, basis: Basis | None) -> None:
+    def deliver(self, attempt: AttemptId, qubit: Qubit, basis: Basis | None) -> None:
         """Note that one user has got a half; with the other user's half of the same number it is a pair."""
         entry = self.entries[attempt.root.connection]
+        half = DeliveredHalf(qubit, qubit.waited(self.env.now))
         qubit.settle(self.env.now)
-        other = entry.halves.pop(qubit.number, None)
-        if other is None:
-            entry.halves[qubit.number] = qubit
+        first = entry.halves.pop(qubit.number, None)
+        if first is None:
+            entry.halves[qubit.number] = half
             return
+        other = first.qubit
         right = other.pair is qubit.pair
         true = fidelity(qubit, other)
-        estimated = (1 + 3 * (qubit.werner + other.werner) / 2) / 4
+        estimated = _estimated(first, half)
         entry.pairs += 1
         entry.wrong_partner += not right
         entry.fidelity_sum += true
@@ -186,19 +196,24 @@ class ConnectionLedger:
         entry.first = self.env.now if entry.first is None else entry.first
         entry.last = self.env.now
         if basis is not None:
-            entry.measured_errors += self._differs(qubit, right, basis, readout_error)
+            entry.measured_errors += self._differs(qubit, other, basis)
         if right:
             qubit.pair.halves = [None, None]  # else the pair and its halves would keep each other alive
         if self.deliveries is not None:
             self.deliveries.append(Delivery(entry.id, qubit.number, self.env.now, true, estimated, right))
 
-    def _differs(self, qubit: Qubit, right: bool, basis: Basis, readout_error: float) -> bool:
+    def _differs(self, qubit: Qubit, other: Qubit, basis: Basis) -> bool:
         """Return whether the bits that two users read are not those of Phi+."""
         agree = 0.5
-        if right:
+        if other.pair is qubit.pair:
             pair = qubit.pair
-            agree = measure_correlation(bell_diagonal(pair.x, pair.y, pair.z), basis, readout_error)
+            errors = qubit.device.readout_error, other.device.readout_error
+            agree = measure_correlation(bell_diagonal(pair.x, pair.y, pair.z), basis, *errors)
         return bool(self._random.random() < (agree if basis == "Y" else 1 - agree))
+
+    def retract(self, attempt: AttemptId, number: int) -> None:
+        """Take back a half that one user got, as the other half was discarded."""
+        self.entries[attempt.root.connection].halves.pop(number, None)
 
     def complete(self, attempt: AttemptId, user: str) -> None:
         """Note that a user has all the pairs; the connection is delivered when both have."""
@@ -213,3 +228,9 @@ class ConnectionLedger:
             entry.state = state
             entry.reason = reason
             entry.done = self.env.now
+
+
+def _estimated(first: DeliveredHalf, second: DeliveredHalf) -> float:
+    """Return the fidelity that two users estimate who exchange how long their halves have waited."""
+    common = ((a + b) / 2 for a, b in zip(first.qubit.estimate, second.qubit.estimate, strict=True))
+    return (1 + sum(c * a * b for c, a, b in zip(common, first.waited, second.waited, strict=True))) / 4

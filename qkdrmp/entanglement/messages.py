@@ -115,13 +115,23 @@ class SwapResult(Message):
     partner: str
     to: int
     new_number: int
-    werner: float
-    """The Werner parameter estimated for it, waiting at the far ends not counted."""
+    estimate: tuple[float, float, float]
+    """The correlations <XX>, -<YY> and <ZZ> estimated for it, waiting at the far ends not counted."""
 
     @property
     def label(self) -> str:
         """The number of the pair."""
         return f"number {self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded(Message):
+    """DISCARDED, from a node that has discarded its half of a pair to the other end, which calls the pair so."""
+
+    attempt: AttemptId
+    source: str
+    stage: int
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,4 +150,20 @@ class PurifyResult(Message):
         return f"number {self.number}"
 
 
-VOCABULARY = (CSR, Response, SetupReject, Teardown, Termination, SwapResult, PurifyResult, LAU, Barrier, Segment, Ack)
+PairMessage = SwapResult | PurifyResult | Discarded
+"""What nodes say about single pairs."""
+
+VOCABULARY = (
+    CSR,
+    Response,
+    SetupReject,
+    Teardown,
+    Termination,
+    SwapResult,
+    PurifyResult,
+    Discarded,
+    LAU,
+    Barrier,
+    Segment,
+    Ack,
+)

@@ -225,17 +225,35 @@ def test_links_make_as_many_pairs_a_second_as_the_table_says(
     assert entry_of(network).pairs == pytest.approx(trials * probability, abs=spread)
 
 
-def test_a_quota_bounds_how_many_pairs_are_in_progress() -> None:
+def test_a_quota_is_reserved_and_memories_in_nobodys_quota_are_used_by_whoever_can() -> None:
     # Both links succeed at once (see above), so a round of the chain takes 300 us: 100 for the trial, 110 for the
-    # result of the swap, 90 until the next slot. Each round makes as many pairs as the quota allows, and no more.
+    # result of the swap, 90 until the next slot. Each round fills all memories: alone, a connection uses all eight.
     for quota in (1, 2, 3, 5):
         network = network_of(
             chain("ARB"), [{"memories": quota}], links=CERTAIN, memories={**FOR_EVER, "per_interface": 8}, gates=PERFECT
         )
         run(network, 0.0301)
         at, pairs = np.unique([pair.tick for pair in deliveries(network)], return_counts=True)
-        assert set(pairs) == {quota}
+        assert set(pairs) == {8}
         assert set(np.diff(at)) == {300 * US}
+
+
+def test_no_more_halves_than_a_quota_lie_idle_but_for_those_under_way() -> None:
+    # The second link is slow, so pairs of the first one wait for it at R: as many as the quota, and what a slot made.
+    for quota in (1, 2, 4):
+        network = network_of(
+            chain("ARB", [20.0, 80.0], loss=0.2),
+            [{"memories": quota, "minimum_fidelity": 0.3}],
+            links={"model": "mim"},
+            memories={"t1_s": 10.0, "t2_s": 1.0, "per_interface": 16},
+        )
+        most = 0
+        for step in range(1, 400):
+            network.env.advance(step * 10 * US * 10)
+            share = next(iter(network.interfaces["R"]["A"].shares.values()), None)
+            most = max(most, share.idle if share else 0)
+        assert quota <= most < quota + 12
+        assert network.interfaces["A"]["R"].link.successes < deliveries(network).__len__() + 3 * (quota + 12)
 
 
 def test_a_quota_without_room_for_the_rounds_is_infeasible() -> None:

@@ -21,13 +21,13 @@ from qkdrmp.topology import Link, Node, NodeKind, Topology
 # Nodes, connections and end-to-end pairs of a run: its elementary pairs, messages and events. When one of them has been
 # changed on purpose, the failing test says what to write here.
 PINNED = {
-    (2, 3, 300): (904, 1296, 2255),
-    (3, 1, 500): (2003, 3050, 5023),
-    (10, 1, 500): (5520, 10152, 15680),
-    (10, 10, 1000): (5373, 9288, 15085),
+    (2, 3, 300): (1024, 1490, 1827),
+    (3, 1, 500): (2077, 3116, 3589),
+    (10, 1, 500): (5974, 10858, 12210),
+    (10, 10, 1000): (5961, 12022, 16801),
 }
 
-MOST = 6
+MOST = 4
 """Events per elementary pair."""
 
 FLAT = 0.2
@@ -96,13 +96,15 @@ def test_the_counts_of_a_run_are_pinned(nodes: int, connections: int, pairs: int
     assert events_per_elementary_pair(nodes, connections, pairs) <= MOST
 
 
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [((10, 1, 500), (40, 1, 500)), ((10, 1, 500), (10, 20, 2000))],
-    ids=["from 10 to 40 nodes", "from 1 to 20 connections"],
-)
-def test_events_per_elementary_pair_stay_the_same(one: tuple[int, int, int], other: tuple[int, int, int]) -> None:
-    low, high = sorted((events_per_elementary_pair(*one), events_per_elementary_pair(*other)))
+def test_events_per_elementary_pair_are_as_many_on_40_nodes_as_on_10() -> None:
+    low, high = sorted((events_per_elementary_pair(10, 1, 500), events_per_elementary_pair(40, 1, 500)))
+    assert high <= MOST
+    assert high / low <= 1 + FLAT
+
+
+def test_twenty_connections_cost_little_more_than_ten() -> None:
+    # Where connections share a link some trials succeed for one that has no use for them: they cost an event, too.
+    low, high = sorted((events_per_elementary_pair(10, 10, 1000), events_per_elementary_pair(10, 20, 2000)))
     assert high <= MOST
     assert high / low <= 1 + FLAT
 

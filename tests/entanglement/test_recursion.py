@@ -253,10 +253,13 @@ def test_a_nested_setup_takes_as_long_as_a_flat_one() -> None:
 
 
 class MemoryShare:
-    released = 0
+    released = idle = 0
 
     def release(self) -> None:
         self.released += 1
+
+    def add_idle(self, halves: int) -> None:
+        self.idle += halves
 
 
 def records() -> tuple[ConnectionState, ConnectionState]:
@@ -281,9 +284,9 @@ def test_a_handover_before_the_outer_install_waits_and_is_freed_if_it_never_come
         half.share, half.number = share, number  # type: ignore[assignment]
         work(inner, outer).hand_over("Q", half)
     assert [(partner, half.number) for partner, half in outer.early] == [("Q", 0), ("Q", 1)]
-    assert share.released == 0
+    assert (share.released, share.idle) == (0, 2)
     outer.end()
-    assert share.released == 2
+    assert (share.released, share.idle) == (2, 0)
     assert outer.early == []
 
 

@@ -22,7 +22,7 @@ from qkdrmp.plots.canvas import whole
 mpl.use("Agg")
 
 CAPACITIES, DURATIONS = [10, 20, 40, 80], [0.1, 0.2, 0.3]
-POLICIES = ["circuit", "buffer-space", "round-robin", "statistical"]
+POLICIES = ["circuit", "buffer-space", "round-robin", "lottery"]
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from qkdrmp.entanglement.ledger import ConnectionLedger
 from qkdrmp.entanglement.links.allocation_protocol import AllocationProtocol
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.policies import AllocationEntry
-from qkdrmp.entanglement.messages import PurifyResult, SwapResult
+from qkdrmp.entanglement.messages import Discarded, PairMessage, PurifyResult, SwapResult
 from qkdrmp.entanglement.quantum.bell_diagonal import Basis
 from qkdrmp.entanglement.quantum.pairs import Qubit, discard
 from qkdrmp.entanglement.request import AttemptId
@@ -49,7 +49,7 @@ class RunningConnection:
 
     def deliver(self, qubit: Qubit, basis: Basis | None) -> None:
         """Give a pair to the application."""
-        self.ledger.deliver(self.attempt, qubit, qubit.device.readout_error, basis)
+        self.ledger.deliver(self.attempt, qubit, basis)
 
     def hand_over(self, partner: str, qubit: Qubit) -> None:
         """Give a pair to the connection around this one, which may not be installed here yet."""
@@ -58,8 +58,13 @@ class RunningConnection:
             discard(qubit)
         elif outer.session is None:
             outer.early.append((partner, qubit))
+            qubit.share.add_idle(1)
         else:
             outer.session.arrive(outer.session.buffer(partner, 0), qubit.number, qubit)
+
+    def retract(self, number: int) -> None:
+        """Take back a pair that was given to the application."""
+        self.ledger.retract(self.attempt, number)
 
     def complete(self) -> None:
         """End the connection, which has all it needs here."""
@@ -104,18 +109,19 @@ class RuleEngine(Layer):
         for interface in record.interfaces:
             interface.open(record.attempt, session.source(interface.peer))
         for message in record.queue:
-            if isinstance(message, SwapResult):
-                session.take_swap(message)
-            else:
-                session.take_bit(message)
+            session.take(message)
         for partner, qubit in record.early:
+            qubit.share.add_idle(-1)
             session.arrive(session.buffer(partner, 0), qubit.number, qubit)
         record.queue.clear()
         record.early.clear()
+        session.work()
 
     def share(self, record: ConnectionState, interface: Interface) -> None:
         """Ask for a connection's share of a link."""
-        self.sharing.add(interface, AllocationEntry(record.attempt, record.spec.weight, record.spec.priority))
+        spec = record.spec
+        entry = AllocationEntry(record.attempt, spec.weight, spec.priority, spec.memories)
+        self.sharing.add(interface, entry)
 
     def _armed(self, attempt: AttemptId, interface: Interface, tick: int) -> None:
         record = self.records.get(attempt)
@@ -133,24 +139,24 @@ class RuleEngine(Layer):
     @on(SwapResult)
     def take_swap(self, message: SwapResult) -> None:
         """Handle SWAP RESULT."""
-        record = self.records.get(message.attempt)
-        if record is not None and record.session is not None:
-            record.session.take_swap(message)
-        else:
-            self._take_later(record, message)
+        self._take(message)
 
     @on(PurifyResult)
     def take_bit(self, message: PurifyResult) -> None:
         """Handle PURIFICATION RESULT."""
+        self._take(message)
+
+    @on(Discarded)
+    def take_discarded(self, message: Discarded) -> None:
+        """Handle DISCARDED."""
+        self._take(message)
+
+    def _take(self, message: PairMessage) -> None:
+        """Hand a message to the RuleSet; keep it during the setup of the connection, and drop it after its end."""
         record = self.records.get(message.attempt)
         if record is not None and record.session is not None:
-            record.session.take_bit(message)
-        else:
-            self._take_later(record, message)
-
-    def _take_later(self, record: ConnectionState | None, message: SwapResult | PurifyResult) -> None:
-        """Keep a message for a connection that is still being set up; drop one for a connection that is over."""
-        if record is not None and not record.is_over:
+            record.session.take(message)
+        elif record is not None and not record.is_over:
             record.queue.append(message)
         else:
             self.records.late_messages += 1

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from qkdrmp.entanglement.connections.hops import Hop, PhysicalHop
 from qkdrmp.entanglement.links.interface import Interface
-from qkdrmp.entanglement.messages import PurifyResult, SwapResult
+from qkdrmp.entanglement.messages import PairMessage
 from qkdrmp.entanglement.quantum.pairs import Qubit, discard
 from qkdrmp.entanglement.request import AttemptId, ConnectionSpec
 from qkdrmp.entanglement.runtime.session import RuleSetSession
@@ -48,7 +48,7 @@ class ConnectionState:
     path: tuple[str, ...] = ()
     session: RuleSetSession | None = None
     expiry: Timer | None = None
-    queue: list[SwapResult | PurifyResult] = field(default_factory=list)
+    queue: list[PairMessage] = field(default_factory=list)
     early: list[tuple[str, Qubit]] = field(default_factory=list)
     active: int = 0
 
@@ -109,6 +109,7 @@ class ConnectionState:
             self.session.stop()
             self.session = None
         for _, qubit in self.early:
+            qubit.share.add_idle(-1)
             discard(qubit)
         self.early.clear()
         self.queue.clear()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qkdrmp.entanglement.links.epoch import LAU, Barrier
-from qkdrmp.entanglement.links.interface import Interface
-from qkdrmp.entanglement.links.policies import AllocationEntry
+from qkdrmp.entanglement.links.interface import Interface, MemoryShare
+from qkdrmp.entanglement.links.policies import AllocationEntry, conserves_work
 from qkdrmp.entanglement.request import AttemptId
+from qkdrmp.kernel.simpy_marks import TimedDelivery
 from qkdrmp.kernel.timer import Timer
 from qkdrmp.network.layer import Layer, Message, on
 from qkdrmp.network.node import NetworkNode
@@ -49,21 +50,49 @@ class AllocationProtocol(Layer):
         self._interfaces: dict[str, Interface] = {}
         self._timers: dict[str, Timer] = {}
         self._timeouts: dict[str, int] = {}
+        self._round_trips: dict[str, int] = {}
+        self._entries: dict[tuple[str, AttemptId], AllocationEntry] = {}
 
     def connect(self, interface: Interface, round_trip: int, margin: int) -> None:
         """Take over one end of a link; its peer is asked again `margin` ticks after an answer should have come."""
         link = interface.allocation.link
         self._interfaces[link] = interface
         self._timeouts[link] = round_trip + margin
+        self._round_trips[link] = round_trip
+        interface.passed_over, interface.drained = self._pass_over, self._resume
         self._timers[link] = Timer(self.node.env, lambda: self._ask_again(interface))
 
     def add(self, interface: Interface, entry: AllocationEntry) -> None:
         """Let a connection share a link, as soon as the peer wants that, too."""
+        self._entries[interface.peer, entry.id] = entry
         self._send(interface, interface.allocation.add(entry))
 
     def remove(self, interface: Interface, attempt: AttemptId) -> None:
         """Let a connection no longer share a link."""
+        self._entries.pop((interface.peer, attempt), None)
         self._send(interface, interface.allocation.remove(attempt))
+
+    # Work conservation: a connection whose quota of halves lies idle leaves its trials to others until half are used.
+
+    def _pass_over(self, share: MemoryShare) -> None:
+        """Pause a connection, unless it uses its halves faster than trials could be given back to it."""
+        interface = share.interface
+        patience = self._round_trips[interface.allocation.link] // max(1, share.quota // 2)
+        if conserves_work(interface.allocation.policy) and self.node.env.now - share.released >= patience:
+            share.is_paused = True
+            # Not within this event, in which the link draws its successes.
+            TimedDelivery(self.node.env, 0, share, self._pause)
+
+    def _pause(self, delivery: TimedDelivery) -> None:
+        share: MemoryShare = delivery.item
+        if share.is_paused:
+            self._send(share.interface, share.interface.allocation.remove(share.attempt))
+
+    def _resume(self, share: MemoryShare) -> None:
+        share.is_paused = False
+        entry = self._entries.get((share.interface.peer, share.attempt))
+        if entry is not None:
+            self._send(share.interface, share.interface.allocation.add(entry))
 
     @on(LAU)
     def take_update(self, message: LAU) -> None:
@@ -92,8 +121,11 @@ class AllocationProtocol(Layer):
         interface.stalled += max(0, voided) * link.slot_ticks // link.lanes
         tick = max(self.node.env.now, link.start_of(agreement.since, interface.end))
         for entry in agreement.entries:
-            if entry not in earlier.entries:
-                self.armed(entry.id, interface, tick)
+            share = interface.shares.get(entry.id)
+            if entry not in earlier.entries and share is not None:
+                is_first, share.released = not share.released, max(tick, 1)
+                if is_first:
+                    self.armed(entry.id, interface, tick)
 
     def _send(self, interface: Interface, messages: tuple[Message, ...]) -> None:
         link = interface.allocation.link

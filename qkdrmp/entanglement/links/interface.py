@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from qkdrmp.entanglement.links.link import ElementaryLink
 from qkdrmp.entanglement.links.negotiation import LinkEnd
 from qkdrmp.entanglement.links.policies import Agreement
+from qkdrmp.entanglement.links.success_sampler import SlotSuccess
 from qkdrmp.entanglement.quantum.pairs import Qubit, trace_out
 from qkdrmp.entanglement.request import AttemptId
 
 
 class MemoryShare:
-    """What a connection has at an interface: a quota of memories, and the halves it keeps in them.
+    """What a connection has at an interface: a quota of memories reserved for it, and the halves it keeps.
+
+    It may keep more halves than its quota, in memories that are reserved for nobody, but attempts nothing while as many
+    as its quota lie idle: more would only grow old.
 
     Attributes
     ----------
@@ -23,30 +28,71 @@ class MemoryShare:
     quota : int
     held : int
         Halves in memory, those whose success is still to be heralded included.
+    idle : int
+        Halves that wait for a rule to take them, with another pair that is not there yet.
     arrived : callable or None
         Takes each half as it is heralded, with its ordinal; None while the connection is not installed here, and no
         trial is attempted for it.
     pairs : int
         Halves heralded so far.
+    released : int
+        When a half was released last, or the connection got its trials, in ticks.
+    is_paused : bool
+        Whether it has no use for its trials for the time being, so that others are to get them.
     """
 
-    __slots__ = ("arrived", "attempt", "held", "interface", "pairs", "quota")
+    __slots__ = ("arrived", "attempt", "held", "idle", "interface", "is_paused", "pairs", "quota", "released")
 
     def __init__(self, interface: Interface, attempt: AttemptId, quota: int) -> None:
         self.interface = interface
         self.attempt = attempt
         self.quota = quota
         self.held = 0
+        self.idle = 0
         self.pairs = 0
+        self.released = 0
+        self.is_paused = False
         self.arrived: Callable[[int, Qubit], None] | None = None
+
+    @property
+    def reserved(self) -> int:
+        """Free memories that are reserved for the connection."""
+        return max(0, self.quota - self.held)
+
+    @property
+    def offered(self) -> int | None:
+        """Free memories that are reserved for its trials; None while nothing is attempted for it."""
+        return self.reserved if self.arrived is not None and self.idle < self.quota else None
+
+    def add_idle(self, halves: int) -> None:
+        """Count halves that wait for a rule to take them."""
+        if self.quota in (self.idle, self.idle + halves):
+            self.interface.change_idle(self, halves)
+        else:
+            self.idle += halves
+        if self.is_paused and self.idle <= self.quota // 2:
+            self.interface.drained(self)
 
     def release(self) -> None:
         """Free one memory, so that it can be filled again."""
-        self.held -= 1
-        interface = self.interface
-        interface.occupied -= 1
-        if self.arrived is not None:
-            interface.link.freed(interface.end, self.attempt)
+        self.interface.vacate(self)
+
+
+@dataclass(slots=True)
+class AtSlotStart:
+    """What an interface had when a slot started, as far as it has changed since.
+
+    Parameters
+    ----------
+    free, spare : int
+        Free memories, and those of them that were reserved for nobody.
+    offered : dict of AttemptId to (int or None)
+        See `MemoryShare`.
+    """
+
+    free: int
+    spare: int
+    offered: dict[AttemptId, int | None] = field(default_factory=dict)
 
 
 class Interface:
@@ -75,6 +121,9 @@ class Interface:
         Memories with a half in them.
     stalled : int
         Ticks for which trials were void between this end's Barrier and its peer's.
+    passed_over, drained : callable
+        Called with a share whose connection has a trial but no use for it, as its quota of halves lies idle; and with a
+        paused one of which no more than half the quota does any more.
     """
 
     link: ElementaryLink[Qubit]
@@ -95,6 +144,12 @@ class Interface:
         self.occupied = 0
         self.stalled = 0
         self._reviewed: tuple[int, int | None] = (1, None)
+        self.passed_over: Callable[[MemoryShare], None] = lambda share: None
+        self.drained: Callable[[MemoryShare], None] = lambda share: None
+        self._owners: set[AttemptId] = set()
+        self._reserved = 0
+        self._slot = -1
+        self._at_start = AtSlotStart(memories, 0)
 
     # Admission
 
@@ -104,16 +159,22 @@ class Interface:
         return self.memories - sum(share.quota for share in self.shares.values())
 
     def hold(self, attempt: AttemptId, quota: int) -> None:
-        """Set memories aside for a connection."""
+        """Reserve memories for a connection."""
+        self._keep_slot_start()
         self.shares[attempt] = MemoryShare(self, attempt, quota)
+        self._reserved += quota
+        self._limit()
 
     def release(self, attempt: AttemptId) -> None:
         """Release the memories of a connection; halves that are heralded later are discarded."""
-        share = self.shares.pop(attempt, None)
+        share = self.shares.get(attempt)
         if share is not None:
+            self._keep_slot_start(share)
+            del self.shares[attempt]
+            self._reserved -= share.reserved
             share.arrived = None
             self.pairs_of[attempt] = share.pairs
-            self.link.reallocated()
+            self._limit()
             self._check_watches()
 
     def pairs_by_attempt(self) -> Counter[AttemptId]:
@@ -136,8 +197,88 @@ class Interface:
 
     def open(self, attempt: AttemptId, arrived: Callable[[int, Qubit], None]) -> None:
         """Let trials be attempted for a connection; `arrived` takes its halves."""
-        self.shares[attempt].arrived = arrived
-        self.link.reallocated()
+        share = self.shares[attempt]
+        self._keep_slot_start(share)
+        share.arrived = arrived
+        self._limit()
+
+    def vacate(self, share: MemoryShare) -> None:
+        """Free a memory that holds a half of a connection."""
+        self._keep_slot_start(share)
+        self.occupied -= 1
+        self._hold_more(share, -1)
+        self._limit()
+        share.released = self.link.now
+
+    def change_idle(self, share: MemoryShare, halves: int) -> None:
+        """Count idle halves of a connection that begins or ceases to be served."""
+        self._keep_slot_start(share)
+        share.idle += halves
+        self._limit()
+
+    def _hold_more(self, share: MemoryShare, halves: int) -> None:
+        before = share.reserved
+        share.held += halves
+        if share.attempt in self.shares:  # else its quota is released already
+            self._reserved += share.reserved - before
+
+    # Which trials are attempted. A half has a memory of its connection's quota, or one that is reserved for nobody.
+
+    @property
+    def _spare(self) -> int:
+        """Free memories that are reserved for nobody."""
+        return self.memories - self.occupied - self._reserved
+
+    def limit(self) -> int:
+        """Return below which rank trials of a slot may be attempted here, as things stand.
+
+        Where some owner has no memory left while others have, trials are passed over, so that any rank may be reached.
+        """
+        offered = {attempt: share.offered for attempt, share in self.shares.items() if share.offered is not None}
+        memories = sum(offered.values()) + max(0, self._spare) if offered else 0
+        if memories and (self._owners - offered.keys() or (len(self._owners) > 1 and any(offered.values()))):
+            return self.memories
+        return min(self.memories - self.occupied, memories)
+
+    def _limit(self) -> None:
+        self.link.limited(self.end, self.limit())
+
+    def _keep_slot_start(self, share: MemoryShare | None = None) -> None:
+        """Before a change, remember what holds for the slot that has started."""
+        slot = self.link.last_slot(self.end)
+        if slot > self._slot:
+            self._slot = slot
+            self._at_start = AtSlotStart(self.memories - self.occupied, self._spare)
+        if share is not None:
+            self._at_start.offered.setdefault(share.attempt, share.offered)
+
+    def attempts(self, slot: int, success: SlotSuccess) -> bool:
+        """Return whether a trial of a slot that has started was attempted here."""
+        start = self._at_start if slot == self._slot else AtSlotStart(self.memories - self.occupied, self._spare)
+        owner = success.owners[self.end]
+        if self._offered_at(start, owner) is None:
+            share = self.shares.get(owner)
+            if share is not None and share.idle >= share.quota and not share.is_paused:
+                self.passed_over(share)
+            return False
+        if success.rank < start.spare and success.agreed:
+            return True
+        free, spare, used = start.free, max(0, start.spare), Counter[AttemptId]()
+        for one in [*success.before(self.end), owner]:
+            offered = self._offered_at(start, one)
+            is_attempted = offered is not None and free > 0 and (used[one] < offered or spare > 0)
+            if is_attempted:
+                free -= 1
+                spare -= used[one] >= (offered or 0)
+                used[one] += 1
+        return is_attempted
+
+    def _offered_at(self, start: AtSlotStart, owner: AttemptId) -> int | None:
+        """Return `MemoryShare.offered` as it was at the start of a slot."""
+        if owner in start.offered:
+            return start.offered[owner]
+        share = self.shares.get(owner)
+        return None if share is None else share.offered
 
     # What the link sees (see `link.LinkSide`)
 
@@ -146,29 +287,28 @@ class Interface:
         now = len(self.allocation.agreements), self.allocation.void_from
         if now != self._reviewed:
             self._reviewed = now
+            self._owners = {entry.id for _, one in self.regions() if one is not None for entry in one.entries}
             self.link.reallocated()
 
     def regions(self) -> Sequence[tuple[int, Agreement | None]]:
         """Return who governs the trials that this end has not started: from which trial on, which agreement."""
         return self.allocation.regions(self.link.next_trial(self.end))
 
-    def free_memories(self, owner: AttemptId) -> int:
-        """Return how many memories an owner of trials may still fill."""
-        share = self.shares.get(owner)
-        return 0 if share is None or share.arrived is None else share.quota - share.held
-
     def occupy(self, owner: AttemptId) -> None:
         """Count a memory as filled by a trial that has succeeded."""
-        self.occupied += 1
         share = self.shares.get(owner)
+        self._keep_slot_start(share)
+        self.occupied += 1
         if share is not None:
-            share.held += 1
+            self._hold_more(share, 1)
 
     def take(self, owner: AttemptId, half: Qubit, trial: int) -> None:
         """Take in a half that has been heralded."""
         share = self.shares.get(owner)
         if share is None or share.arrived is None:
+            self._keep_slot_start()
             self.occupied -= 1
+            self._limit()
             trace_out(half)
             return
         half.share = share

@@ -18,10 +18,8 @@ from simpy.events import Event, EventPriority, Timeout
 from qkdrmp.entanglement.links.models import TrialLaw
 from qkdrmp.entanglement.links.policies import LinkPolicy
 from qkdrmp.entanglement.links.schedule import Regions
-from qkdrmp.entanglement.links.success_sampler import SuccessSampler
-from qkdrmp.entanglement.links.success_stream import SuccessCandidate
+from qkdrmp.entanglement.links.success_sampler import Limits, SlotSuccess, SuccessCandidate, SuccessSampler
 from qkdrmp.entanglement.links.trial_clock import TrialClock
-from qkdrmp.entanglement.links.trial_table import Owners
 from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.simpy_marks import ScheduledEvent
@@ -39,8 +37,11 @@ class LinkSide(Protocol[_H_contra]):
     def regions(self) -> Regions:
         """Return what governs the trials not yet started here; the last region has no end."""
 
-    def free_memories(self, owner: AttemptId) -> int:
-        """Return how many memories an owner of trials may still fill here; 0 if it is unknown or has ended."""
+    def limit(self) -> int:
+        """Return below which rank trials of a slot may be attempted here, as things stand."""
+
+    def attempts(self, slot: int, success: SlotSuccess) -> bool:
+        """Return whether a trial of a slot that has started was attempted here."""
 
     def occupy(self, owner: AttemptId) -> None:
         """Count one memory as occupied: the link has made a pair. Called at the first herald, wherever that is."""
@@ -114,6 +115,11 @@ class ElementaryLink(Generic[H]):
         self._clock = TrialClock.of(law, lanes, origin)
         self._sampler = SuccessSampler(self._clock, policy, law.success_probability, random)
 
+    @property
+    def now(self) -> int:
+        """The present tick."""
+        return self._env.now
+
     def next_trial(self, end: int) -> int:
         """Return the first trial that has not started at `end`; one that starts now has not."""
         return self._clock.next_trial(end, self._env.now)
@@ -123,16 +129,22 @@ class ElementaryLink(Generic[H]):
         return self._clock.trial_start(trial, end)
 
     def reallocated(self) -> None:
-        """Apply that the regions of an end changed, or that a connection was installed or ended at one."""
+        """Apply that the regions of an end have changed."""
         left, right = self._sides
-        free = left.free_memories, right.free_memories
-        self._await(self._sampler.reallocate(self._env.now, (left.regions(), right.regions()), free))
+        self._await(self._sampler.reallocate(self._env.now, (left.regions(), right.regions()), self._limits))
 
-    def freed(self, end: int, owner: AttemptId) -> None:
-        """Apply that `owner` may fill one memory more at `end`."""
-        drawn = self._sampler.release(self._env.now, end, owner, self._sides[end].free_memories(owner))
-        if drawn:
-            self._await(drawn)
+    def limited(self, end: int, limit: int) -> None:
+        """Apply that an end attempts at most so many trials of each slot to come."""
+        self._await(self._sampler.limit(self._env.now, end, limit))
+
+    def last_slot(self, end: int) -> int:
+        """Return the slot that an end has started last; one that starts now has not."""
+        return self._clock.next_slot(end, self._env.now) - 1
+
+    @property
+    def _limits(self) -> Limits:
+        left, right = self._sides
+        return left.limit(), right.limit()
 
     def _await(self, candidates: Iterable[SuccessCandidate]) -> None:
         for candidate in candidates:
@@ -142,35 +154,33 @@ class ElementaryLink(Generic[H]):
     def _succeed(self, event: Event) -> None:
         """Make the pairs of a slot, unless the candidate was forgotten; then await the next success."""
         candidate = cast(FirstHerald, event).candidate
-        lanes = self._sampler.realise(candidate)
-        if lanes is None:
+        found = self._sampler.realise(candidate)
+        if found is None:
             return
         left, right = self._sides
-        owners = one, other = candidate.stream.owners
-        for _ in lanes:
-            left.occupy(one)
-            right.occupy(other)
-        free = left.free_memories(one), right.free_memories(other)
-        self._await(self._sampler.resume(self._env.now, candidate, free))
-        # Last, for what the ends do with the halves may change free memories and regions again.
-        self._hand_over(owners, candidate.slot, lanes)
+        slot = candidate.slot
+        made = [one for one in found if left.attempts(slot, one) and right.attempts(slot, one)]
+        for one in made:
+            for side, owner in zip(self._sides, one.owners, strict=True):
+                side.occupy(owner)
+        self._await(self._sampler.resume(self._limits))
+        # Last, for what the ends do with the halves may change limits and regions again.
+        self._hand_over(slot, made)
 
-    def _hand_over(self, owners: Owners, slot: int, lanes: list[int]) -> None:
+    def _hand_over(self, slot: int, made: list[SlotSuccess]) -> None:
         """Make the pairs, and give each end its halves at its herald."""
-        trials = [slot * self.lanes + lane for lane in lanes]
         starts = self._clock.trial_start(slot * self.lanes, 0), self._clock.trial_start(slot * self.lanes, 1)
-        self.successes += len(lanes)
-        pairs = [(trial, self._make(starts)) for trial in trials]
+        self.successes += len(made)
+        pairs = [(one, self._make(starts)) for one in made]
         if not self._gap:
-            (left, right), (one, other) = self._sides, owners
-            for trial, (here, there) in pairs:
-                left.take(one, here, trial)
-                right.take(other, there, trial)
+            for one, halves in pairs:
+                for side, owner, half in zip(self._sides, one.owners, halves, strict=True):
+                    side.take(owner, half, one.trial)
         elif pairs:
             later = Timeout(self._env, self._gap)
-            later.callbacks.append(lambda _: self._give(1 - self._earlier, owners, pairs))
-            self._give(self._earlier, owners, pairs)
+            later.callbacks.append(lambda _: self._give(1 - self._earlier, pairs))
+            self._give(self._earlier, pairs)
 
-    def _give(self, end: int, owners: Owners, pairs: list[tuple[int, tuple[H, H]]]) -> None:
-        for trial, halves in pairs:
-            self._sides[end].take(owners[end], halves[end], trial)
+    def _give(self, end: int, pairs: list[tuple[SlotSuccess, tuple[H, H]]]) -> None:
+        for one, halves in pairs:
+            self._sides[end].take(one.owners[end], halves[end], one.trial)

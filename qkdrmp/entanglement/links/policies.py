@@ -7,17 +7,22 @@ agreed on and of the number of the trial; what is in the memories, and what arri
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from itertools import accumulate
-from typing import Protocol, runtime_checkable
+from math import gcd, lcm
+from typing import ClassVar, Protocol, runtime_checkable
 
 from qkdrmp.config.registry import Registry
 from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.errors import QKDRMPError
 
 MASK = (1 << 64) - 1
+LONGEST_CYCLE = 4096
+"""Interleavings of more turns are not written out."""
 
 
 class AllocationError(QKDRMPError, ValueError):
@@ -36,11 +41,15 @@ class AllocationEntry:
         Its share relative to the others (>= 1).
     priority : int
         Its class; the highest number comes first.
+    memories : int, optional
+        Its quota of memories at both ends (>= 1), which bounds how many trials of a slot it can use. Without it there
+        is no bound.
     """
 
     id: AttemptId
     weight: int = 1
     priority: int = 0
+    memories: int | None = None
 
     def __post_init__(self) -> None:
         if self.weight < 1:
@@ -79,19 +88,36 @@ class Agreement:
             raise AllocationError(f"lanes = {self.lanes} of a link must be at least 1")
 
 
+def turns(count: int, weights: Sequence[int]) -> list[int]:
+    """Return how many of the first `count` turns each index has, if all take turns in proportion to their weights.
+
+    Of W = sum of the weights turns, the j-th (from 0) of an index with weight w is due at (2j + 1) W / 2w; turns are
+    taken in this order, those due at once in the order of the indices. Then the count of each index is never further
+    from its share than the larger of 1/2 and (n - 1)/2, with n indices (Sainte-Lague's rule, turn by turn).
+    """
+    total = sum(weights)
+    has = [(2 * count * weight + total) // (2 * total) for weight in weights]  # what is due at `count`
+    surplus = sum(has) - count
+    for _ in range(surplus):
+        has[max(range(len(has)), key=lambda i: (Fraction(2 * has[i] - 1, weights[i]) if has[i] else -1, i))] -= 1
+    for _ in range(-surplus):
+        owners = (i for i, weight in enumerate(weights) if weight)
+        has[min(owners, key=lambda i: (Fraction(2 * has[i] + 1, weights[i]), i))] += 1
+    return has
+
+
+def turn(position: int, weights: Sequence[int]) -> int:
+    """Return the index whose turn is at `position` of the endless interleaving by `turns`."""
+    before, after = turns(position, weights), turns(position + 1, weights)
+    return next(index for index, (has, has_then) in enumerate(zip(before, after, strict=True)) if has != has_then)
+
+
 @lru_cache(maxsize=1024)
 def interleave(weights: tuple[int, ...]) -> tuple[int, ...]:
-    """Return a cycle in which index i occurs ``weights[i]`` times, spread as evenly as the others allow.
-
-    At each step every index gains its weight, and the one that has gained most is taken and pays the sum of all.
-    """
-    total, credit, cycle = sum(weights), [0] * len(weights), []
-    for _ in range(total):
-        credit = [has + weight for has, weight in zip(credit, weights, strict=True)]
-        index = credit.index(max(credit))
-        credit[index] -= total
-        cycle.append(index)
-    return tuple(cycle)
+    """Return one cycle of the interleaving by `turns`, in which index i occurs ``weights[i]`` times."""
+    total = sum(weights)
+    due = sorted((Fraction((2 * j + 1) * total, 2 * w), i) for i, w in enumerate(weights) for j in range(w))
+    return tuple(index for _, index in due)
 
 
 @lru_cache(maxsize=1024)
@@ -121,6 +147,41 @@ def weights_of(entries: Sequence[AllocationEntry]) -> tuple[int, ...]:
     return tuple(entry.weight for entry in entries)
 
 
+@lru_cache(maxsize=1024)
+def lane_shares(entries: tuple[AllocationEntry, ...], lanes: int, by_class: bool = False) -> tuple[Fraction, ...]:
+    """Return how many trials of a slot each entry is to have on average: in proportion to the weights.
+
+    No entry has more than it can find memories for: its quota, and the memories that are in nobody's quota. What one
+    cannot use goes to the others; with `by_class`, to those of the same priority first, and then to the next lower one.
+    """
+    quotas = [lanes if entry.memories is None else entry.memories for entry in entries]
+    left, spare = lanes, max(0, lanes - sum(quotas))
+    shares = [Fraction(0)] * len(entries)
+    for priority in sorted({entry.priority for entry in entries}, reverse=True) if by_class else [None]:
+        members = [i for i, entry in enumerate(entries) if priority in (None, entry.priority)]
+        reserved = sum(quotas[i] for i in members)
+        amount = min(left, reserved + spare)
+        filled = fill(amount, [entries[i].weight for i in members], [quotas[i] + spare for i in members])
+        for i, share in zip(members, filled, strict=True):
+            shares[i] = share
+        left, spare = left - amount, max(0, reserved + spare - amount)
+    return tuple(shares)
+
+
+def fill(amount: int, weights: Sequence[int], most: Sequence[int]) -> list[Fraction]:
+    """Return `amount` divided in proportion to `weights`, but to nobody more than `most`, unless all have that."""
+    shares = [Fraction(0)] * len(weights)
+    open_, left = set(range(len(weights))), amount
+    while open_:
+        total = sum(weights[i] for i in open_)
+        full = {i for i in open_ if left * weights[i] > most[i] * total}
+        for i in full or open_:
+            shares[i] = Fraction(most[i]) if full else Fraction(left * weights[i], total)
+        left -= sum(most[i] for i in full)
+        open_ = open_ - full if full else set()
+    return shares
+
+
 class LinkPolicy(Protocol):
     """Which connection a trial of a link belongs to."""
 
@@ -139,69 +200,113 @@ class LinkPolicy(Protocol):
 
 
 @runtime_checkable
-class Periodic(Protocol):
-    """Optional for a link policy: runs are faster if it says when its owners repeat."""
+class OwnsLanes(Protocol):
+    """Optional for a link policy: runs are faster if it says which lanes belong to nobody."""
 
-    def period(self, agreement: Agreement) -> int | None:
-        """Return after how many trials (>= 1) the owners repeat; None if they need not."""
+    def owned_lanes(self, agreement: Agreement) -> Collection[int]:
+        """Return the lanes (from 0) whose trials may have owners; those of all others have none, in any slot."""
 
 
-def period_of(policy: LinkPolicy, agreement: Agreement) -> int | None:
-    """Return after how many trials the owners repeat; None if they need not."""
-    return policy.period(agreement) if isinstance(policy, Periodic) else None
+@runtime_checkable
+class CountsTrials(Protocol):
+    """Optional for a link policy: tables are made faster if it counts trials without asking for the owner of each."""
+
+    def given(self, first: int, end: int, agreement: Agreement) -> Counter[AttemptId]:
+        """Return how many of the trials from `first` up to `end` each connection owns."""
+
+
+@runtime_checkable
+class ConservesWork(Protocol):
+    """Optional for a link policy: whether a connection that has no use for its trials leaves them to the others."""
+
+    @property
+    def conserves_work(self) -> bool:
+        """False if the connection keeps them, used or not."""
+
+
+def owned_lanes_of(policy: LinkPolicy, agreement: Agreement) -> Collection[int]:
+    """Return the lanes whose trials may have owners: all of them, unless the policy or the empty list excludes some."""
+    if isinstance(policy, OwnsLanes):
+        return policy.owned_lanes(agreement)
+    return range(agreement.lanes) if agreement.entries else ()
+
+
+def trials_given(policy: LinkPolicy, first: int, end: int, agreement: Agreement) -> Counter[AttemptId]:
+    """Return how many of the trials from `first` up to `end` each connection owns."""
+    if first >= end or not agreement.entries:
+        return Counter()
+    if isinstance(policy, CountsTrials):
+        return policy.given(first, end, agreement)
+    owners = (policy.owner(trial, agreement) for trial in range(first, end))
+    return Counter(owner for owner in owners if owner is not None)
+
+
+def conserves_work(policy: LinkPolicy) -> bool:
+    """Return whether connections that have no use for their trials leave them to the others: yes, unless it says no."""
+    return policy.conserves_work if isinstance(policy, ConservesWork) else True
 
 
 class RoundRobin:
     """The entries take turns, each as often as its weight, starting with the first one at the switch trial."""
 
+    def weights(self, agreement: Agreement) -> tuple[int, ...]:
+        """Return how often each entry has a turn."""
+        return whole(lane_shares(agreement.entries, agreement.lanes))
+
     def owner(self, trial: int, agreement: Agreement) -> AttemptId | None:
-        """Return the entry at position (trial - K) of the cycle."""
-        return take_turns(trial - agreement.since, agreement.entries)
+        """Return the entry at position (trial - K) of the interleaving."""
+        entries = agreement.entries
+        return entries[take_turns(trial - agreement.since, self.weights(agreement))].id if entries else None
 
-    def period(self, agreement: Agreement) -> int | None:
-        """Return the length of the cycle: the sum of the weights."""
-        return max(1, sum(weights_of(agreement.entries)))
+    def given(self, first: int, end: int, agreement: Agreement) -> Counter[AttemptId]:
+        """Return how many of the trials each connection owns."""
+        weights = self.weights(agreement)
+        before, after = (turns(trial - agreement.since, weights) for trial in (first, end))
+        return Counter({entry.id: b - a for entry, a, b in zip(agreement.entries, before, after, strict=True)})
 
 
-class Statistical:
-    """Each trial is drawn by lot, in proportion to the weights, with a lot that depends on the trial's number."""
+class Lottery:
+    """Each trial is drawn by lot before it is made, in proportion to the weights; the lot depends on its number."""
 
     def owner(self, trial: int, agreement: Agreement) -> AttemptId | None:
         """Return the entry on which the lot of the trial falls."""
         if not agreement.entries:
             return None
-        bounds = list(accumulate(weights_of(agreement.entries)))
+        bounds = list(accumulate(whole(lane_shares(agreement.entries, agreement.lanes))))
         lot = scramble(agreement.random, agreement.epoch, trial) * bounds[-1] >> 64
         return agreement.entries[bisect_right(bounds, lot)].id
 
-    def period(self, agreement: Agreement) -> int | None:
-        """Return None, unless there is nothing to draw."""
-        return None if len(agreement.entries) > 1 else 1
+    def given(self, first: int, end: int, agreement: Agreement) -> Counter[AttemptId]:
+        """Return how many of the trials each connection may expect to own."""
+        shares = zip(agreement.entries, lane_shares(agreement.entries, agreement.lanes), strict=True)
+        return Counter({entry.id: round((end - first) * share / agreement.lanes) for entry, share in shares})
 
 
-class Priority:
-    """The highest class present takes every trial; inside it the entries take turns."""
+class Priority(RoundRobin):
+    """The highest class takes every trial that it can find memories for, and the lower ones the rest, taking turns."""
 
-    def owner(self, trial: int, agreement: Agreement) -> AttemptId | None:
-        """Return whose turn it is in the highest class."""
-        return take_turns(trial - agreement.since, top_class(agreement.entries))
-
-    def period(self, agreement: Agreement) -> int | None:
-        """Return the length of the cycle: the sum of the weights in the highest class."""
-        return max(1, sum(weights_of(top_class(agreement.entries))))
+    def weights(self, agreement: Agreement) -> tuple[int, ...]:
+        """Return how often each entry has a turn."""
+        return whole(lane_shares(agreement.entries, agreement.lanes, by_class=True))
 
 
 class Circuit:
-    """Each entry owns one lane while it lives; other entries come and go without moving it."""
+    """Each entry owns one lane while it lives, used or not; other entries come and go without moving it."""
+
+    conserves_work: ClassVar[bool] = False
 
     def owner(self, trial: int, agreement: Agreement) -> AttemptId | None:
         """Return the entry whose place is the trial's lane; an entry beyond the last lane owns nothing."""
         lane = trial % agreement.lanes
         return next((e.id for e, place in zip(agreement.entries, agreement.places, strict=True) if place == lane), None)
 
-    def period(self, agreement: Agreement) -> int | None:
-        """Return the number of lanes: every slot is alike."""
-        return agreement.lanes
+    def owned_lanes(self, agreement: Agreement) -> Collection[int]:
+        """Return the places of the entries."""
+        return [place for place in agreement.places if place < agreement.lanes]
+
+    def given(self, first: int, end: int, agreement: Agreement) -> Counter[AttemptId]:
+        """Return how many of the trials each connection owns."""
+        return lanes_between(first, end, [self.owner(lane, agreement) for lane in range(agreement.lanes)])
 
 
 class BufferSpace:
@@ -213,21 +318,34 @@ class BufferSpace:
             return None
         return agreement.entries[share_out(agreement.lanes, weights_of(agreement.entries))[trial % agreement.lanes]].id
 
-    def period(self, agreement: Agreement) -> int | None:
-        """Return the number of lanes: every slot is alike."""
-        return agreement.lanes
+    def given(self, first: int, end: int, agreement: Agreement) -> Counter[AttemptId]:
+        """Return how many of the trials each connection owns."""
+        return lanes_between(first, end, [self.owner(lane, agreement) for lane in range(agreement.lanes)])
 
 
-def take_turns(position: int, entries: Sequence[AllocationEntry]) -> AttemptId | None:
-    """Return the entry at `position` of the endless interleaving of `entries`, or None if there are none."""
-    cycle = interleave(weights_of(entries))
-    return entries[cycle[position % len(cycle)]].id if cycle else None
+@lru_cache(maxsize=1024)
+def whole(shares: tuple[Fraction, ...]) -> tuple[int, ...]:
+    """Return the smallest whole numbers in proportion to `shares`."""
+    numbers = [int(share * lcm(*(share.denominator for share in shares))) for share in shares]
+    return tuple(number // gcd(*numbers) for number in numbers)
 
 
-def top_class(entries: Sequence[AllocationEntry]) -> list[AllocationEntry]:
-    """Return the entries of the highest priority present, in order."""
-    top = max((entry.priority for entry in entries), default=0)
-    return [entry for entry in entries if entry.priority == top]
+def take_turns(position: int, weights: tuple[int, ...]) -> int:
+    """Return whose turn it is at `position` of the endless interleaving by `turns`."""
+    total = sum(weights)
+    position %= total
+    return interleave(weights)[position] if total <= LONGEST_CYCLE else turn(position, weights)
+
+
+def lanes_between(first: int, end: int, owners: Sequence[AttemptId | None]) -> Counter[AttemptId]:
+    """Return how many of the trials from `first` up to `end` each owner has, if every slot has these."""
+    count = len(owners)
+    each = ((owner, (end - lane - 1) // count - (first - lane - 1) // count) for lane, owner in enumerate(owners))
+    found: Counter[AttemptId] = Counter()
+    for owner, trials in each:
+        if owner is not None:
+            found[owner] += trials
+    return found
 
 
 LINK_POLICIES: Registry[LinkPolicy] = Registry(
@@ -235,7 +353,7 @@ LINK_POLICIES: Registry[LinkPolicy] = Registry(
     LinkPolicy,
     {
         "round-robin": RoundRobin(),
-        "statistical": Statistical(),
+        "lottery": Lottery(),
         "priority": Priority(),
         "circuit": Circuit(),
         "buffer-space": BufferSpace(),

@@ -1,42 +1,66 @@
 """Which trials of a link succeed: drawn success by success instead of trial by trial, without any clock running.
 
-In each slot an end attempts the first trials given to a connection, as many as the connection has free memories there;
-a trial that both ends attempt succeeds with probability P. Which memory serves a trial is a matter of the end alone.
+In each slot an end attempts at most so many trials as it can find memories for (its *limit*), in an order that both
+ends know (see `schedule`); a trial that both ends attempt succeeds with probability P. Drawn are the successes among
+the trials whose ranks are below both limits. Which of these an end really attempts (memories may be reserved for
+others than its owner) is asked when the slot is heralded: what an end did not attempt has not succeeded.
 
-For each pair of owners (`SuccessStream`) a geometric draw says how many of its trials fail before the next success. A
-`SuccessCandidate` is that success, as long as nothing changes before its first herald. This stays exact because
+A geometric draw says how many trials fail before the next success. A `SuccessCandidate` is that success, as long as
+nothing changes before its first herald. This stays exact because
 
-- places are taken in order: with k free memories the eligible trials of a slot are its first k. When k grows only
-  trials at places above the old k are new, and an earlier candidate among them is stacked on the one that waits
-  already, which stays valid;
-- when k shrinks, what was drawn for places above it is forgotten, whatever it was. A candidate forgotten so leaves only
-  failures at the places below, thus the search goes on behind its slot;
+- trials are taken in order of rank: if the limit is k, they are the first k of a slot. When k grows only trials of
+  ranks above the old k are new, and an earlier candidate among them is stacked on the one that waits already, which
+  stays valid;
+- when k shrinks, what was drawn for ranks above it is forgotten, whatever it was. A candidate forgotten so leaves only
+  failures at the ranks below, thus the search goes on behind its slot;
 - when the allocation changes from slot x on, what was drawn for slots before x stays and all the rest is forgotten.
   The draws forgotten depend on x alone, never on what they were, and none has been observed: new ones are as good;
-- slots heralded are done and never drawn again; a slot that has started is judged by the allocation and the free
-  memories as they were at its start, which the regions and the `FreeMemoryCount` of each end remember.
-
-While the ends disagree about future trials, free memories are shared by several streams; then each change draws anew.
+- slots heralded are done and never drawn again; a slot that has started is judged by the allocation and the limits as
+  they were at its start, which the regions and the `Limit` of each end remember.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy
-from qkdrmp.entanglement.links.schedule import Regions, TrialSchedule, TrialTableCache, clip
-from qkdrmp.entanglement.links.success_stream import FreeMemoryCount, SuccessCandidate, SuccessStream
+from qkdrmp.entanglement.links.schedule import Regions, TrialSchedule, clip, governing, order
 from qkdrmp.entanglement.links.trial_clock import TrialClock
-from qkdrmp.entanglement.links.trial_table import FreeMemories, Owners
 from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.kernel.units import NEVER
 
 _BATCH = 256
 
-CountFree = Callable[[AttemptId], int]
-"""Returns how many memories an owner of trials may still fill; 0 if it is unknown or has ended."""
+Limits = tuple[int, int]
+"""How many trials of a slot the sender and the receiver attempt at the most."""
+
+
+class SlotSuccess(NamedTuple):
+    """A trial that succeeds if both ends attempt it.
+
+    Parameters
+    ----------
+    trial : int
+    rank : int
+        Its rank among the trials of the slot that have owners at both ends.
+    agreed : bool
+        Whether these are all that have owners, so that each end decides on `rank` trials before.
+    owners : tuple of AttemptId
+        To whom the sender and the receiver give it.
+    before : callable
+        Returns the owners of the trials on which an end (0, 1) decides before, in order.
+    """
+
+    trial: int
+    rank: int
+    agreed: bool
+    owners: tuple[AttemptId, AttemptId]
+    before: Callable[[int], list[AttemptId]]
 
 
 class SuccessGaps:
@@ -70,19 +94,63 @@ class SuccessGaps:
         return self._drawn.pop()
 
 
-class SuccessSampler:
-    """The successes of a link, as a function of a random generator, P, the trial clock and the regions of ownership.
+class Limit:
+    """How many trials of a slot an end attempts at the most, and how far that changed too late for the slot started."""
 
-    What the nodes do with their halves cannot be known in advance, so the free memories are not looked up: each step is
-    given them as an argument, with the tick at which it happens. Each step returns the candidates it has drawn; the
-    caller presents each of them (`realise`, then `resume`) at the tick of its first herald, in order of time and
-    after everything else that happens at that tick.
+    __slots__ = ("late", "slot", "value")
+
+    def __init__(self) -> None:
+        self.value = 0
+        self.slot = -1
+        self.late = 0
+
+    def at(self, slot: int) -> int:
+        """Return the limit of `slot`."""
+        return self.value - self.late if slot == self.slot else self.value
+
+    def update(self, slot: int, value: int) -> bool:
+        """Set the limit of the slots after `slot`; return whether it has changed."""
+        change, self.value = value - self.value, value
+        if slot > self.slot:
+            self.slot, self.late = slot, change
+        elif slot == self.slot:
+            self.late += change
+        return change != 0
+
+
+@dataclass(slots=True, eq=False)
+class SuccessCandidate:
+    """A trial that succeeds unless something changes before it.
+
+    Attributes
+    ----------
+    slot, rank : int
+        The slot of the trial, and its rank among the trials that the slot has.
+    limit : int
+        Trials of lower ranks than this, in the slots that the candidate covers, are known to fail.
+    """
+
+    slot: int
+    rank: int
+    limit: int
+
+
+class SuccessSampler:
+    """The successes of a link, as a function of a random generator, P, the trial clock, regions and limits.
+
+    What the nodes do with their halves cannot be known in advance, so limits are not looked up: each step is given
+    them as an argument, with the tick at which it happens. Each step returns the candidates it has drawn; the caller
+    presents each of them (`realise`, then `resume`) at the tick of its first herald, in order of time and after
+    everything else that happens at that tick.
+
+    The top of the stack of candidates is the next success. Each covers the slots between the one above it (the top:
+    between now) and its own: their trials of ranks below its limit fail. The bottom covers what follows all candidates.
 
     Parameters
     ----------
     clock : TrialClock
     policy : LinkPolicy
-        Says who owns a trial.
+        Says which trials have owners.
     probability : float
         Probability P that a trial attempted by both ends succeeds (above 0, at most 1).
     random : numpy.random.Generator
@@ -91,89 +159,83 @@ class SuccessSampler:
 
     def __init__(self, clock: TrialClock, policy: LinkPolicy, probability: float, random: np.random.Generator) -> None:
         self._clock = clock
+        self._policy = policy
         self._draw = SuccessGaps(random, probability).draw
-        self._tables = TrialTableCache(policy, clock.lanes)
         self._regions: list[list[tuple[int, Agreement | None]]] = [[(0, None)], [(0, None)]]
-        self._schedule = TrialSchedule(self._tables, *self._regions)
-        self._joint_from = 0
-        self._streams: dict[Owners, SuccessStream] = {}
-        self._counts: tuple[dict[AttemptId, FreeMemoryCount], dict[AttemptId, FreeMemoryCount]] = {}, {}
+        self._schedule = TrialSchedule(policy, clock.lanes, *self._regions)
+        self._limits = Limit(), Limit()
+        self._stack = [SuccessCandidate(NEVER, -1, 0)]
+        self._done = 0  # the first slot that has not been heralded
+        self._gap = 0  # how many trials after the slot heralded last the next one succeeds
 
-    def reallocate(
-        self, now: int, regions: tuple[Regions, Regions], free: tuple[CountFree, CountFree]
-    ) -> list[SuccessCandidate]:
-        """Apply changed regions, or free memories that changed by more than one release.
-
-        Parameters
-        ----------
-        now : int
-            The present tick.
-        regions : tuple of sequence of (int, Agreement or None)
-            What governs the trials not yet started at each end.
-        free : tuple of callable
-            The free memories of connections at each end.
-        """
+    def reallocate(self, now: int, regions: tuple[Regions, Regions], limits: Limits) -> Iterable[SuccessCandidate]:
+        """Apply changed regions: what governs the trials not yet started at each end, at tick `now`."""
         slots = self._clock.next_slot(0, now), self._clock.next_slot(1, now)
         start, before = min(slots), self._schedule
         self._govern(regions, slots)
-        changed = {count for end in (0, 1) for count in self._review(end, slots[end] - 1, free[end])}
-        self._enlist(start)
-        differs = self._schedule.difference(before, start)
-        drawn: list[SuccessCandidate] = []
-        for stream in list(self._streams.values()):
-            begin = differs if changed.isdisjoint(stream.counts) else start
-            if begin < NEVER:
-                drawn += self._restart(stream, begin)
-        return drawn
+        changed = [
+            limit.update(slot - 1, value) for limit, slot, value in zip(self._limits, slots, limits, strict=True)
+        ]
+        begin = start if any(changed) else self._schedule.difference(before, start)
+        return self._restart(begin) if begin < NEVER else ()
 
-    def release(self, now: int, end: int, owner: AttemptId, free: int) -> Iterable[SuccessCandidate]:
-        """Apply that a memory of `owner` was released at `end`, where it may now fill `free`."""
-        count = self._counts[end].get(owner)
-        if count is None:
-            return ()
+    def limit(self, now: int, end: int, value: int) -> Iterable[SuccessCandidate]:
+        """Apply that an end attempts at most `value` trials of each slot that it has not started at tick `now`."""
         slot = self._clock.next_slot(end, now)
-        if self._joint_from > slot:
-            count.update(slot - 1, free)
-            return self._restart_users([count], now)
-        other = self._counts[1 - end].get(owner)
-        least = count.free
-        if other is None or (least >= other.free and least >= other.at(slot)):
-            count.update(slot - 1, free)  # the other end has no memory for more trials
+        reached = max(slot, self._done)
+        before = self._limit(reached), self._limit(NEVER)
+        self._limits[end].update(slot - 1, value)
+        after = self._limit(reached), self._limit(NEVER)
+        if after == before:
             return ()
-        stream = self._streams.get((owner, owner))
-        before = min(stream.free(slot)) if stream else 0
-        count.update(slot - 1, free)
-        return self._grow(stream, max(slot, stream.done), before) if stream else ()
+        grows = after[0] >= before[0] and after[1] >= before[1]
+        return self._grow(reached, before[0]) if grows else self._restart(reached)
 
-    def realise(self, candidate: SuccessCandidate) -> list[int] | None:
-        """Return the lanes that succeed in the slot of `candidate` for its owners; None if it was forgotten.
+    def realise(self, candidate: SuccessCandidate) -> list[SlotSuccess] | None:
+        """Return the trials of a candidate's slot that succeed if both ends attempt them; None if it was forgotten.
 
         The memories of the successes are occupied at both ends before `resume`, which must follow.
         """
-        stream, slot, place = candidate.stream, candidate.slot, candidate.place
-        if stream.stack[-1] is not candidate:
+        slot, rank = candidate.slot, candidate.rank
+        if self._stack[-1] is not candidate:
             return None
-        stream.stack.pop()
-        stream.done = slot + 1
-        trials = self._schedule.trials_of(stream.owners, slot)
-        limit = trials.eligible(stream.free(slot)) if trials else 0
-        lanes: list[int] = []
-        while trials and place < limit:
-            lanes.append(trials.lanes[place])
-            place += self._draw()
-        stream.gap = place - limit + 1 if lanes else self._draw()
-        return lanes
+        self._stack.pop()
+        self._done = slot + 1
+        trials = self._schedule.trials(slot)
+        limit = min(self._limit(slot), len(trials))
+        found: list[SlotSuccess] = []
+        self._gap = 0 if rank < limit else self._draw()
+        while rank < limit:
+            found += self._success(trials[rank], rank)
+            rank += self._draw()
+        self._gap = self._gap or rank - limit + 1
+        return sorted(found)
 
-    def resume(self, now: int, candidate: SuccessCandidate, free: FreeMemories) -> Iterable[SuccessCandidate]:
-        """Go on behind the slot of a realised candidate, whose owners have `free` memories now."""
-        stream, slot = candidate.stream, candidate.slot
-        stream.counts[0].update(slot, free[0])
-        stream.counts[1].update(slot, free[1])
-        if slot + 1 >= self._joint_from and stream.owners[0] == stream.owners[1]:
-            return self._aim(stream, slot + 1, stream.gap)
-        return self._restart_users(stream.counts, now)
+    def _success(self, trial: int, rank: int) -> list[SlotSuccess]:
+        left, right = (self._owner(end, trial) for end in (0, 1))
+        if left is None or right is None:  # a lane of a policy of one's own that has an owner in some slots only
+            return []
+        return [SlotSuccess(trial, rank, self._agreed(trial), (left, right), partial(self._owners_before, trial))]
 
-    # Who may succeed
+    def _agreed(self, trial: int) -> bool:
+        return governing(self._regions[0], trial) == governing(self._regions[1], trial)
+
+    def _owner(self, end: int, trial: int) -> AttemptId | None:
+        agreement = governing(self._regions[end], trial)
+        return None if agreement is None else self._policy.owner(trial, agreement)
+
+    def _owners_before(self, trial: int, end: int) -> list[AttemptId]:
+        """Return the owners of the trials of a slot on which an end decides before `trial`."""
+        slot, lane = divmod(trial, self._clock.lanes)
+        lanes = order(slot, range(self._clock.lanes), self._clock.lanes)
+        earlier = (self._owner(end, slot * self._clock.lanes + one) for one in lanes[: lanes.index(lane)])
+        return [owner for owner in earlier if owner is not None]
+
+    def resume(self, limits: Limits) -> Iterable[SuccessCandidate]:
+        """Go on behind the slot realised last, with the limits as they are now."""
+        for limit, value in zip(self._limits, limits, strict=True):
+            limit.update(self._done - 1, value)
+        return self._aim(self._done, self._gap)
 
     def _govern(self, regions: tuple[Regions, Regions], slots: tuple[int, int]) -> None:
         """Let `regions` govern from each end's next slot on."""
@@ -182,106 +244,64 @@ class SuccessSampler:
         for end, slot in enumerate(slots):
             first = slot * lanes
             self._regions[end] = clip(self._regions[end], since, first) + clip(regions[end], first, NEVER)
-        self._schedule = TrialSchedule(self._tables, *self._regions)
-        self._joint_from = self._schedule.joint_from
+        self._schedule = TrialSchedule(self._policy, lanes, *self._regions)
 
-    def _review(self, end: int, slot: int, free: CountFree) -> list[FreeMemoryCount]:
-        """Count the free memories of those who own trials at `end`, and return the counts that have changed."""
-        owners = {entry.id for _, agreement in self._regions[end] if agreement for entry in agreement.entries}
-        counts = self._counts[end]
-        for owner in counts.keys() - owners:
-            del counts[owner]
-        for owner in sorted(owners - counts.keys()):
-            counts[owner] = FreeMemoryCount()
-        return [count for owner, count in counts.items() if count.update(slot, free(owner))]
-
-    def _enlist(self, start: int) -> None:
-        """Keep a stream for each pair of owners to come, and those that still await a herald of the past."""
-        owners = self._schedule.owners_from(start)
-        old = {
-            pair: stream
-            for pair, stream in self._streams.items()
-            if pair in owners or stream.done > start or stream.stack[-1].slot < start
-        }
-        new = {pair: self._new_stream(pair) for pair in sorted(owners - old.keys())}
-        for pair in self._streams.keys() - old.keys():
-            self._streams[pair].forget()
-        self._streams = old | new
-
-    def _new_stream(self, owners: Owners) -> SuccessStream:
-        return SuccessStream(owners, (self._counts[0][owners[0]], self._counts[1][owners[1]]))
+    def _limit(self, slot: int) -> int:
+        left, right = self._limits
+        return min(left.at(slot), right.at(slot))
 
     # Which trial succeeds next
 
-    def _push(self, stream: SuccessStream, slot: int, place: int, free: int) -> tuple[SuccessCandidate]:
-        candidate = SuccessCandidate(stream, slot, place, free)
-        stream.stack.append(candidate)
+    def _push(self, slot: int, rank: int, limit: int) -> tuple[SuccessCandidate]:
+        candidate = SuccessCandidate(slot, rank, limit)
+        self._stack.append(candidate)
         return (candidate,)
 
-    def _aim(self, stream: SuccessStream, slot: int, count: int) -> Iterable[SuccessCandidate]:
-        """Let the top of the stack be the next success from `slot` on, with free memories that hold from there on.
+    def _aim(self, slot: int, count: int) -> Iterable[SuccessCandidate]:
+        """Let the top of the stack be the next success from `slot` on, with limits that hold from there on.
 
         The next success is the `count`-th trial among those that have not been drawn yet.
         """
-        left, right = stream.counts
-        free = min(left.free, right.free)
-        stack = stream.stack
+        limit = self._limit(NEVER)
         while True:
-            top = stack[-1]
-            if free > top.free:
-                found = self._schedule.find(stream.owners, slot, count, (free, free), top.free, top.slot)
+            top = self._stack[-1]
+            if limit > top.limit:
+                found = self._schedule.find(slot, count, limit, top.limit, top.slot)
                 if found is None:
-                    top.free = free
+                    top.limit = limit
                     return ()
-                return self._push(stream, *found, free)
-            top.free = free
-            if top.place < free:
+                return self._push(*found, limit)
+            top.limit = limit
+            if top.rank < limit:
                 return ()
-            stack.pop()
+            self._stack.pop()
             slot = top.slot + 1
 
-    def _grow(self, stream: SuccessStream, slot: int, before: int) -> Iterable[SuccessCandidate]:
-        """Draw the trials that a stream has gained from `slot` on, where it had `before` free memories."""
-        if stream.stack[-1].slot <= slot:
+    def _grow(self, slot: int, before: int) -> Iterable[SuccessCandidate]:
+        """Draw the trials gained from `slot` on, of which the limit was `before`."""
+        if self._stack[-1].slot <= slot:
             return ()  # the rest of that slot is drawn when it is heralded, and later slots after that
-        begin, count, drawn = self._try_started(stream, slot, before)
-        return self._aim(stream, begin, count) if count else drawn
+        begin, count, drawn = self._try_started(slot, before)
+        return self._aim(begin, count) if count else drawn
 
-    def _restart(self, stream: SuccessStream, slot: int) -> Iterable[SuccessCandidate]:
+    def _restart(self, slot: int) -> Iterable[SuccessCandidate]:
         """Forget what was drawn from `slot` on, and draw again unless an earlier candidate remains."""
-        slot = max(slot, stream.done)
-        stream.forget(slot)
-        if len(stream.stack) > 1:
+        slot = max(slot, self._done)
+        self._stack = [SuccessCandidate(NEVER, -1, 0), *(one for one in self._stack if one.slot < slot)]
+        if len(self._stack) > 1:
             return ()
-        begin, count, drawn = self._try_started(stream, slot, 0)
-        if not count:
-            return drawn
-        free = stream.free(NEVER)
-        found = self._schedule.find(stream.owners, begin, count, free)
-        if found:
-            return self._push(stream, *found, min(free))
-        stream.stack[-1].free = min(free)
-        return ()
+        begin, count, drawn = self._try_started(slot, 0)
+        return self._aim(begin, count) if count else drawn
 
-    def _restart_users(self, counts: Iterable[FreeMemoryCount], now: int) -> list[SuccessCandidate]:
-        """Draw anew all streams that use the memories of `counts`."""
-        start = min(self._clock.next_slot(0, now), self._clock.next_slot(1, now))
-        drawn: list[SuccessCandidate] = []
-        for stream in list(self._streams.values()):
-            if any(count in stream.counts for count in counts):
-                drawn += self._restart(stream, start)
-        return drawn
+    def _try_started(self, slot: int, low: int) -> tuple[int, int, Iterable[SuccessCandidate]]:
+        """Return where to go on and with which trial, or 0 and the candidate found in `slot` at rank `low` or above.
 
-    def _try_started(self, stream: SuccessStream, slot: int, low: int) -> tuple[int, int, Iterable[SuccessCandidate]]:
-        """Return where to go on and with which trial, or 0 and the candidate found in `slot` at place `low` or above.
-
-        Only a slot that has started at one end, and found other memories free there than those to come, is tried here.
+        Only a slot that has started at one end, with another limit than those to come, is tried here.
         """
-        count, free = self._draw(), stream.free(slot)
-        if free == stream.free(NEVER):
+        count, limit = self._draw(), self._limit(slot)
+        if limit == self._limit(NEVER):
             return slot, count, ()
-        trials = self._schedule.trials_of(stream.owners, slot)
-        fresh = max(0, trials.eligible(free) - low) if trials else 0
+        fresh = max(0, min(limit, self._schedule.width(slot)) - low)
         if count > fresh:
             return slot + 1, count - fresh, ()
-        return slot + 1, 0, self._push(stream, slot, low + count - 1, min(free))
+        return slot + 1, 0, self._push(slot, low + count - 1, limit)

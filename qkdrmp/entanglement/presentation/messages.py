@@ -47,5 +47,5 @@ MESSAGES = MessagePresentation(
         "TEARDOWN": "brown",
         "TERMINATION": "black",
     },
-    frequent=("SWAPRESULT", "PURIFYRESULT"),
+    frequent=("SWAPRESULT", "PURIFYRESULT", "DISCARDED"),
 )

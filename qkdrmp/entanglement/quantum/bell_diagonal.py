@@ -160,15 +160,16 @@ def twirled(state: BellDiagonal) -> BellDiagonal:
     return BellDiagonal.werner(state.fidelity / sum(state.weights))
 
 
-def measure_correlation(state: BellDiagonal, basis: Basis, readout_error: float = 0.0) -> float:
+def measure_correlation(state: BellDiagonal, basis: Basis, here: float = 0.0, there: float = 0.0) -> float:
     """Return the probability that both ends read the same bit when both measure in `basis`.
 
-    Phi+ agrees in X and Z and differs in Y; `readout_error` (0 to 0.5) is the probability that a readout is wrong.
+    Phi+ agrees in X and Z and differs in Y. `here` and `there` are the readout errors of the two ends (0 to 0.5).
     """
-    _check_errors(0.0, readout_error)
+    _check_errors(0.0, min(here, there))
+    _check_errors(0.0, max(here, there))
     a, _, c, d = state.weights
     agree = min(1.0, {"X": a + c, "Y": c + d, "Z": a + d}[basis])
-    return agree + 2 * readout_error * (1 - readout_error) * (1 - 2 * agree)
+    return agree + (here * (1 - there) + there * (1 - here)) * (1 - 2 * agree)
 
 
 def shared_gate_error(here: float, there: float) -> float:

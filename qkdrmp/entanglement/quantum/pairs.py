@@ -72,19 +72,9 @@ class Device:
         return 1 / TICKS_PER_SECOND / self.memory.t2_s
 
     @cached_property
-    def mean_rate(self) -> float:
-        """How fast a Werner parameter shrinks, per tick: the mean over the three correlations."""
-        return (self.amplitude_rate + 2 * self.phase_rate) / 3
-
-    @cached_property
     def swap_factors(self) -> Correlations:
         """What a swap here multiplies the correlations by."""
         return correlations(swap(PERFECT, PERFECT, self.gate_error, self.readout_error))
-
-    @cached_property
-    def swap_quality(self) -> float:
-        """What a swap here multiplies the Werner parameter by."""
-        return sum(self.swap_factors) / 3
 
 
 class Occupied(Protocol):
@@ -92,6 +82,9 @@ class Occupied(Protocol):
 
     def release(self) -> None:
         """Free one memory."""
+
+    def add_idle(self, halves: int) -> None:
+        """Count halves that wait for a rule to take them."""
 
 
 class Pair:
@@ -129,17 +122,18 @@ class Qubit:
         Whose memory it is in.
     number : int
         What its node calls it, among the pairs with the same partner in the same stage.
-    werner : float
-        The Werner parameter its node estimates the pair to have, its own wait since `since` not counted.
+    estimate : tuple of float
+        The correlations its node estimates the pair to have, the waits of the two present halves since `since` not
+        counted.
     """
 
-    __slots__ = ("device", "number", "pair", "share", "since", "werner")
+    __slots__ = ("device", "estimate", "number", "pair", "share", "since")
 
-    def __init__(self, pair: Pair, device: Device, since: int, werner: float) -> None:
+    def __init__(self, pair: Pair, device: Device, since: int, estimate: Correlations) -> None:
         self.pair = pair
         self.device = device
         self.since = since
-        self.werner = werner
+        self.estimate = estimate
         self.number = -1
         self.share: Occupied
 
@@ -150,31 +144,33 @@ class Qubit:
         return second if first is self else first
 
     def settle(self, now: int) -> None:
-        """Count the wait up to now, in the true and in the estimated state."""
-        wait = now - self.since
-        pair, device = self.pair, self.device
-        phase = exp(-wait * device.phase_rate)
+        """Count the wait up to now in the state of the pair."""
+        pair, (phase, _, amplitude) = self.pair, self.waited(now)
         pair.x *= phase
         pair.y *= phase
-        pair.z *= exp(-wait * device.amplitude_rate)
-        self.werner *= exp(-wait * device.mean_rate)
+        pair.z *= amplitude
         self.since = now
+
+    def waited(self, now: int) -> Correlations:
+        """Return what its wait up to now multiplies the correlations by."""
+        wait, device = now - self.since, self.device
+        phase = exp(-wait * device.phase_rate)
+        return phase, phase, exp(-wait * device.amplitude_rate)
 
 
 def new_pair(state: Correlations, devices: tuple[Device, Device], starts: tuple[int, int]) -> tuple[Qubit, Qubit]:
     """Return the two halves of a new pair of a link."""
     pair = Pair(*state)
-    werner = (state[0] + state[1] + state[2]) / 3
-    first, second = Qubit(pair, devices[0], starts[0], werner), Qubit(pair, devices[1], starts[1], werner)
+    first, second = Qubit(pair, devices[0], starts[0], state), Qubit(pair, devices[1], starts[1], state)
     pair.halves = [first, second]
     return first, second
 
 
-def join(left: Qubit, right: Qubit, now: int) -> float:
+def join(left: Qubit, right: Qubit, now: int) -> Correlations:
     """Swap: measure two halves at one node, so that their partners become a pair.
 
-    Returns the Werner parameter that the node estimates the new pair to have. If a partner has been discarded
-    already, what is left is noise.
+    Returns the correlations that the node estimates the new pair to have. If a partner has been discarded already, what
+    is left is noise.
     """
     device = left.device
     wait = 2 * now - left.since - right.since
@@ -191,7 +187,8 @@ def join(left: Qubit, right: Qubit, now: int) -> float:
         there.pair = kept
     if here is None or there is None:
         kept.x = kept.y = kept.z = 0.0
-    return left.werner * right.werner * device.swap_quality * exp(-wait * device.mean_rate)
+    (a, b, c), (d, e, f) = left.estimate, right.estimate
+    return a * d * phase * x, b * e * phase * y, c * f * amplitude * z
 
 
 def trace_out(qubit: Qubit) -> None:
@@ -244,11 +241,19 @@ def _shared_errors(here: Device, there: Device) -> tuple[float, float]:
     )
 
 
-def estimated_after(keep: Qubit, sacrifice: Qubit, protocol: Literal["bbpssw", "dejmps"], device: Device) -> float:
-    """Return the Werner parameter a node estimates a pair to have after a round, if both ends are like itself."""
-    kept, measured = (bell_diagonal(qubit.werner, qubit.werner, qubit.werner) for qubit in (keep, sacrifice))
+def estimated(qubit: Qubit, now: int) -> Correlations:
+    """Return what a node estimates a pair to be now: it takes the other half to have waited like its own."""
+    (x, y, z), (phase, _, amplitude) = qubit.estimate, qubit.waited(now)
+    return x * phase * phase, y * phase * phase, z * amplitude * amplitude
+
+
+def estimated_after(
+    keep: Qubit, sacrifice: Qubit, now: int, protocol: Literal["bbpssw", "dejmps"], device: Device
+) -> Correlations:
+    """Return what a node estimates a pair to be after a round, if both ends are like itself."""
+    kept, measured = (bell_diagonal(*estimated(qubit, now)) for qubit in (keep, sacrifice))
     _, after = PURIFY[protocol](kept, measured, device.gate_error, device.readout_error)
-    return (4 * after.fidelity - 1) / 3
+    return correlations(after)
 
 
 def fidelity(qubit: Qubit, other: Qubit) -> float:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from qkdrmp.entanglement.ledger import ConnectionEntry
 from qkdrmp.entanglement.links.epoch import LAU, Barrier
 from qkdrmp.entanglement.links.interface import Interface
-from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy, period_of
+from qkdrmp.entanglement.links.policies import trials_given
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.network.channel import Transmission
@@ -112,20 +112,8 @@ def _given(network: EntanglementNetwork, ends: tuple[str, str]) -> Counter[Attem
     agreements = sender.allocation.agreements
     bounds = [*(agreement.since for agreement in agreements), link.next_trial(0)]
     for agreement, (first, end) in zip(agreements, pairwise(bounds), strict=True):
-        given += _owned(sender.allocation.policy, agreement, first, max(first, end))
+        given += trials_given(sender.allocation.policy, first, end, agreement)
     return given
-
-
-def _owned(policy: LinkPolicy, agreement: Agreement, first: int, end: int) -> Counter[AttemptId]:
-    """Return how many of the trials from `first` up to `end` each connection owns."""
-    if not agreement.entries or end <= first:
-        return Counter()
-    period = period_of(policy, agreement) or end - first
-    rounds, rest = divmod(end - first, period)
-    owners = [policy.owner(trial, agreement) for trial in range(first, first + min(period, end - first))]
-    counted = Counter(owner for owner in owners if owner is not None)
-    owned = Counter({owner: count * rounds for owner, count in counted.items()}) if rounds else Counter[AttemptId]()
-    return owned + Counter(owner for owner in owners[:rest] if owner is not None)
 
 
 def message_rows(hops: Iterable[Transmission]) -> Iterator[MessageRow]:

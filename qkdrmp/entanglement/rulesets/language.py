@@ -105,9 +105,9 @@ class TimerExpired(Term):
 
 
 class Recv(Term):
-    """A message of a kind has come for the connection since its RuleSet was installed."""
+    """A message of a kind has come for the connection; each one that comes lets the rule run once."""
 
-    kind: Literal["SWAPRESULT", "PURIFYRESULT"]
+    kind: Literal["SWAPRESULT", "PURIFYRESULT", "DISCARDED"]
 
 
 class Fidelity(Term):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qkdrmp.entanglement.messages import SwapResult
-from qkdrmp.entanglement.quantum.pairs import Qubit, discard, join
+from qkdrmp.entanglement.quantum.pairs import Qubit, join
 from qkdrmp.entanglement.rulesets.language import (
     OPERATORS,
     Action,
@@ -38,9 +38,12 @@ Places = Mapping[str, tuple[int, PairBuffer]]
 DIGITS = 9  # of estimated fidelities: what differs by less differs by rounding
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CompiledRule:
     """A rule made ready for one node.
+
+    A rule that takes pairs runs as long as there are some; one that takes none runs when its conditions come to hold,
+    and again only after they have not held.
 
     Parameters
     ----------
@@ -55,6 +58,7 @@ class CompiledRule:
     needs: list[tuple[PairBuffer, int]]
     conditions: list[Callable[[], bool]]
     actions: list[Callable[[Taken], None]]
+    _has_run: bool = False
 
     def holds(self) -> bool:
         """Return whether all its conditions hold."""
@@ -62,7 +66,10 @@ class CompiledRule:
             # Rules are scanned all the time, and mostly for a pair that is not there.
             if buffer.next not in buffer.pairs or not (n == 1 or buffer.has(n)):
                 return False
-        return not self.conditions or all(condition() for condition in self.conditions)
+        holds = not self.conditions or all(condition() for condition in self.conditions)
+        if not self.needs:
+            holds, self._has_run = holds and not self._has_run, holds
+        return holds
 
     def run(self) -> None:
         """Take the pairs it needs and do what it says."""
@@ -97,8 +104,12 @@ def _prepared(session: RuleSetSession, rule: Rule, stage: int) -> CompiledRule:
             needs.append((buffer, condition.n))
             places |= {name: (len(places) + i, buffer) for i, name in enumerate(condition.names)}
     others = [condition for condition in rule.conditions if not isinstance(condition, Res)]
+    for buffer, _ in needs:
+        buffer.waits = buffer.waits or len(places) > 1 or bool(others)
     conditions = [_condition(session, condition, places) for condition in others]
-    return CompiledRule(needs, conditions, [ACTIONS[type(action)](session, action, places) for action in rule.actions])
+    actions = [ACTIONS[type(action)](session, action, places) for action in rule.actions]
+    actions += [_consumption(session, condition) for condition in others if isinstance(condition, Recv)]
+    return CompiledRule(needs, conditions, actions)
 
 
 def _condition(session: RuleSetSession, condition: Condition, places: Places) -> Callable[[], bool]:
@@ -109,10 +120,26 @@ def _condition(session: RuleSetSession, condition: Condition, places: Places) ->
         return lambda: condition.name in session.expired
     if isinstance(condition, Recv):
         session.awaited.add(condition.kind)
-        return lambda: condition.kind not in session.awaited
+        return lambda: session.heard[condition.kind] > 0
     assert isinstance(condition, Fidelity)
-    compare, bound, buffer = OPERATORS[condition.op], round(condition.value, DIGITS), places[condition.pair][1]
-    return lambda: compare(round(session.estimated(buffer.pairs[buffer.next]), DIGITS), bound)
+    compare, bound = OPERATORS[condition.op], round(condition.value, DIGITS)
+    place, buffer = places[condition.pair]
+    place -= min(first for first, other in places.values() if other is buffer)
+
+    def holds() -> bool:
+        qubit = buffer.peek(place)
+        return qubit is not None and compare(round(session.estimated(qubit), DIGITS), bound)
+
+    return holds
+
+
+def _consumption(session: RuleSetSession, condition: Recv) -> Callable[[Taken], None]:
+    """Return what counts a message as used: a rule runs once for each."""
+
+    def use(taken: Taken) -> None:
+        session.heard[condition.kind] -= 1
+
+    return use
 
 
 # Actions: each function returns what is to be called with the pairs taken.
@@ -134,12 +161,12 @@ class _Swap:
 
     def __call__(self, taken: Taken) -> None:
         first, second = taken[self._i], taken[self._j]
-        werner = join(first, second, self._env.now)
+        estimate = join(first, second, self._env.now)
         a, b, attempt, name, stage, to = self._a, self._b, self._attempt, self._name, self._stage, self._to
         number = self._swaps
         self._swaps = number + 1
-        self._send(a, SwapResult(attempt, name, stage, first.number, b, to, number, werner))
-        self._send(b, SwapResult(attempt, name, stage, second.number, a, to, number, werner))
+        self._send(a, SwapResult(attempt, name, stage, first.number, b, to, number, estimate))
+        self._send(b, SwapResult(attempt, name, stage, second.number, a, to, number, estimate))
         self._session.progress += 1
         first.share.release()
         second.share.release()
@@ -151,7 +178,8 @@ def _purify(session: RuleSetSession, action: Purify, places: Places) -> Callable
 
 
 def _deliver(session: RuleSetSession, action: Deliver, places: Places) -> Callable[[Taken], None]:
-    i = places[action.pair][0]
+    i, buffer = places[action.pair]
+    buffer.delivers = True
 
     def run(taken: Taken) -> None:
         session.counters["delivered"] += 1
@@ -179,8 +207,8 @@ def _promote(session: RuleSetSession, action: Promote, places: Places) -> Callab
 
 
 def _free(session: RuleSetSession, action: Free, places: Places) -> Callable[[Taken], None]:
-    i = places[action.pair][0]
-    return lambda taken: discard(taken[i])
+    i, buffer = places[action.pair]
+    return lambda taken: session.discard_pair(buffer, taken[i])
 
 
 def _settimer(session: RuleSetSession, action: SetTimer, places: Places) -> Callable[[Taken], None]:

@@ -17,20 +17,44 @@ class PairBuffer:
     stage : int
     used : bool
         Whether a rule of this node takes pairs from here; elsewhere they wait for the partner to use them.
+    waits : bool
+        Whether such a rule needs more than one pair, or something else, so that pairs lie idle here.
+    delivers : bool
+        Whether such a rule delivers them.
     pairs : dict of int to Qubit
     results : dict of int to SwapResult
         Results of the partner for pairs that have not come yet.
+    lost : set of int
+        Pairs that have not come yet, and that the partner has discarded.
+    discarded : set of int
+        Pairs that this node has discarded, of which the partner may say something yet.
     """
 
-    __slots__ = ("next", "pairs", "partner", "results", "stage", "used", "void")
+    __slots__ = (
+        "delivers",
+        "discarded",
+        "lost",
+        "next",
+        "pairs",
+        "partner",
+        "results",
+        "stage",
+        "used",
+        "void",
+        "waits",
+    )
 
     def __init__(self, partner: str, stage: int) -> None:
         self.partner = partner
         self.stage = stage
         self.used = False
+        self.waits = False
+        self.delivers = False
         self.pairs: dict[int, Qubit] = {}
         self.results: dict[int, SwapResult] = {}
         self.void: set[int] = set()
+        self.lost: set[int] = set()
+        self.discarded: set[int] = set()
         self.next = 0
 
     def leave_out(self, number: int) -> None:
@@ -41,20 +65,41 @@ class PairBuffer:
 
     def has(self, n: int) -> bool:
         """Return whether the next `n` pairs are here."""
+        return self.peek(n - 1) is not None
+
+    def peek(self, place: int) -> Qubit | None:
+        """Return the pair that is taken after `place` others; None unless it and they are here."""
         number = self.next
-        if number not in self.pairs:
-            return False
-        for _ in range(n - 1):
+        for _ in range(place):
+            if number not in self.pairs:
+                return None
             number += 1
             while number in self.void:
                 number += 1
-            if number not in self.pairs:
-                return False
-        return True
+        return self.pairs.get(number)
+
+    def add(self, number: int, qubit: Qubit) -> None:
+        """Add a pair; it lies idle if it has to wait here for others."""
+        self.pairs[number] = qubit
+        if self.waits:
+            qubit.share.add_idle(1)
+
+    def remove(self, number: int) -> Qubit | None:
+        """Take out a pair by its number; return None if it is not here."""
+        qubit = self.pairs.pop(number, None)
+        if self.waits and qubit is not None:
+            qubit.share.add_idle(-1)
+        return qubit
+
+    def clear(self) -> list[Qubit]:
+        """Take out all pairs."""
+        return [qubit for number in list(self.pairs) if (qubit := self.remove(number)) is not None]
 
     def take(self) -> Qubit:
         """Take out the next pair, which must be here."""
         qubit = self.pairs.pop(self.next)
+        if self.waits:
+            qubit.share.add_idle(-1)
         self.next += 1
         if self.void:
             self._skip()

@@ -10,9 +10,9 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from qkdrmp.entanglement.messages import PurifyResult, SwapResult
+from qkdrmp.entanglement.messages import Discarded, PairMessage, PurifyResult, SwapResult
 from qkdrmp.entanglement.quantum.bell_diagonal import Basis
-from qkdrmp.entanglement.quantum.pairs import Device, Qubit, discard, estimated_after, purify
+from qkdrmp.entanglement.quantum.pairs import Device, Qubit, discard, estimated, estimated_after, purify
 from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.entanglement.runtime.pair_buffer import PairBuffer
 from qkdrmp.kernel.environment import Environment
@@ -32,6 +32,9 @@ class Owner(Protocol):
 
     def hand_over(self, partner: str, qubit: Qubit) -> None:
         """Give a pair to the connection around this one."""
+
+    def retract(self, number: int) -> None:
+        """Take back a pair that has been given to the application, as its other half was discarded before."""
 
     def complete(self) -> None:
         """End the connection, which has all it needs."""
@@ -89,7 +92,9 @@ class RuleSetSession:
     expired : set of str
         Timers that have run out.
     awaited : set of str
-        Kinds of message that `recv` conditions wait for and that have not come yet.
+        Kinds of message that rules wait for.
+    heard : Counter
+        How many of each have come.
     """
 
     __slots__ = (
@@ -102,6 +107,7 @@ class RuleSetSession:
         "bench",
         "counters",
         "expired",
+        "heard",
         "owner",
         "progress",
         "rules",
@@ -114,6 +120,7 @@ class RuleSetSession:
         self.counters: Counter[str] = Counter()
         self.expired: set[str] = set()
         self.awaited: set[str] = set()
+        self.heard: Counter[str] = Counter()
         self._buffers: dict[tuple[str, int], PairBuffer] = {}
         self._rounds: dict[tuple[str, int, int], Round] = {}
         self._begun: Counter[tuple[str, int]] = Counter()
@@ -133,29 +140,67 @@ class RuleSetSession:
         if buffer.used:
             self.work()
 
+    def take(self, message: PairMessage) -> None:
+        """Take in what another node says about a pair."""
+        if isinstance(message, SwapResult):
+            self.take_swap(message)
+        elif isinstance(message, PurifyResult):
+            self.take_bit(message)
+        else:
+            self.take_discarded(message)
+        self._note(message.wire_name)
+
     def take_swap(self, message: SwapResult) -> None:
         """Note that a pair now has another partner, as soon as it is here."""
-        self._note(message.wire_name)
         buffer = self.buffer(message.source, message.stage)
-        qubit = buffer.pairs.pop(message.number, None)
+        qubit = buffer.remove(message.number)
+        if message.number in buffer.discarded:  # what the partner has made of it is lost as well
+            buffer.discarded.remove(message.number)
+            self.buffer(message.partner, message.to).leave_out(message.new_number)
+            self._send_discarded(message.partner, message.to, message.new_number)
+            return
         if qubit is None:
             buffer.results[message.number] = message
             return
-        qubit.werner = message.werner
+        qubit.estimate = message.estimate
         self.arrive(self.buffer(message.partner, message.to), message.new_number, qubit)
+
+    def take_discarded(self, message: Discarded) -> None:
+        """Discard a pair whose other half has been discarded; one that has not come yet, as soon as it comes."""
+        buffer = self.buffer(message.source, message.stage)
+        qubit = buffer.remove(message.number)
+        if qubit is not None:
+            discard(qubit)
+            buffer.leave_out(message.number)
+            self.work()
+        elif not buffer.used or message.number >= buffer.next:
+            buffer.lost.add(message.number)
+        elif buffer.delivers:
+            self.counters["delivered"] -= 1
+            self.owner.retract(message.number)
+            self.work()
+
+    def discard_pair(self, buffer: PairBuffer, qubit: Qubit) -> None:
+        """Discard a pair that a rule has taken, and let the other end know."""
+        buffer.discarded.add(qubit.number)
+        self._send_discarded(buffer.partner, buffer.stage, qubit.number)
+        discard(qubit)
+
+    def _send_discarded(self, partner: str, stage: int, number: int) -> None:
+        message = Discarded(self.owner.attempt, self.bench.name, stage, number)
+        self.bench.transport.send(partner, message)
 
     def take_bit(self, message: PurifyResult) -> None:
         """Compare the partner's bit with this end's, as soon as both are there."""
-        self._note(message.wire_name)
         place = (message.source, message.stage, message.number)
         self._rounds.setdefault(place, Round()).theirs = message.bit
         self._compare(place)
         self.work()
 
     def _note(self, kind: str) -> None:
-        """Note that a message of a kind has come, for rules that wait for it."""
+        """Count a message of a kind, for rules that wait for one."""
         if kind in self.awaited:
-            self.awaited.remove(kind)
+            self.heard[kind] += 1
             self.work()
 
     def start_timer(self, name: str, ticks: int) -> None:
@@ -171,7 +216,7 @@ class RuleSetSession:
     def stop(self) -> None:
         """Stop at once and free every pair."""
         self.rules = []
-        kept = [qubit for buffer in self._buffers.values() for qubit in buffer.pairs.values()]
+        kept = [qubit for buffer in self._buffers.values() for qubit in buffer.clear()]
         kept += [round_.qubit for round_ in self._rounds.values() if round_.qubit is not None]
         self._buffers.clear()
         self._rounds.clear()
@@ -206,22 +251,26 @@ class RuleSetSession:
     def put(self, buffer: PairBuffer, number: int, qubit: Qubit) -> None:
         """Put a pair into a buffer under its number there, and apply a result of the partner that has come before."""
         qubit.number = number
-        buffer.pairs[number] = qubit
+        if number in buffer.lost:
+            buffer.lost.remove(number)
+            buffer.leave_out(number)
+            discard(qubit)
+            return
+        buffer.add(number, qubit)
         if buffer.results and number in buffer.results:
             self.take_swap(buffer.results.pop(number))
 
     def estimated(self, qubit: Qubit) -> float:
         """Return the estimated fidelity of a pair now."""
-        qubit.settle(self.bench.env.now)
-        return (1 + 3 * qubit.werner) / 4
+        return (1 + sum(estimated(qubit, self.bench.env.now))) / 4
 
     def purify(
         self, buffer: PairBuffer, keep: Qubit, sacrifice: Qubit, protocol: Literal["bbpssw", "dejmps"], to: int
     ) -> None:
         """Do this end's part of a round: the pair to be kept waits until both bits are known."""
         bench = self.bench
+        keep.estimate = estimated_after(keep, sacrifice, bench.env.now, protocol, bench.device)
         bit = purify(keep, sacrifice, bench.env.now, protocol, bench.random)
-        keep.werner = estimated_after(keep, sacrifice, protocol, bench.device)
         number = self._begun[buffer.partner, buffer.stage]
         self._begun[buffer.partner, buffer.stage] += 1
         place = (buffer.partner, buffer.stage, number)

@@ -1,8 +1,10 @@
 """Policies together with the lanes of a link, for tests whose agreements do not say how many there are."""
 
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy, period_of
+from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy, owned_lanes_of, trials_given
 from qkdrmp.entanglement.request import AttemptId
 
 
@@ -16,5 +18,8 @@ class On:
     def owner(self, trial: int, agreement: Agreement) -> AttemptId | None:
         return self.policy.owner(trial, replace(agreement, lanes=self.lanes))
 
-    def period(self, agreement: Agreement) -> int | None:
-        return period_of(self.policy, replace(agreement, lanes=self.lanes))
+    def owned_lanes(self, agreement: Agreement) -> Collection[int]:
+        return owned_lanes_of(self.policy, replace(agreement, lanes=self.lanes))
+
+    def given(self, first: int, end: int, agreement: Agreement) -> Counter[AttemptId]:
+        return trials_given(self.policy, first, end, replace(agreement, lanes=self.lanes))

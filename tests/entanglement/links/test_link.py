@@ -19,10 +19,12 @@ from qkdrmp.entanglement.links.policies import (
     AllocationEntry,
     Circuit,
     LinkPolicy,
+    Lottery,
     Priority,
     RoundRobin,
-    Statistical,
 )
+from qkdrmp.entanglement.links.schedule import order
+from qkdrmp.entanglement.links.success_sampler import SlotSuccess
 from qkdrmp.kernel.environment import Environment
 from tests.entanglement.links.lanes import On
 
@@ -37,45 +39,55 @@ def agree(*entries: AllocationEntry | str, since: int = 0) -> Agreement:
 
 
 class Node:
-    """An end that frees each half after `hold` ticks (0: at once, None: never)."""
+    """An end with memories for everybody; it frees each half after `hold` ticks (0: at once, None: never)."""
 
     def __init__(
-        self, env: Environment, end: int, quotas: dict[str, int], regions: Regions, hold: Callable[[], int] | None
+        self, env: Environment, end: int, memories: int, regions: Regions, hold: Callable[[], int] | None
     ) -> None:
-        self.env, self.end, self.quotas, self.hold = env, end, quotas, hold
+        self.env, self.end, self.hold = env, end, hold
         self.listed = regions
-        self.held: Counter[str] = Counter()
-        self.dead: set[str] = set()
+        self.free = memories
+        self.history = [(-1, memories)]
+        self.dead: dict[str, int] = {}
         self.taken: list[tuple[int, str, object, int]] = []
         self.link: ElementaryLink[tuple[int, int]]
 
     def regions(self) -> Regions:
         return self.listed
 
-    def free_memories(self, connection: str) -> int:
-        return 0 if connection in self.dead else self.quotas.get(connection, 0) - self.held[connection]
+    def limit(self) -> int:
+        return self.free if not self.dead else self.free and self.link.lanes  # trials of the dead are passed over
+
+    def attempts(self, slot: int, success: SlotSuccess) -> bool:
+        owner, start = success.owners[self.end], self.link.start_of(slot * self.link.lanes, self.end)
+        alive = [one for one in success.before(self.end) if start < self.dead.get(one, start + 1)]
+        free = self.history[bisect_right(self.history, start, key=lambda change: change[0]) - 1][1]
+        return start < self.dead.get(owner, start + 1) and len(alive) < free
 
     def occupy(self, connection: str) -> None:
-        self.held[connection] += 1
-        assert connection in self.dead or self.free_memories(connection) >= 0
+        self.change(-1)
+
+    def change(self, by: int) -> None:
+        self.free += by
+        assert self.free >= 0
+        self.history.append((self.env.now, self.free))
 
     def take(self, connection: str, half: tuple[int, int], trial: int) -> None:
         assert half[0] == self.end
         self.taken.append((self.env.now, connection, half[1], trial))
         ticks = self.hold() if self.hold else None
         if ticks == 0:
-            self.free(connection)
+            self.release()
         elif ticks is not None:
-            Timeout(self.env, ticks).callbacks.append(lambda _: self.free(connection))
+            Timeout(self.env, ticks).callbacks.append(lambda _: self.release())
 
-    def free(self, connection: str) -> None:
-        self.held[connection] -= 1
-        if connection not in self.dead:
-            self.link.freed(self.end, connection)
+    def release(self) -> None:
+        self.change(1)
+        self.link.limited(self.end, self.limit())
 
     def kill(self, connection: str) -> None:
-        self.dead.add(connection)
-        self.link.reallocated()
+        self.dead[connection] = self.env.now
+        self.link.limited(self.end, self.limit())
 
     def reallocate(self, regions: Regions) -> None:
         self.listed = regions
@@ -89,14 +101,15 @@ class Bench:
         self,
         model: TrialLaw,
         policy: On,
-        quotas: dict[str, int],
+        memories: int | tuple[int, int],
         regions: tuple[Regions, Regions],
         hold: Callable[[], int] | None = lambda: 0,
         seed: int = 1,
         origin: int = 0,
     ) -> None:
         self.env = Environment()
-        self.nodes = tuple(Node(self.env, end, dict(quotas), regions[end], hold) for end in (0, 1))
+        count = (memories, memories) if isinstance(memories, int) else memories
+        self.nodes = tuple(Node(self.env, end, count[end], regions[end], hold) for end in (0, 1))
         random = np.random.default_rng(seed)
         self.link: ElementaryLink[tuple[int, int]] = ElementaryLink(
             self.env, model, policy.lanes, policy, random, self.nodes, lambda t: ((0, t[0]), (1, t[1])), origin
@@ -126,7 +139,7 @@ def check_binomial(successes: int, trials: float, probability: float) -> None:
 @pytest.mark.parametrize("lanes", [1, 5])
 def test_a_link_makes_pairs_at_the_rate_of_its_model_in_every_lane(model: TrialLaw, lanes: int) -> None:
     # An MSM pair is known only one slot time after it came into memory, and its memory is free for the slot after.
-    bench = Bench(model, On(RoundRobin(), lanes), {"A": lanes}, both((0, agree("A")))).run(4000)
+    bench = Bench(model, On(RoundRobin(), lanes), lanes, both((0, agree("A")))).run(4000)
     check_binomial(bench.link.successes, 4000 * lanes, model.success_probability)
     lanes_used = Counter(trial % lanes for _, _, _, trial in bench.nodes[0].taken)
     for lane in range(lanes):
@@ -135,27 +148,27 @@ def test_a_link_makes_pairs_at_the_rate_of_its_model_in_every_lane(model: TrialL
 
 def test_round_robin_shares_by_weight() -> None:
     entries = agree(AllocationEntry("A", 3), AllocationEntry("B", 1), AllocationEntry("C", 2))
-    bench = Bench(MIM, On(RoundRobin(), 4), dict.fromkeys("ABC", 9), both((0, entries))).run(6000)
+    bench = Bench(MIM, On(RoundRobin(), 4), 9, both((0, entries))).run(6000)
     for name, share in {"A": 1 / 2, "B": 1 / 6, "C": 1 / 3}.items():
         check_binomial(bench.owners()[name], 24000 * share, MIM.success_probability)
 
 
-def test_a_connection_attempts_no_more_trials_of_a_slot_than_its_quota() -> None:
-    bench = Bench(MIM, On(RoundRobin(), 6), {"A": 1, "B": 2}, both((0, agree("A", "B")))).run(6000)
-    for name, quota in {"A": 1, "B": 2}.items():
-        check_binomial(bench.owners()[name], 6000 * quota, MIM.success_probability)
-    assert {trial % 6 for _, name, _, trial in bench.nodes[0].taken if name == "A"} == {0}
-    assert {trial % 6 for _, name, _, trial in bench.nodes[0].taken if name == "B"} == {1, 3}
+def test_no_more_trials_of_a_slot_are_attempted_than_there_are_memories_and_all_owners_are_favoured_alike() -> None:
+    bench = Bench(MIM, On(RoundRobin(), 6), 2, both((0, agree("A", "B", "C")))).run(6000)
+    check_binomial(bench.link.successes, 6000 * 2, MIM.success_probability)
+    for name in "ABC":
+        check_binomial(bench.owners()[name], 6000 * 2 / 3, MIM.success_probability)
+    lanes = Counter(trial % 6 for _, _, _, trial in bench.nodes[0].taken)
+    for lane in range(6):
+        check_binomial(lanes[lane], 6000 / 3, MIM.success_probability)
 
 
 @pytest.mark.parametrize(
-    "policy",
-    [On(Statistical(), 2), On(Priority(), 2), On(Circuit(), 2)],
-    ids=lambda shared: type(shared.policy).__name__,
+    "policy", [On(Lottery(), 2), On(Priority(), 2), On(Circuit(), 2)], ids=lambda p: type(p.policy).__name__
 )
 def test_other_policies_own_what_succeeds(policy: On) -> None:
     agreement = agree(AllocationEntry("A", 1, 1), AllocationEntry("B", 3, 1))
-    bench = Bench(MIM, policy, {"A": 2, "B": 2}, both((0, agreement))).run(3000)
+    bench = Bench(MIM, policy, 2, both((0, agreement))).run(3000)
     assert all(name == policy.owner(trial, agreement) for _, name, _, trial in bench.nodes[1].taken)
     owned = Counter(policy.owner(trial, agreement) for trial in range(6000))
     for name in "AB":
@@ -169,7 +182,7 @@ def test_two_links_that_hold_their_pairs_take_the_slots_of_the_closed_form() -> 
             Bench(
                 mim(OpticalLink(1.0, source_efficiency=0.6)),
                 On(RoundRobin(), 1),
-                {"A": 1},
+                1,
                 both((0, agree("A"))),
                 None,
                 2 * seed + i,
@@ -189,7 +202,7 @@ def test_a_switch_in_the_middle_of_a_slot_is_right_to_the_trial(model: TrialLaw,
     policy, before = On(RoundRobin(), 5), agree("A", "B")
     after = agree("B", "C", "A", since=503)
     switch: Regions = [(0, before), (503, after)]
-    bench = Bench(model, policy, dict.fromkeys("ABC", 5), both((0, before)))
+    bench = Bench(model, policy, 5, both((0, before)))
     bench.run(announced)
     for node in bench.nodes:
         node.reallocate(switch)
@@ -203,7 +216,7 @@ def test_a_switch_in_the_middle_of_a_slot_is_right_to_the_trial(model: TrialLaw,
 
 def test_void_and_unowned_stretches_are_jumped_over_and_endless_ones_end_the_run() -> None:
     regions = both((0, agree("A")), (10, None), (10**12 + 1, agree()), (10**12 + 5, agree("A")), (10**12 + 9, None))
-    bench = Bench(MIM, On(RoundRobin(), 2), {"A": 2}, regions)
+    bench = Bench(MIM, On(RoundRobin(), 2), 2, regions)
     bench.env.run()
     trials = [trial for _, _, _, trial in bench.nodes[0].taken]
     assert trials
@@ -217,7 +230,7 @@ def test_without_a_barrier_the_halves_of_a_pair_belong_to_different_connections(
     regions: tuple[Regions, Regions] = tuple(
         [(0, before), (100 + skew, agree("A", "B", "C", since=100 + skew))] for skew in (0, 1)
     )
-    bench = Bench(model, policy, dict.fromkeys("ABC", 3), regions).run(2000)
+    bench = Bench(model, policy, 3, regions).run(2000)
     halves = [{trial: name for _, name, _, trial in node.taken} for node in bench.nodes]
     late = [trial for trial in halves[0].keys() & halves[1].keys() if trial > 100]
     assert late
@@ -225,14 +238,14 @@ def test_without_a_barrier_the_halves_of_a_pair_belong_to_different_connections(
     for end, (node, listed) in enumerate(zip(bench.nodes, regions, strict=True)):
         since = listed[1][0]
         assert all(name == policy.owner(trial, listed[trial >= since][1]) for _, name, _, trial in node.taken), end
-    # The first trial after the sender's switch is nobody's twin: rooms of 3 are enough for every trial.
+    # The first trial after the sender's switch is nobody's twin: three memories are enough for every trial.
     check_binomial(len(halves[0]), 6000, model.success_probability)
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 @pytest.mark.parametrize("origin", [0, 12345])
 def test_halves_start_and_arrive_at_the_ticks_of_the_model(model: TrialLaw, origin: int) -> None:
-    bench = Bench(model, On(RoundRobin(), 2), {"A": 2}, both((0, agree("A"))), origin=origin).run(100)
+    bench = Bench(model, On(RoundRobin(), 2), 2, both((0, agree("A"))), origin=origin).run(100)
     for end, node in enumerate(bench.nodes):
         assert node.taken
         for now, _, start, trial in node.taken:
@@ -250,7 +263,7 @@ def test_halves_start_and_arrive_at_the_ticks_of_the_model(model: TrialLaw, orig
 
 def test_an_end_may_change_everything_while_it_takes_a_half() -> None:
     policy, first, second = On(RoundRobin(), 2), agree("A"), agree("B")
-    bench = Bench(MIM, policy, {"A": 2, "B": 2}, both((0, first)))
+    bench = Bench(MIM, policy, 2, both((0, first)))
     plan: Regions = [(0, first)]
     switches: list[int] = []
 
@@ -279,7 +292,7 @@ def test_an_end_may_change_everything_while_it_takes_a_half() -> None:
 def test_a_connection_that_dies_gets_what_had_started_and_no_more() -> None:
     model = mm(OpticalLink(1.0, source_efficiency=1.0, detector_efficiency=1.0))
     for end in (0, 1):
-        bench = Bench(model, On(RoundRobin(), 8), {"A": 8}, both((0, agree("A"))))
+        bench = Bench(model, On(RoundRobin(), 8), 8, both((0, agree("A"))))
         slot, half = bench.link.slot_ticks, bench.link.slot_ticks // 2
         bench.env.advance(50 * slot + half // 2)
         bench.nodes[end].kill("A")
@@ -292,43 +305,43 @@ def test_a_connection_that_dies_gets_what_had_started_and_no_more() -> None:
 # Against a reference that goes through the slots one by one
 
 
-Scenario = tuple[On, dict[str, int], tuple[Regions, Regions], tuple[str, int] | None]
+Scenario = tuple[On, tuple[int, int], tuple[Regions, Regions], tuple[str, int] | None]
 
 
 def reference(
     model: TrialLaw, scenario: Scenario, hold: Callable[[], int], slots: int, random: np.random.Generator
 ) -> list[tuple[int, str, str]]:
-    policy, quotas, regions, death = scenario
-    changes: tuple[dict[str, list[tuple[int, int]]], ...] = tuple({name: [] for name in quotas} for _ in (0, 1))
+    policy, memories, regions, death = scenario
+    changes: tuple[list[tuple[int, int]], list[tuple[int, int]]] = [], []
     found = []
     for slot in range(slots):
         begin = slot * model.slot_ticks
         attempts: list[dict[int, str]] = [{}, {}]
         for end in (0, 1):
             start = begin + model.starts[end]
-            quota = {c: quotas[c] + sum(by for at, by in changes[end][c] if at <= start) for c in quotas}
-            if death and death[1] <= start:
-                quota[death[0]] = 0
-            for trial in range(slot * policy.lanes, (slot + 1) * policy.lanes):
+            free = memories[end] + sum(by for at, by in changes[end] if at <= start)
+            for lane in order(slot, range(policy.lanes), policy.lanes):
+                trial = slot * policy.lanes + lane
                 agreement = next(a for since, a in reversed(regions[end]) if since <= trial)
                 owner = agreement and policy.owner(trial, agreement)
-                if owner and quota[owner] > 0:
-                    quota[owner] -= 1
+                is_dead = death and owner == death[0] and death[1] <= start
+                if owner and not is_dead and free > 0:
+                    free -= 1
                     attempts[end][trial] = owner
         first = begin + min(model.heralds)
         for trial in sorted(attempts[0].keys() & attempts[1].keys()):
             if random.random() < model.success_probability:
                 found.append((trial, attempts[0][trial], attempts[1][trial]))
                 for end in (0, 1):
-                    changes[end][attempts[end][trial]] += [(first, -1), (begin + model.heralds[end] + hold(), 1)]
+                    changes[end].extend([(first, -1), (begin + model.heralds[end] + hold(), 1)])
     return found
 
 
 def simulated(
     model: TrialLaw, scenario: Scenario, hold: Callable[[], int], slots: int, seed: int, announced: int
 ) -> list[tuple[int, str, str]]:
-    policy, quotas, regions, death = scenario
-    bench = Bench(model, policy, quotas, both(regions[0][0]), hold, seed)
+    policy, memories, regions, death = scenario
+    bench = Bench(model, policy, memories, both(regions[0][0]), hold, seed)
     for end, node in enumerate(bench.nodes):
         # Each end learns in two steps, at times of its own, first that it stops and then how it goes on.
         for step in range(2, len(regions[end]) + 1):
@@ -359,19 +372,19 @@ def features(found: list[tuple[int, str, str]], lanes: int) -> dict[str, float]:
 SCENARIOS: dict[str, Scenario] = {
     "shared": (
         On(RoundRobin(), 4),
-        {"A": 1, "B": 3},
+        (4, 3),
         both((0, agree(AllocationEntry("A", 1), AllocationEntry("B", 2)))),
         None,
     ),
     "switched": (
         On(RoundRobin(), 3),
-        {"A": 2, "B": 2, "C": 1},
+        (3, 2),
         both((0, agree("A", "B")), (127, None), (140, agree("A", "B", "C", since=140))),
         None,
     ),
     "skewed": (
         On(RoundRobin(), 3),
-        {"A": 2, "B": 2, "C": 1},
+        (3, 2),
         (
             [(0, agree("A", "B")), (127, None), (140, agree("A", "B", "C", since=140))],
             [(0, agree("A", "B")), (124, None), (141, agree("A", "B", "C", since=141))],
@@ -379,13 +392,13 @@ SCENARIOS: dict[str, Scenario] = {
         None,
     ),
     "lots": (
-        On(Statistical(), 3),
-        {"A": 2, "B": 1},
+        On(Lottery(), 3),
+        (2, 3),
         both((0, agree(AllocationEntry("A", 2), AllocationEntry("B", 1)))),
         None,
     ),
-    "death": (On(RoundRobin(), 3), {"A": 2, "B": 2}, both((0, agree("A", "B"))), ("A", 40 * 5_000_000 + 1_700_000)),
-    "full": (On(RoundRobin(), 5), {"A": 4}, both((0, agree("A"))), None),
+    "death": (On(RoundRobin(), 3), (3, 3), both((0, agree("A", "B"))), ("A", 40 * 5_000_000 + 1_700_000)),
+    "full": (On(RoundRobin(), 5), (3, 4), both((0, agree("A"))), None),
 }
 
 
@@ -418,10 +431,10 @@ def test_a_link_behaves_like_one_simulated_slot_by_slot(model: TrialLaw, scenari
 @pytest.mark.parametrize(
     ("model", "limit"), [(mim(OpticalLink(20.0)), 1.3), (msm(OpticalLink(20.0)), 1.3), (mm(OpticalLink(20.0)), 2.3)]
 )
-@pytest.mark.parametrize(("lanes", "quota"), [(1, 1), (8, 2), (8, 8)])
-def test_events_are_as_many_as_successes(model: TrialLaw, limit: float, lanes: int, quota: int) -> None:
+@pytest.mark.parametrize(("lanes", "memories"), [(1, 1), (8, 2), (8, 8)])
+def test_events_are_as_many_as_successes(model: TrialLaw, limit: float, lanes: int, memories: int) -> None:
     agreement = agree(*"ABCD")
-    bench = Bench(model, On(RoundRobin(), lanes), dict.fromkeys("ABCD", quota), both((0, agreement))).run(5000)
+    bench = Bench(model, On(RoundRobin(), lanes), memories, both((0, agreement))).run(5000)
     assert bench.link.successes > 300
     assert bench.env.events / bench.link.successes < limit
 
@@ -429,6 +442,6 @@ def test_events_are_as_many_as_successes(model: TrialLaw, limit: float, lanes: i
 @pytest.mark.parametrize("policy", LINK_POLICIES.values())
 def test_the_same_seed_gives_the_same_pairs(policy: LinkPolicy) -> None:
     def taken() -> list[tuple[int, str, object, int]]:
-        return Bench(MIM, On(policy, 3), {"A": 2, "B": 2}, both((0, agree("A", "B")))).run(200).nodes[1].taken
+        return Bench(MIM, On(policy, 3), 3, both((0, agree("A", "B")))).run(200).nodes[1].taken
 
     assert taken() == taken()

@@ -17,12 +17,18 @@ from qkdrmp.entanglement.links.policies import (
     BufferSpace,
     Circuit,
     LinkPolicy,
+    Lottery,
     Priority,
     RoundRobin,
-    Statistical,
+    conserves_work,
     interleave,
+    lane_shares,
+    owned_lanes_of,
     scramble,
     share_out,
+    trials_given,
+    turn,
+    turns,
 )
 
 fixed = settings(derandomize=True, deadline=None, database=None)
@@ -51,7 +57,7 @@ def weighted(weights: str) -> tuple[AllocationEntry, ...]:
 
 @pytest.mark.parametrize(
     ("weights", "cycle"),
-    [("A1", "A"), ("A1 B1", "AB"), ("A1 B1 C1", "ABC"), ("A2 B1", "ABA"), ("A5 B1 C1", "AABACAA"), ("A3 B2", "ABABA")],
+    [("A1", "A"), ("A1 B1", "AB"), ("A1 B1 C1", "ABC"), ("A2 B1", "ABA"), ("A5 B1 C1", "AAABCAA"), ("A3 B2", "ABABA")],
 )
 def test_round_robin_interleaves_the_weights(weights, cycle):
     assert owners(RoundRobin(), agreed(*weighted(weights), since=17), 3 * len(cycle)) == 3 * cycle
@@ -72,25 +78,82 @@ def test_every_stretch_of_the_interleaving_is_near_its_share(weights):
         assert all(abs(seen - n * weight / total) <= max(1, (len(weights) - 1) / 2) for n, seen in enumerate(counts, 1))
 
 
+@fixed
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=8).map(tuple), st.integers(0, 10**9))
+def test_single_turns_and_their_counts_are_those_of_the_cycle_written_out(weights, cycles):
+    cycle = interleave(weights)
+    counts, begin = [0] * len(weights), cycles * len(cycle)
+    for position, index in enumerate(cycle):
+        assert turn(begin + position, weights) == index
+        assert turns(begin + position, weights) == [cycles * w + n for w, n in zip(weights, counts, strict=True)]
+        counts[index] += 1
+
+
+@fixed
+@given(
+    st.sampled_from(["round-robin", "priority", "circuit", "buffer-space"]),
+    st.lists(st.tuples(st.integers(1, 5), st.integers(0, 2), st.none() | st.integers(1, 3)), min_size=1, max_size=5),
+    st.integers(1, 6),
+    st.integers(0, 50),
+    st.integers(0, 50),
+)
+def test_the_trials_given_are_those_owned(name, claims, lanes, first, count):
+    agreement = agreed(*(AllocationEntry(f"c{i}", *claim) for i, claim in enumerate(claims)), since=3, lanes=lanes)
+    policy = LINK_POLICIES[name]
+    owned = Counter(policy.owner(trial, agreement) for trial in range(3 + first, 3 + first + count))
+    given_ = trials_given(policy, 3 + first, 3 + first + count, agreement)
+    assert {entry.id: given_[entry.id] for entry in agreement.entries} == {e.id: owned[e.id] for e in agreement.entries}
+
+
+@pytest.mark.parametrize(
+    ("claims", "by_class", "shares"),
+    [
+        ([(1, 0, 2), (1, 0, 2), (1, 0, 2)], False, ["8/3", "8/3", "8/3"]),
+        ([(3, 0, 4), (1, 0, 4)], False, ["4", "4"]),  # 6 are more than it can keep
+        ([(3, 0, 4), (1, 0, 2)], False, ["6", "2"]),
+        ([(1, 1, 2), (1, 0, 2)], True, ["6", "2"]),  # the four memories in nobody's quota go to the higher class
+        ([(1, 1, 4), (1, 0, 4)], True, ["4", "4"]),
+        ([(1, 1, None), (1, 0, 4)], True, ["8", "0"]),
+        ([(1, 2, 1), (3, 1, 2), (1, 1, 2), (1, 0, 1)], True, ["3", "2", "2", "1"]),
+    ],
+)
+def test_nobody_has_more_trials_of_a_slot_than_memories_can_be_found_for(claims, by_class, shares):
+    entries = tuple(AllocationEntry(f"c{i}", *claim) for i, claim in enumerate(claims))
+    assert [str(share) for share in lane_shares(entries, 8, by_class)] == shares
+
+
+@fixed
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.integers(0, 2), st.none() | st.integers(1, 4)), min_size=1, max_size=6),
+    st.integers(1, 12),
+    st.booleans(),
+)
+def test_all_trials_are_shared_out(claims, lanes, by_class):
+    entries = tuple(AllocationEntry(f"c{i}", *claim) for i, claim in enumerate(claims))
+    shares = lane_shares(entries, lanes, by_class)
+    assert sum(shares) == lanes
+    assert min(shares) >= 0
+
+
 def test_the_hash_is_splitmix64():
     # Published first outputs of SplitMix64 with seed 1234567 and 0: the same on every machine.
     assert scramble(1234567) == 6457827717110365317
     assert scramble(0) == 0xE220A8397B1DCDAF
 
 
-def test_statistical_depends_on_random_epoch_and_trial_only():
+def test_the_lottery_depends_on_random_epoch_and_trial_only():
     entries = weighted("A1 B1 C1")
-    base = owners(Statistical(), agreed(*entries, random=5), 200)
+    base = owners(Lottery(), agreed(*entries, random=5), 200)
     later = agreed(*entries, random=5, since=100)
-    assert owners(Statistical(), later, 100) == base[100:]
-    assert owners(Statistical(), agreed(*entries, random=6), 200) != base
-    assert owners(Statistical(), agreed(*entries, random=5, epoch=2), 200) != base
+    assert owners(Lottery(), later, 100) == base[100:]
+    assert owners(Lottery(), agreed(*entries, random=6), 200) != base
+    assert owners(Lottery(), agreed(*entries, random=5, epoch=2), 200) != base
     assert base[:12] == "BCCAACAAACBA"
 
 
-def test_statistical_shares_follow_the_weights():
+def test_the_lottery_shares_follow_the_weights():
     trials = 60_000
-    seen = Counter(owners(Statistical(), agreed(*weighted("A1 B2 C3"), random=99), trials))
+    seen = Counter(owners(Lottery(), agreed(*weighted("A1 B2 C3"), random=99), trials))
     for name, share in {"A": 1 / 6, "B": 1 / 3, "C": 1 / 2}.items():
         assert abs(seen[name] / trials - share) < 4 * (share * (1 - share) / trials) ** 0.5
 
@@ -143,6 +206,28 @@ def test_policies_are_pure_and_name_entries_only(name, claims, lanes, random, tr
     assert owner in {entry.id for entry in entries} | {None}
     assert LINK_POLICIES[name].owner(trial, agreement) == owner
     assert owner is not None or not entries or name == "circuit"
+
+
+class OnlyOwner:
+    """A policy without any of the optional abilities: every third trial belongs to nobody."""
+
+    def owner(self, trial, agreement):
+        return agreement.entries[trial % 2].id if trial % 3 else None
+
+
+def test_what_a_policy_does_not_say_has_a_default():
+    agreement = agreed(*weighted("A1 B1"), lanes=4)
+    assert list(owned_lanes_of(OnlyOwner(), agreement)) == [0, 1, 2, 3]
+    assert list(owned_lanes_of(OnlyOwner(), agreed(lanes=4))) == []
+    assert trials_given(OnlyOwner(), 1, 9, agreement) == {"A": 3, "B": 3}
+    assert trials_given(OnlyOwner(), 5, 5, agreement) == trials_given(OnlyOwner(), 0, 9, agreed()) == {}
+    assert conserves_work(OnlyOwner())
+
+
+def test_circuits_say_which_lanes_they_leave_out_and_keep_what_they_do_not_use():
+    agreement = agreed(*weighted("A1 B1 C1"), places=(0, 2, 4), lanes=4)
+    assert list(owned_lanes_of(Circuit(), agreement)) == [0, 2]
+    assert [name for name, policy in LINK_POLICIES.items() if not conserves_work(policy)] == ["circuit"]
 
 
 def test_bad_numbers_are_refused():

@@ -1,16 +1,23 @@
-"""Trial schedules: the turns that arithmetic finds are those one finds by asking the policy trial by trial."""
+"""Trial schedules: the trials that arithmetic finds are those one finds by asking the policy trial by trial."""
 
 from __future__ import annotations
 
 from collections import Counter
-from itertools import count, islice
-from time import perf_counter
+from itertools import count, islice, pairwise
+from time import process_time
 
 import pytest
 
-from qkdrmp.entanglement.links.policies import LINK_POLICIES, Agreement, AllocationEntry, LinkPolicy, RoundRobin
-from qkdrmp.entanglement.links.schedule import Regions, TrialSchedule, TrialTableCache, clip, governing
-from qkdrmp.entanglement.links.trial_table import FreeMemories, Owners
+from qkdrmp.entanglement.links.policies import (
+    LINK_POLICIES,
+    Agreement,
+    AllocationEntry,
+    Circuit,
+    LinkPolicy,
+    RoundRobin,
+    trials_given,
+)
+from qkdrmp.entanglement.links.schedule import Regions, TrialSchedule, clip, governing
 from qkdrmp.kernel.units import NEVER
 from tests.entanglement.links.lanes import On
 
@@ -21,24 +28,21 @@ def agree(weights: str, since: int = 0, epoch: int = 1) -> Agreement:
     return Agreement(epoch, since, 99, entries, tuple(range(len(entries))))
 
 
-def asked(
-    policy: On, left: Regions, right: Regions, key: Owners, free: FreeMemories, low: int, slots: range
-) -> list[tuple[int, int]]:
-    """Slots and places of all turns, the slow way."""
+def asked(policy: On, left: Regions, right: Regions, free: int, skip: int, slots: range) -> list[tuple[int, int]]:
+    """Slots and ranks of all trials, the slow way."""
     found = []
     for slot in slots:
-        had: tuple[Counter[str | None], Counter[str | None]] = Counter(), Counter()
-        place = 0
-        for trial in range(slot * policy.lanes, (slot + 1) * policy.lanes):
-            agreements = governing(left, trial), governing(right, trial)
-            owners = tuple(a and policy.owner(trial, a) for a in agreements)
-            for end in (0, 1):
-                had[end][owners[end]] += 1
-            if owners == key:
-                if had[0][key[0]] <= free[0] and had[1][key[1]] <= free[1] and place >= low:
-                    found.append((slot, place))
-                place += 1
+        agreements = [(governing(left, trial), governing(right, trial)) for trial in trials(policy, slot)]
+        owned = [
+            all(agreement and policy.owner(trial, agreement) for agreement in both)
+            for trial, both in zip(trials(policy, slot), agreements, strict=True)
+        ]
+        found += [(slot, rank) for rank in range(sum(owned)) if skip <= rank < free]
     return found
+
+
+def trials(policy: On, slot: int) -> range:
+    return range(slot * policy.lanes, (slot + 1) * policy.lanes)
 
 
 A, B, C = agree("A1 B2"), agree("A1 B2 C3", 23, 2), agree("C1 A2", 50, 3)
@@ -54,44 +58,46 @@ REGIONS: dict[str, tuple[Regions, Regions]] = {
 @pytest.mark.parametrize("regions", REGIONS.values(), ids=REGIONS)
 @pytest.mark.parametrize("lanes", [1, 3, 4])
 @pytest.mark.parametrize("policy", LINK_POLICIES.values())
-def test_the_turns_found_are_those_of_the_policy(policy: LinkPolicy, lanes: int, regions: tuple[Regions, ...]) -> None:
+def test_the_trials_found_are_those_that_have_owners(
+    policy: LinkPolicy, lanes: int, regions: tuple[Regions, ...]
+) -> None:
     left, right = regions
-    table = TrialSchedule(TrialTableCache(On(policy, lanes), lanes), left, right)
-    last = 150
-    for key in sorted({(a, b) for a in "ABC" for b in "ABC"}):
-        for free, low in (((1, 1), 0), ((4, 2), 0), ((3, 3), 1)):
-            for begin, until in ((0, last), (7, 20), (10, last)):
-                expected = asked(On(policy, lanes), left, right, key, free, low, range(begin, until))
-                if expected:
-                    assert key in table.owners_from(begin)
-                found = (table.find(key, begin, n, free, low, until) for n in count(1))
-                assert list(islice(found, len(expected) + 1)) == [*expected, None]
+    schedule, last = TrialSchedule(On(policy, lanes), lanes, left, right), 150
+    for free, skip in ((1, 0), (4, 0), (3, 1)):
+        for begin, until in ((0, last), (7, 20), (10, last)):
+            expected = asked(On(policy, lanes), left, right, free, skip, range(begin, until))
+            found = (schedule.find(begin, n, free, skip, until) for n in count(1))
+            assert list(islice(found, len(expected) + 1)) == [*expected, None]
 
 
-def test_turns_name_the_lanes_in_order() -> None:
-    table = TrialSchedule(TrialTableCache(RoundRobin(), 4), [(0, agree("A1 B1"))], [(0, agree("A1 B1"))])
-    turns = table.trials_of(("B", "B"), 5)
-    assert turns is not None
-    assert list(turns.lanes) == [1, 3]
-    assert [turns.eligible((free, 9)) for free in range(4)] == [0, 1, 2, 2]
-    assert table.trials_of(("A", "B"), 5) is None
+def test_the_trials_of_a_slot_begin_at_a_lane_drawn_by_lot() -> None:
+    schedule = TrialSchedule(On(RoundRobin(), 4), 4, [(0, agree("A1 B1"))], [(0, agree("A1 B1"))])
+    for slot in range(20):
+        trials = schedule.trials(slot)
+        assert sorted(trials) == list(range(4 * slot, 4 * slot + 4))
+        assert [(later - earlier) % 4 for earlier, later in pairwise(trials)] == [1, 1, 1]
+    first = Counter(schedule.trials(slot)[0] % 4 for slot in range(4000))
+    assert all(abs(first[lane] - 1000) < 4 * (4000 * 3 / 16) ** 0.5 for lane in range(4))
+
+
+def test_circuits_leave_lanes_out() -> None:
+    agreement = Agreement(1, 0, 0, (AllocationEntry("A"), AllocationEntry("B")), (0, 2))
+    schedule = TrialSchedule(On(Circuit(), 4), 4, [(0, agreement)], [(0, agreement)])
+    assert sorted(schedule.trials(5)) == [20, 22]
+    assert schedule.width(5) == 2
 
 
 def test_far_slots_are_as_near_as_close_ones() -> None:
-    table = TrialSchedule(TrialTableCache(RoundRobin(), 1), [(0, agree("A1 B2"))], [(0, agree("A1 B2"))])
-    assert table.find(("A", "A"), 0, 10**15, (1, 1)) == ((10**15 - 1) * 3 + 1, 0)
+    schedule = TrialSchedule(On(RoundRobin(), 3), 3, [(0, agree("A1 B2"))], [(0, agree("A1 B2"))])
+    assert schedule.find(0, 10**15, 2) == ((10**15 - 1) // 2, 1)
 
 
-def test_it_is_known_where_timetables_differ_and_where_their_ends_agree() -> None:
-    tables = TrialTableCache(RoundRobin(), 4)
-    old = TrialSchedule(tables, *REGIONS["one"])
-    new = TrialSchedule(tables, *REGIONS["switches"])
-    assert old.joint_from == new.joint_from == 0
+def test_it_is_known_from_where_on_schedules_differ() -> None:
+    policy = On(RoundRobin(), 4)
+    old, new = (TrialSchedule(policy, 4, *REGIONS[name]) for name in ("one", "switches"))
     assert old.difference(new, 0) == 5
-    assert old.difference(new, 7) == 7
+    assert old.difference(new, 8) == NEVER  # other owners, but the same trials
     assert old.difference(old, 0) == NEVER
-    assert TrialSchedule(tables, *REGIONS["apart"]).joint_from == NEVER
-    assert TrialSchedule(tables, *REGIONS["ends"]).joint_from == 11
 
 
 def test_a_clip_keeps_what_governs_inside() -> None:
@@ -101,14 +107,14 @@ def test_a_clip_keeps_what_governs_inside() -> None:
     assert clip(regions, 5, 5) == []
 
 
-def test_many_connections_and_lanes_are_cheap() -> None:
-    names = [AllocationEntry(f"c{i}") for i in range(25)]
-    seconds = []
-    for epoch in range(1, 6):
-        agreement = Agreement(epoch, epoch, 0, tuple(names))
-        begin = perf_counter()
-        table = TrialSchedule(TrialTableCache(RoundRobin(), 64), [(0, agreement)], [(0, agreement)])
-        for key in table.owners_from(0):
-            assert table.find(key, 3, 100, (2, 2)) is not None
-        seconds.append(perf_counter() - begin)
-    assert min(seconds) < 0.01
+@pytest.mark.parametrize("policy", LINK_POLICIES.values())
+def test_weights_and_trials_without_number_cost_nothing(policy: LinkPolicy) -> None:
+    entries = tuple(AllocationEntry(f"c{i}", 10**7 + i) for i in range(25))
+    agreement = Agreement(1, 0, 7, entries, tuple(range(25)), 64)
+    begin = process_time()
+    schedule = TrialSchedule(policy, 64, [(0, agreement)], [(0, agreement)])
+    for n in range(20):
+        slot, rank = schedule.find(10**12 * n, 10**9, 2) or (0, 0)
+        assert policy.owner(schedule.trials(slot)[rank], agreement) in {entry.id for entry in entries}
+    assert sum(trials_given(policy, 0, 10**15, agreement).values()) == pytest.approx(10**15 * schedule.width(0) / 64)
+    assert process_time() - begin < 5  # writing the interleaving out takes minutes

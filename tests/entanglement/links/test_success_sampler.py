@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 from itertools import count, pairwise
 from typing import NamedTuple
@@ -12,16 +13,16 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from qkdrmp.entanglement.links.policies import Agreement, AllocationEntry, RoundRobin, Statistical
-from qkdrmp.entanglement.links.schedule import Regions, governing
-from qkdrmp.entanglement.links.success_sampler import SuccessGaps, SuccessSampler
-from qkdrmp.entanglement.links.success_stream import SuccessCandidate
+from qkdrmp.entanglement.links.policies import Agreement, AllocationEntry, Lottery, RoundRobin
+from qkdrmp.entanglement.links.schedule import Regions, governing, order
+from qkdrmp.entanglement.links.success_sampler import SlotSuccess, SuccessCandidate, SuccessGaps, SuccessSampler
 from qkdrmp.entanglement.links.trial_clock import TrialClock
 from tests.entanglement.links.lanes import On
 
 SLOT = 10
 SLOTS = 60
-QUOTAS = {"A": 2, "B": 1, "C": 3}
+MEMORIES = 4, 3
+"""Of each end, for whoever owns the trial."""
 
 Success = tuple[int, str, str]
 """A trial, and its owners at both ends."""
@@ -58,49 +59,56 @@ class Driver:
         self.case, self.hold = case, hold
         self.sampler = SuccessSampler(case.clock, case.policy, case.probability, np.random.default_rng(seed))
         self.regions: list[Regions] = [each[:1] for each in case.regions]
-        self.held: tuple[Counter[str], Counter[str]] = Counter(), Counter()
+        self.free = list(MEMORIES)
+        self.history = [[(-1, free)] for free in MEMORIES]
         self.found: list[Success] = []
         self.now = 0
         self._order = count()
         self._steps: list[tuple[int, int, int, Callable[[], object]]] = []
         self.reallocate()
 
-    def free(self, end: int, connection: str) -> int:
-        return QUOTAS[connection] - self.held[end][connection]
-
     def at(self, tick: int, last: bool, step: Callable[[], object]) -> None:
         heappush(self._steps, (tick, last, next(self._order), step))
 
-    def present(self, candidates: object) -> None:
-        for one in candidates:  # type: ignore[attr-defined]
+    def present(self, candidates: Iterable[SuccessCandidate]) -> None:
+        for one in candidates:
             tick = self.case.clock.slot_start(one.slot) + self.case.herald
             self.at(tick, True, lambda candidate=one: self.succeed(candidate))
 
     def reallocate(self) -> None:
         left, right = self.regions
-        free = (lambda name: self.free(0, name)), (lambda name: self.free(1, name))
-        self.present(self.sampler.reallocate(self.now, (left, right), free))
+        self.present(self.sampler.reallocate(self.now, (left, right), (self.free[0], self.free[1])))
 
     def learn(self, end: int) -> None:
         self.regions[end] = self.case.regions[end]
         self.reallocate()
 
-    def release(self, end: int, connection: str) -> None:
-        self.held[end][connection] -= 1
-        self.present(self.sampler.release(self.now, end, connection, self.free(end, connection)))
+    def change(self, end: int, by: int) -> None:
+        self.free[end] += by
+        assert self.free[end] >= 0
+        self.history[end].append((self.now, self.free[end]))
+
+    def release(self, end: int) -> None:
+        self.change(end, 1)
+        self.present(self.sampler.limit(self.now, end, self.free[end]))
+
+    def attempts(self, end: int, slot: int, success: SlotSuccess) -> bool:
+        start = self.case.clock.trial_start(slot * self.case.policy.lanes, end)
+        changes = self.history[end]
+        free = changes[bisect_right(changes, start, key=lambda change: change[0]) - 1][1]
+        return len(success.before(end)) < free
 
     def succeed(self, candidate: SuccessCandidate) -> None:
-        lanes = self.sampler.realise(candidate)
-        if lanes is None:
+        found = self.sampler.realise(candidate)
+        if found is None:
             return
-        owners = candidate.stream.owners
-        for end, owner in enumerate(owners):
-            self.held[end][owner] += len(lanes)
-            assert self.free(end, owner) >= 0
-            for _ in lanes:
-                self.at(self.now + self.hold(), False, lambda end=end, owner=owner: self.release(end, owner))
-        self.present(self.sampler.resume(self.now, candidate, (self.free(0, owners[0]), self.free(1, owners[1]))))
-        self.found += [(candidate.slot * self.case.policy.lanes + lane, *owners) for lane in lanes]
+        made = [one for one in found if all(self.attempts(end, candidate.slot, one) for end in (0, 1))]
+        for _ in made:
+            for end in (0, 1):
+                self.change(end, -1)
+                self.at(self.now + self.hold(), False, lambda end=end: self.release(end))
+        self.present(self.sampler.resume((self.free[0], self.free[1])))
+        self.found += [(one.trial, *one.owners) for one in made]
 
     def run(self, until: int = SLOTS * SLOT) -> list[Success]:
         for end, tick in enumerate(self.case.news):
@@ -114,28 +122,26 @@ class Driver:
 
 def reference(case: Case, hold: Callable[[], int], random: np.random.Generator) -> list[Success]:
     """Each trial that both ends attempt is a Bernoulli trial of its own."""
-    changes: list[tuple[int, int, str, int]] = []  # tick, end, connection, change of the free memories
+    changes: list[tuple[int, int, int]] = []  # tick, end, change of the free memories
     found, lanes, clock = [], case.policy.lanes, case.clock
     for slot in range(SLOTS):
         attempts: list[dict[int, str]] = [{}, {}]
         for end in (0, 1):
             start = clock.slot_start(slot) + case.starts[end]
-            free = Counter(QUOTAS)
-            for tick, where, connection, change in changes:
-                free[connection] += change if where == end and tick <= start else 0
-            for trial in range(slot * lanes, (slot + 1) * lanes):
+            free = MEMORIES[end] + sum(by for tick, where, by in changes if where == end and tick <= start)
+            for lane in order(slot, range(lanes), lanes):
+                trial = slot * lanes + lane
                 agreement = governing(case.regions[end], trial)
                 owner = agreement and case.policy.owner(trial, agreement)
-                if owner and free[owner] > 0:
-                    free[owner] -= 1
+                if owner and free > 0:
+                    free -= 1
                     attempts[end][trial] = owner
         herald = clock.slot_start(slot) + case.herald
         for trial in sorted(attempts[0].keys() & attempts[1].keys()):
             if herald < SLOTS * SLOT and random.random() < case.probability:
                 found.append((trial, attempts[0][trial], attempts[1][trial]))
                 for end in (0, 1):
-                    owner = attempts[end][trial]
-                    changes += [(herald, end, owner, -1), (herald + hold(), end, owner, 1)]
+                    changes += [(herald, end, -1), (herald + hold(), end, 1)]
     return found
 
 
@@ -155,7 +161,7 @@ SWITCH: Regions = [(0, BEFORE), (80, None), (92, AFTER)]
 CASES = {
     "alike": Case(On(RoundRobin(), 4), (0, 0), 10, 0.2, ALIKE),
     "receiver later": Case(On(RoundRobin(), 4), (0, 5), 5, 0.3, ALIKE),
-    "by lot": Case(On(Statistical(), 3), (5, 5), 15, 0.3, ALIKE),
+    "by lot": Case(On(Lottery(), 3), (5, 5), 15, 0.3, ALIKE),
     "switch": Case(On(RoundRobin(), 4), (0, 5), 5, 0.2, (SWITCH, SWITCH), (112, 135)),
     "ends disagree": Case(
         On(RoundRobin(), 4), (0, 0), 10, 0.2, (SWITCH, [(0, BEFORE), (79, None), (94, LATE)]), (112, 135)
@@ -193,25 +199,21 @@ def test_certain_successes_are_exactly_the_trials_that_find_memories_at_both_end
 
 
 def test_a_forgotten_candidate_is_not_realised() -> None:
-    policy = On(RoundRobin(), 1)
-    sampler = SuccessSampler(TrialClock(1, SLOT), policy, 0.5, np.random.default_rng(1))
-    free = (lambda _: 1), (lambda _: 1)
-    (drawn,) = sampler.reallocate(0, ([(0, BEFORE)], [(0, BEFORE)]), free)[:1]
-    assert sampler.reallocate(0, ([(0, None)], [(0, None)]), free) == []
+    sampler = SuccessSampler(TrialClock(1, SLOT), On(RoundRobin(), 1), 0.5, np.random.default_rng(1))
+    (drawn,) = sampler.reallocate(0, ([(0, BEFORE)], [(0, BEFORE)]), (1, 1))
+    assert list(sampler.reallocate(0, ([(0, None)], [(0, None)]), (1, 1))) == []
     assert sampler.realise(drawn) is None
 
 
-def test_the_candidate_drawn_is_the_first_success_of_its_owners() -> None:
+def test_nothing_is_drawn_while_an_end_has_no_memory() -> None:
     sampler = SuccessSampler(TrialClock(1, SLOT), On(RoundRobin(), 1), 1.0, np.random.default_rng(1))
-    free = (lambda _: 1), (lambda _: 1)
-    drawn = sampler.reallocate(0, ([(0, BEFORE)], [(0, BEFORE)]), free)
-    assert [(one.stream.owners, one.slot, one.place) for one in drawn] == [(("A", "A"), 0, 0), (("B", "B"), 1, 0)]
-    assert sampler.realise(drawn[0]) == [0]
-    # A has no free memory left at the receiver; nothing is drawn until one is released there.
-    assert list(sampler.resume(SLOT, drawn[0], (1, 0))) == []
-    assert list(sampler.release(SLOT, 0, "A", 2)) == []
-    (later,) = sampler.release(SLOT, 1, "A", 1)
-    assert later.slot == 2
+    (drawn,) = sampler.reallocate(0, ([(0, BEFORE)], [(0, BEFORE)]), (1, 1))
+    assert (drawn.slot, drawn.rank) == (0, 0)
+    assert [(one.trial, one.owners) for one in sampler.realise(drawn) or ()] == [(0, ("A", "A"))]
+    assert list(sampler.resume((1, 0))) == []
+    assert list(sampler.limit(SLOT, 0, 2)) == []
+    (later,) = sampler.limit(SLOT, 1, 1)
+    assert later.slot == 1
 
 
 def test_the_same_seed_gives_the_same_successes() -> None:

@@ -203,13 +203,13 @@ def test_twirling_makes_a_werner_state(state: BellDiagonal) -> None:
     assert_same(twirled(state), twirled_matrix(matrix(state)))
 
 
-@given(STATES, READOUT_ERRORS, st.sampled_from(["X", "Y", "Z"]))
-def test_correlations_match_the_density_matrix(state: BellDiagonal, readout_error: float, basis: Basis) -> None:
+@given(STATES, READOUT_ERRORS, READOUT_ERRORS, st.sampled_from(["X", "Y", "Z"]))
+def test_correlations_match_the_density_matrix(state: BellDiagonal, here: float, there: float, basis: Basis) -> None:
     axis = {"X": X, "Y": Y, "Z": Z}[basis]
     mean = float(np.trace(np.kron(axis, axis) @ matrix(state)).real)
     assert measure_correlation(state, basis) == pytest.approx((1 + mean) / 2, abs=1e-12)
-    noisy = (1 + (1 - 2 * readout_error) ** 2 * mean) / 2
-    assert measure_correlation(state, basis, readout_error) == pytest.approx(noisy, abs=1e-12)
+    noisy = (1 + (1 - 2 * here) * (1 - 2 * there) * mean) / 2
+    assert measure_correlation(state, basis, here, there) == pytest.approx(noisy, abs=1e-12)
 
 
 # --- Memories ---------------------------------------------------------------------------------------------------------

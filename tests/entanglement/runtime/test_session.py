@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qkdrmp.entanglement.messages import PurifyResult, Response, SwapResult
+from qkdrmp.entanglement.messages import Discarded, PurifyResult, Response, SwapResult
 from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal, Memory
 from qkdrmp.entanglement.quantum.pairs import Device, Qubit, correlations, fidelity, new_pair
 from qkdrmp.entanglement.request import AttemptId
@@ -45,10 +45,13 @@ class MemoryShare:
     """Counts the memories that are freed."""
 
     def __init__(self) -> None:
-        self.released = 0
+        self.released = self.idle = 0
 
     def release(self) -> None:
         self.released += 1
+
+    def add_idle(self, halves: int) -> None:
+        self.idle += halves
 
 
 @dataclass
@@ -58,6 +61,7 @@ class Owner:
     attempt: AttemptId = ATTEMPT
     delivered: list[tuple[int, str | None]] = field(default_factory=list)
     handed_over: list[tuple[str, int]] = field(default_factory=list)
+    retracted: list[int] = field(default_factory=list)
     completed: int = 0
     at_end: Callable[[], None] = lambda: None
 
@@ -66,6 +70,9 @@ class Owner:
 
     def hand_over(self, partner: str, qubit: Qubit) -> None:
         self.handed_over.append((partner, qubit.number))
+
+    def retract(self, number: int) -> None:
+        self.retracted.append(number)
 
     def complete(self) -> None:
         self.completed += 1
@@ -129,7 +136,7 @@ PURIFY = rule([res("B", "k", "s")], {"purify": {"keep": "k", "sacrifice": "s", "
 
 
 def swapped(number: int, new: int, source: str = "R", partner: str = "B", werner: float = 0.9) -> SwapResult:
-    return SwapResult(ATTEMPT, source, 0, number, partner, 1, new, werner)
+    return SwapResult(ATTEMPT, source, 0, number, partner, 1, new, (werner,) * 3)
 
 
 # --- Conditions -------------------------------------------------------------------------------------------------------
@@ -224,23 +231,112 @@ def test_a_session_that_is_stopped_lets_no_timer_ring() -> None:
     assert bench.owner.completed == 0
 
 
-def test_recv_waits_for_a_message_of_its_kind() -> None:
-    bench = Bench("A", (0, rule([{"recv": {"kind": "PURIFYRESULT"}}, res("R", "p")], DELIVER)))
+def test_recv_waits_for_a_message_of_its_kind_and_uses_it_once() -> None:
+    bench = Bench("A", (0, rule([{"recv": {"kind": "SWAPRESULT"}}, res("R", "p")], DELIVER)))
     bench.arrive("R", 0)
-    bench.session.take_swap(swapped(5, 5))
-    assert bench.names == []
-    bench.session.take_bit(PurifyResult(ATTEMPT, "R", 0, 0, 1))
     bench.arrive("R", 1)
+    bench.session.take(PurifyResult(ATTEMPT, "B", 1, 0, 1))
+    assert bench.names == []
+    bench.session.take(swapped(0, 0, source="B"))
+    assert bench.names == [0]
+    bench.session.take(swapped(1, 1, source="B"))
     assert bench.names == [0, 1]
 
 
-def test_recv_waits_for_the_result_of_a_swap() -> None:
-    bench = Bench("A", (0, rule([{"recv": {"kind": "SWAPRESULT"}}, res("R", "p")], DELIVER)))
+def test_recv_waits_for_the_result_of_a_round() -> None:
+    bench = Bench("A", (0, rule([{"recv": {"kind": "PURIFYRESULT"}}, res("R", "p")], DELIVER)))
     bench.arrive("R", 0)
-    bench.session.take_bit(PurifyResult(ATTEMPT, "R", 0, 0, 1))
+    bench.session.take(swapped(5, 5))
     assert bench.names == []
-    bench.session.take_swap(swapped(5, 5))
+    bench.session.take(PurifyResult(ATTEMPT, "R", 0, 0, 1))
     assert bench.names == [0]
+
+
+def test_recv_waits_for_the_word_that_a_pair_is_discarded() -> None:
+    bench = Bench("A", (0, rule([{"recv": {"kind": "DISCARDED"}}, res("R", "p")], DELIVER)))
+    bench.arrive("R", 0)
+    bench.session.take(swapped(5, 5))
+    assert bench.names == []
+    bench.session.take(Discarded(ATTEMPT, "B", 1, 0))
+    assert bench.names == [0]
+
+
+def test_fidelity_looks_at_the_pair_it_names() -> None:
+    # The rule takes two pairs, and asks about the second one only.
+    good = {"fidelity": {"pair": "s", "op": ">=", "value": 0.9}}
+    bench = Bench("A", (0, rule([res("R", "p", "s"), good], DELIVER, {"free": {"pair": "s"}})))
+    for number, quality in enumerate((0.6, 0.95)):
+        bench.arrive("R", number, quality)
+    assert bench.names == [0]
+    other = Bench("A", (0, rule([res("R", "p", "s"), good], DELIVER, {"free": {"pair": "s"}})))
+    for number, quality in enumerate((0.95, 0.6)):
+        other.arrive("R", number, quality)
+    assert other.names == []
+
+
+def test_rules_without_pairs_run_once_when_their_conditions_come_to_hold() -> None:
+    # With such a rule a run used to end in a loop without end, or the rule slept until the first pair came.
+    always = {"count": {"name": "delivered", "op": ">=", "value": 0}}
+    tea = {"settimer": {"name": "tea", "seconds": 0.003}}
+    bench = Bench("A", (0, rule([always], tea)), (0, rule([{"timer": {"name": "tea"}}], {"terminate": {}})))
+    bench.owner.at_end = bench.session.stop
+    bench.session.work()
+    bench.env.advance(3 * MS + 1)
+    assert bench.owner.completed == 1
+
+
+def test_a_rule_without_pairs_runs_again_after_its_conditions_have_not_held() -> None:
+    few = {"count": {"name": "delivered", "op": "<", "value": 1}}
+    bench = Bench(
+        "A", (0, rule([few], {"settimer": {"name": "tea", "seconds": 0.001}})), (0, rule([res("R", "p")], DELIVER))
+    )
+    bench.session.work()
+    bench.env.advance(2 * MS)
+    assert bench.session.expired == {"tea"}
+    bench.arrive("R", 0)  # from here on there is one delivered
+    bench.session.take(Discarded(ATTEMPT, "R", 0, 0))  # and now there is none again
+    bench.session.work()
+    assert bench.session.expired == set()
+    assert bench.owner.retracted == [0]
+
+
+# --- Discarded pairs --------------------------------------------------------------------------------------------------
+
+
+def test_who_discards_a_pair_lets_its_other_end_know() -> None:
+    bench = Bench("A", (0, rule([res("R", "p")], {"free": {"pair": "p"}})))
+    bench.arrive("R", 0)
+    assert bench.wire.sent == [("R", Discarded(ATTEMPT, "A", 0, 0))]
+
+
+def test_a_pair_whose_other_half_was_discarded_is_left_out() -> None:
+    bench = Bench("A", (0, rule([res("R", "p", "q")], DELIVER, {"promote": {"pair": "q", "to": 1}})))
+    there = bench.arrive("R", 0)
+    bench.session.take(Discarded(ATTEMPT, "R", 0, 0))
+    assert there.partner is None
+    assert (bench.share.released, bench.share.idle) == (1, 0)
+    bench.arrive("R", 1)
+    bench.arrive("R", 2)
+    assert bench.names == [1]
+
+
+def test_a_pair_that_comes_after_the_word_that_it_is_discarded_is_discarded_at_once() -> None:
+    bench = Bench("A", (0, rule([res("R", "p")], DELIVER)))
+    bench.session.take(Discarded(ATTEMPT, "R", 0, 0))
+    bench.arrive("R", 0)
+    bench.arrive("R", 1)
+    assert bench.names == [1]
+    assert bench.share.released == 2
+
+
+def test_what_was_swapped_onto_a_discarded_pair_is_discarded_too_and_so_on() -> None:
+    # R swaps pair 0 before it hears that A has discarded it: B's half has no partner, and B has to know.
+    bench = Bench("A", (0, rule([res("R", "p")], {"free": {"pair": "p"}})), (1, rule([res("B", "p")], DELIVER)))
+    bench.arrive("R", 0)
+    bench.session.take(swapped(0, 0))
+    assert bench.wire.sent == [("R", Discarded(ATTEMPT, "A", 0, 0)), ("B", Discarded(ATTEMPT, "A", 1, 0))]
+    bench.session.take(swapped(1, 1))  # of a pair that is not discarded but not here yet either
+    assert bench.names == []
 
 
 # --- Actions ----------------------------------------------------------------------------------------------------------
@@ -286,8 +382,8 @@ def test_a_swap_tells_both_far_ends_what_their_pairs_are_now() -> None:
     assert a.partner is b
     w = (4 * 0.9 - 1) / 3 * (4 * 0.8 - 1) / 3
     assert bench.wire.sent == [
-        ("A", SwapResult(ATTEMPT, "R", 0, 0, "B", 1, 0, pytest.approx(w))),
-        ("B", SwapResult(ATTEMPT, "R", 0, 0, "A", 1, 0, pytest.approx(w))),
+        ("A", SwapResult(ATTEMPT, "R", 0, 0, "B", 1, 0, pytest.approx((w, w, w)))),
+        ("B", SwapResult(ATTEMPT, "R", 0, 0, "A", 1, 0, pytest.approx((w, w, w)))),
     ]
     bench.arrive("A", 1, 0.8)
     assert [(target, m.number, m.new_number) for target, m in bench.wire.sent[2:]] == [("A", 1, 1), ("B", 1, 1)]
@@ -317,7 +413,7 @@ def test_a_swap_result_that_comes_before_its_pair_waits_for_it() -> None:
     there = bench.arrive("R", 0)
     assert bench.names == [0]
     assert there.partner is not None
-    assert there.partner.werner == pytest.approx(0.7)
+    assert there.partner.estimate == pytest.approx((0.7,) * 3)
 
 
 def test_a_swap_result_from_a_node_that_is_not_the_partner_is_held() -> None:
