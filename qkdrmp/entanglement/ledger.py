@@ -178,8 +178,7 @@ class ConnectionLedger:
     def deliver(self, attempt: AttemptId, qubit: Qubit, basis: Basis | None) -> None:
         """Note that one user has got a half; with the other user's half of the same number it is a pair."""
         entry = self.entries[attempt.root.connection]
-        half = DeliveredHalf(qubit, qubit.waited(self.env.now))
-        qubit.settle(self.env.now)
+        half = DeliveredHalf(qubit, qubit.settle(self.env.now))
         first = entry.halves.pop(qubit.number, None)
         if first is None:
             entry.halves[qubit.number] = half
@@ -232,5 +231,6 @@ class ConnectionLedger:
 
 def _estimated(first: DeliveredHalf, second: DeliveredHalf) -> float:
     """Return the fidelity that two users estimate who exchange how long their halves have waited."""
-    common = ((a + b) / 2 for a, b in zip(first.qubit.estimate, second.qubit.estimate, strict=True))
-    return (1 + sum(c * a * b for c, a, b in zip(common, first.waited, second.waited, strict=True))) / 4
+    (x, y, z), (u, v, w) = first.qubit.estimate, second.qubit.estimate
+    (a, b, c), (d, e, f) = first.waited, second.waited
+    return (1 + ((x + u) * a * d + (y + v) * b * e + (z + w) * c * f) / 2) / 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from qkdrmp.entanglement.links.link import ElementaryLink
 from qkdrmp.entanglement.links.negotiation import LinkEnd
@@ -37,11 +37,24 @@ class MemoryShare:
         Halves heralded so far.
     released : int
         When a half was released last, or the connection got its trials, in ticks.
+    is_here : bool
+        Whether its quota is still reserved.
     is_paused : bool
         Whether it has no use for its trials for the time being, so that others are to get them.
     """
 
-    __slots__ = ("arrived", "attempt", "held", "idle", "interface", "is_paused", "pairs", "quota", "released")
+    __slots__ = (
+        "arrived",
+        "attempt",
+        "held",
+        "idle",
+        "interface",
+        "is_here",
+        "is_paused",
+        "pairs",
+        "quota",
+        "released",
+    )
 
     def __init__(self, interface: Interface, attempt: AttemptId, quota: int) -> None:
         self.interface = interface
@@ -51,25 +64,29 @@ class MemoryShare:
         self.idle = 0
         self.pairs = 0
         self.released = 0
+        self.is_here = True
         self.is_paused = False
         self.arrived: Callable[[int, Qubit], None] | None = None
 
     @property
     def reserved(self) -> int:
         """Free memories that are reserved for the connection."""
-        return max(0, self.quota - self.held)
+        return self.quota - self.held if self.held < self.quota else 0
 
     @property
     def offered(self) -> int | None:
         """Free memories that are reserved for its trials; None while nothing is attempted for it."""
-        return self.reserved if self.arrived is not None and self.idle < self.quota else None
+        if self.arrived is None or self.idle >= self.quota:
+            return None
+        return self.quota - self.held if self.held < self.quota else 0
 
     def add_idle(self, halves: int) -> None:
         """Count halves that wait for a rule to take them."""
-        if self.quota in (self.idle, self.idle + halves):
+        idle = self.idle + halves
+        if idle == self.quota or self.idle == self.quota:
             self.interface.change_idle(self, halves)
         else:
-            self.idle += halves
+            self.idle = idle
         if self.is_paused and self.idle <= self.quota // 2:
             self.interface.drained(self)
 
@@ -92,7 +109,7 @@ class AtSlotStart:
 
     free: int
     spare: int
-    offered: dict[AttemptId, int | None] = field(default_factory=dict)
+    offered: dict[AttemptId, int | None]
 
 
 class Interface:
@@ -149,7 +166,7 @@ class Interface:
         self._owners: set[AttemptId] = set()
         self._reserved = 0
         self._slot = -1
-        self._at_start = AtSlotStart(memories, 0)
+        self._at_start = AtSlotStart(memories, 0, {})
 
     # Admission
 
@@ -171,6 +188,7 @@ class Interface:
         if share is not None:
             self._keep_slot_start(share)
             del self.shares[attempt]
+            share.is_here = False
             self._reserved -= share.reserved
             share.arrived = None
             self.pairs_of[attempt] = share.pairs
@@ -206,7 +224,9 @@ class Interface:
         """Free a memory that holds a half of a connection."""
         self._keep_slot_start(share)
         self.occupied -= 1
-        self._hold_more(share, -1)
+        share.held -= 1
+        if share.held < share.quota and share.is_here:
+            self._reserved += 1
         self._limit()
         share.released = self.link.now
 
@@ -215,12 +235,6 @@ class Interface:
         self._keep_slot_start(share)
         share.idle += halves
         self._limit()
-
-    def _hold_more(self, share: MemoryShare, halves: int) -> None:
-        before = share.reserved
-        share.held += halves
-        if share.attempt in self.shares:  # else its quota is released already
-            self._reserved += share.reserved - before
 
     # Which trials are attempted. A half has a memory of its connection's quota, or one that is reserved for nobody.
 
@@ -234,11 +248,23 @@ class Interface:
 
         Where some owner has no memory left while others have, trials are passed over, so that any rank may be reached.
         """
+        if len(self._owners) == 1:
+            return self._limit_of(*self._owners)
         offered = {attempt: share.offered for attempt, share in self.shares.items() if share.offered is not None}
         memories = sum(offered.values()) + max(0, self._spare) if offered else 0
         if memories and (self._owners - offered.keys() or (len(self._owners) > 1 and any(offered.values()))):
             return self.memories
         return min(self.memories - self.occupied, memories)
+
+    def _limit_of(self, owner: AttemptId) -> int:
+        """Return how many trials of a slot may be attempted here for the only owner."""
+        share = self.shares.get(owner)
+        if share is None or share.arrived is None or share.idle >= share.quota:
+            return 0
+        free = self.memories - self.occupied
+        unreserved = free - self._reserved
+        usable = share.reserved + unreserved if unreserved > 0 else share.reserved
+        return usable if usable < free else free
 
     def _limit(self) -> None:
         self.link.limited(self.end, self.limit())
@@ -247,24 +273,31 @@ class Interface:
         """Before a change, remember what holds for the slot that has started."""
         slot = self.link.last_slot(self.end)
         if slot > self._slot:
-            self._slot = slot
-            self._at_start = AtSlotStart(self.memories - self.occupied, self._spare)
-        if share is not None:
-            self._at_start.offered.setdefault(share.attempt, share.offered)
+            free = self.memories - self.occupied
+            self._slot, self._at_start = slot, AtSlotStart(free, free - self._reserved, {})
+        if share is not None and share.attempt not in self._at_start.offered:
+            self._at_start.offered[share.attempt] = share.offered
 
     def attempts(self, slot: int, success: SlotSuccess) -> bool:
         """Return whether a trial of a slot that has started was attempted here."""
-        start = self._at_start if slot == self._slot else AtSlotStart(self.memories - self.occupied, self._spare)
+        start = self._at_start if slot == self._slot else AtSlotStart(self.memories - self.occupied, self._spare, {})
         owner = success.owners[self.end]
-        if self._offered_at(start, owner) is None:
+        offered = self._offered_at(start, owner)
+        if offered is None:
             share = self.shares.get(owner)
             if share is not None and share.idle >= share.quota and not share.is_paused:
                 self.passed_over(share)
             return False
+        if success.alone:
+            return success.rank < min(start.free, offered + max(0, start.spare))
         if success.rank < start.spare and success.agreed:
             return True
+        return self._attempts_shared(start, success.trial, owner)
+
+    def _attempts_shared(self, start: AtSlotStart, trial: int, owner: AttemptId) -> bool:
+        """Return whether a trial was attempted, as the memories were given out to one trial after the other."""
         free, spare, used = start.free, max(0, start.spare), Counter[AttemptId]()
-        for one in [*success.before(self.end), owner]:
+        for one in [*self.link.owners_before(trial, self.end), owner]:
             offered = self._offered_at(start, one)
             is_attempted = offered is not None and free > 0 and (used[one] < offered or spare > 0)
             if is_attempted:
@@ -300,7 +333,8 @@ class Interface:
         self._keep_slot_start(share)
         self.occupied += 1
         if share is not None:
-            self._hold_more(share, 1)
+            self._reserved -= share.held < share.quota
+            share.held += 1
 
     def take(self, owner: AttemptId, half: Qubit, trial: int) -> None:
         """Take in a half that has been heralded."""

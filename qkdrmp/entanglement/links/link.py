@@ -113,6 +113,7 @@ class ElementaryLink(Generic[H]):
         self._gap = max(law.heralds) - self._herald
         self._earlier = law.heralds.index(self._herald)
         self._clock = TrialClock.of(law, lanes, origin)
+        self._first = self._clock.trial_start(0, 0), self._clock.trial_start(0, 1)
         self._sampler = SuccessSampler(self._clock, policy, law.success_probability, random)
 
     @property
@@ -135,11 +136,18 @@ class ElementaryLink(Generic[H]):
 
     def limited(self, end: int, limit: int) -> None:
         """Apply that an end attempts at most so many trials of each slot to come."""
-        self._await(self._sampler.limit(self._env.now, end, limit))
+        drawn = self._sampler.limit(self._env.now, end, limit)
+        if drawn:
+            self._await(drawn)
+
+    def owners_before(self, trial: int, end: int) -> list[AttemptId]:
+        """Return the owners of the trials of a slot on which an end (0, 1) decides before `trial`, in order."""
+        return self._sampler.owners_before(trial, end)
 
     def last_slot(self, end: int) -> int:
         """Return the slot that an end has started last; one that starts now has not."""
-        return self._clock.next_slot(end, self._env.now) - 1
+        slot = (self._env.now - self._first[end] - 1) // self.slot_ticks
+        return slot if slot > -1 else -1
 
     @property
     def _limits(self) -> Limits:
@@ -161,8 +169,8 @@ class ElementaryLink(Generic[H]):
         slot = candidate.slot
         made = [one for one in found if left.attempts(slot, one) and right.attempts(slot, one)]
         for one in made:
-            for side, owner in zip(self._sides, one.owners, strict=True):
-                side.occupy(owner)
+            left.occupy(one.owners[0])
+            right.occupy(one.owners[1])
         self._await(self._sampler.resume(self._limits))
         # Last, for what the ends do with the halves may change limits and regions again.
         self._hand_over(slot, made)
@@ -173,9 +181,10 @@ class ElementaryLink(Generic[H]):
         self.successes += len(made)
         pairs = [(one, self._make(starts)) for one in made]
         if not self._gap:
-            for one, halves in pairs:
-                for side, owner, half in zip(self._sides, one.owners, halves, strict=True):
-                    side.take(owner, half, one.trial)
+            left, right = self._sides
+            for one, (here, there) in pairs:
+                left.take(one.owners[0], here, one.trial)
+                right.take(one.owners[1], there, one.trial)
         elif pairs:
             later = Timeout(self._env, self._gap)
             later.callbacks.append(lambda _: self._give(1 - self._earlier, pairs))

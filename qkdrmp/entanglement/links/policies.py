@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from math import gcd, lcm
 from typing import ClassVar, Protocol, runtime_checkable
@@ -56,7 +56,7 @@ class AllocationEntry:
             raise AllocationError(f"weight = {self.weight} of {self.id} must be at least 1")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Agreement:
     """What both ends of a link have agreed on from one trial on.
 
@@ -86,6 +86,16 @@ class Agreement:
     def __post_init__(self) -> None:
         if self.lanes < 1:
             raise AllocationError(f"lanes = {self.lanes} of a link must be at least 1")
+
+    @cached_property
+    def turn_weights(self) -> tuple[int, ...]:
+        """How often each entry has a turn, if all share alike by weight."""
+        return whole(lane_shares(self.entries, self.lanes))
+
+    @cached_property
+    def turn_weights_by_class(self) -> tuple[int, ...]:
+        """How often each entry has a turn, if the highest priority comes first."""
+        return whole(lane_shares(self.entries, self.lanes, by_class=True))
 
 
 def turns(count: int, weights: Sequence[int]) -> list[int]:
@@ -147,7 +157,6 @@ def weights_of(entries: Sequence[AllocationEntry]) -> tuple[int, ...]:
     return tuple(entry.weight for entry in entries)
 
 
-@lru_cache(maxsize=1024)
 def lane_shares(entries: tuple[AllocationEntry, ...], lanes: int, by_class: bool = False) -> tuple[Fraction, ...]:
     """Return how many trials of a slot each entry is to have on average: in proportion to the weights.
 
@@ -251,7 +260,7 @@ class RoundRobin:
 
     def weights(self, agreement: Agreement) -> tuple[int, ...]:
         """Return how often each entry has a turn."""
-        return whole(lane_shares(agreement.entries, agreement.lanes))
+        return agreement.turn_weights
 
     def owner(self, trial: int, agreement: Agreement) -> AttemptId | None:
         """Return the entry at position (trial - K) of the interleaving."""
@@ -272,7 +281,7 @@ class Lottery:
         """Return the entry on which the lot of the trial falls."""
         if not agreement.entries:
             return None
-        bounds = list(accumulate(whole(lane_shares(agreement.entries, agreement.lanes))))
+        bounds = list(accumulate(agreement.turn_weights))
         lot = scramble(agreement.random, agreement.epoch, trial) * bounds[-1] >> 64
         return agreement.entries[bisect_right(bounds, lot)].id
 
@@ -287,7 +296,7 @@ class Priority(RoundRobin):
 
     def weights(self, agreement: Agreement) -> tuple[int, ...]:
         """Return how often each entry has a turn."""
-        return whole(lane_shares(agreement.entries, agreement.lanes, by_class=True))
+        return agreement.turn_weights_by_class
 
 
 class Circuit:
@@ -323,7 +332,6 @@ class BufferSpace:
         return lanes_between(first, end, [self.owner(lane, agreement) for lane in range(agreement.lanes)])
 
 
-@lru_cache(maxsize=1024)
 def whole(shares: tuple[Fraction, ...]) -> tuple[int, ...]:
     """Return the smallest whole numbers in proportion to `shares`."""
     numbers = [int(share * lcm(*(share.denominator for share in shares))) for share in shares]

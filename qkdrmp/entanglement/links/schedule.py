@@ -57,9 +57,12 @@ class TrialSchedule:
         self._stretches = list(self._plan())
         self._firsts = [stretch.first for stretch in self._stretches]
 
-    def trials(self, slot: int) -> list[int]:
-        """Return the trials of a slot that have owners at both ends, in the order in which they are attempted."""
-        return [slot * self._lanes + lane for lane in order(slot, self._at(slot).lanes, self._lanes)]
+    def trial(self, slot: int, rank: int) -> int:
+        """Return the trial of a rank among those of a slot that have owners at both ends."""
+        lanes, count = self._at(slot).lanes, self._lanes
+        if len(lanes) == count:
+            return slot * count + (scramble(slot) + rank) % count
+        return slot * count + order(slot, lanes, count)[rank]
 
     def find(self, slot: int, count: int, free: int, skip: int = 0, until: int = NEVER) -> tuple[int, int] | None:
         """Return the slot of a trial and its rank in it, or None if there are not so many trials.
@@ -131,6 +134,8 @@ def order(slot: int, lanes: Iterable[int], count: int) -> list[int]:
 
 def governing(regions: Regions, trial: int) -> Agreement | None:
     """Return the agreement of `regions` that governs `trial`."""
+    if len(regions) == 1:
+        return regions[0][1]
     return regions[max(0, bisect_right(regions, trial, key=lambda region: region[0]) - 1)][1]
 
 

@@ -21,9 +21,8 @@ nothing changes before its first herald. This stays exact because
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -50,17 +49,17 @@ class SlotSuccess(NamedTuple):
         Its rank among the trials of the slot that have owners at both ends.
     agreed : bool
         Whether these are all that have owners, so that each end decides on `rank` trials before.
+    alone : bool
+        Whether all of them have the same owner.
     owners : tuple of AttemptId
         To whom the sender and the receiver give it.
-    before : callable
-        Returns the owners of the trials on which an end (0, 1) decides before, in order.
     """
 
     trial: int
     rank: int
     agreed: bool
+    alone: bool
     owners: tuple[AttemptId, AttemptId]
-    before: Callable[[int], list[AttemptId]]
 
 
 class SuccessGaps:
@@ -181,51 +180,55 @@ class SuccessSampler:
 
     def limit(self, now: int, end: int, value: int) -> Iterable[SuccessCandidate]:
         """Apply that an end attempts at most `value` trials of each slot that it has not started at tick `now`."""
-        slot = self._clock.next_slot(end, now)
-        reached = max(slot, self._done)
-        before = self._limit(reached), self._limit(NEVER)
-        self._limits[end].update(slot - 1, value)
-        after = self._limit(reached), self._limit(NEVER)
-        if after == before:
+        own, other = self._limits[end], self._limits[1 - end]
+        before = own.value
+        if value == before:
             return ()
-        grows = after[0] >= before[0] and after[1] >= before[1]
-        return self._grow(reached, before[0]) if grows else self._restart(reached)
+        slot = self._clock.next_slot(end, now)
+        own.update(slot - 1, value)
+        reached = max(slot, self._done)
+        least, then = min(value, before), other.at(reached)
+        if least >= then and least >= other.value:  # the other end attempts no more than that
+            return ()
+        return self._grow(reached, min(before, then)) if value > before else self._restart(reached)
 
     def realise(self, candidate: SuccessCandidate) -> list[SlotSuccess] | None:
         """Return the trials of a candidate's slot that succeed if both ends attempt them; None if it was forgotten.
 
         The memories of the successes are occupied at both ends before `resume`, which must follow.
         """
-        slot, rank = candidate.slot, candidate.rank
         if self._stack[-1] is not candidate:
             return None
+        slot, rank = candidate.slot, candidate.rank
         self._stack.pop()
         self._done = slot + 1
-        trials = self._schedule.trials(slot)
-        limit = min(self._limit(slot), len(trials))
+        limit = min(self._limit(slot), self._schedule.width(slot))
         found: list[SlotSuccess] = []
         self._gap = 0 if rank < limit else self._draw()
         while rank < limit:
-            found += self._success(trials[rank], rank)
+            found += self._success(self._schedule.trial(slot, rank), rank)
             rank += self._draw()
         self._gap = self._gap or rank - limit + 1
-        return sorted(found)
+        return sorted(found) if len(found) > 1 else found
 
     def _success(self, trial: int, rank: int) -> list[SlotSuccess]:
-        left, right = (self._owner(end, trial) for end in (0, 1))
-        if left is None or right is None:  # a lane of a policy of one's own that has an owner in some slots only
+        here, there = governing(self._regions[0], trial), governing(self._regions[1], trial)
+        agreed = here is there or here == there
+        left = self._owner_by(here, trial)
+        right = left if agreed else self._owner_by(there, trial)
+        if left is None or right is None:  # a lane of a policy of your own that has an owner in some slots only
             return []
-        return [SlotSuccess(trial, rank, self._agreed(trial), (left, right), partial(self._owners_before, trial))]
+        alone = agreed and here is not None and len(here.entries) == 1
+        return [SlotSuccess(trial, rank, agreed, alone, (left, right))]
 
-    def _agreed(self, trial: int) -> bool:
-        return governing(self._regions[0], trial) == governing(self._regions[1], trial)
-
-    def _owner(self, end: int, trial: int) -> AttemptId | None:
-        agreement = governing(self._regions[end], trial)
+    def _owner_by(self, agreement: Agreement | None, trial: int) -> AttemptId | None:
         return None if agreement is None else self._policy.owner(trial, agreement)
 
-    def _owners_before(self, trial: int, end: int) -> list[AttemptId]:
-        """Return the owners of the trials of a slot on which an end decides before `trial`."""
+    def _owner(self, end: int, trial: int) -> AttemptId | None:
+        return self._owner_by(governing(self._regions[end], trial), trial)
+
+    def owners_before(self, trial: int, end: int) -> list[AttemptId]:
+        """Return the owners of the trials of a slot on which an end (0, 1) decides before `trial`, in order."""
         slot, lane = divmod(trial, self._clock.lanes)
         lanes = order(slot, range(self._clock.lanes), self._clock.lanes)
         earlier = (self._owner(end, slot * self._clock.lanes + one) for one in lanes[: lanes.index(lane)])
@@ -233,8 +236,8 @@ class SuccessSampler:
 
     def resume(self, limits: Limits) -> Iterable[SuccessCandidate]:
         """Go on behind the slot realised last, with the limits as they are now."""
-        for limit, value in zip(self._limits, limits, strict=True):
-            limit.update(self._done - 1, value)
+        self._limits[0].update(self._done - 1, limits[0])
+        self._limits[1].update(self._done - 1, limits[1])
         return self._aim(self._done, self._gap)
 
     def _govern(self, regions: tuple[Regions, Regions], slots: tuple[int, int]) -> None:
@@ -262,7 +265,7 @@ class SuccessSampler:
 
         The next success is the `count`-th trial among those that have not been drawn yet.
         """
-        limit = self._limit(NEVER)
+        limit = min(self._limits[0].value, self._limits[1].value)
         while True:
             top = self._stack[-1]
             if limit > top.limit:

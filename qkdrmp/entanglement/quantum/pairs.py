@@ -143,13 +143,14 @@ class Qubit:
         first, second = self.pair.halves
         return second if first is self else first
 
-    def settle(self, now: int) -> None:
-        """Count the wait up to now in the state of the pair."""
-        pair, (phase, _, amplitude) = self.pair, self.waited(now)
-        pair.x *= phase
-        pair.y *= phase
-        pair.z *= amplitude
+    def settle(self, now: int) -> Correlations:
+        """Count the wait up to now in the state of the pair, and return what it multiplies the correlations by."""
+        pair, waited = self.pair, self.waited(now)
+        pair.x *= waited[0]
+        pair.y *= waited[1]
+        pair.z *= waited[2]
         self.since = now
+        return waited
 
     def waited(self, now: int) -> Correlations:
         """Return what its wait up to now multiplies the correlations by."""

@@ -148,7 +148,8 @@ class RuleSetSession:
             self.take_bit(message)
         else:
             self.take_discarded(message)
-        self._note(message.wire_name)
+        if self.awaited:
+            self._note(message.wire_name)
 
     def take_swap(self, message: SwapResult) -> None:
         """Note that a pair now has another partner, as soon as it is here."""

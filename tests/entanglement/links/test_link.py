@@ -60,7 +60,9 @@ class Node:
 
     def attempts(self, slot: int, success: SlotSuccess) -> bool:
         owner, start = success.owners[self.end], self.link.start_of(slot * self.link.lanes, self.end)
-        alive = [one for one in success.before(self.end) if start < self.dead.get(one, start + 1)]
+        alive = [
+            one for one in self.link.owners_before(success.trial, self.end) if start < self.dead.get(one, start + 1)
+        ]
         free = self.history[bisect_right(self.history, start, key=lambda change: change[0]) - 1][1]
         return start < self.dead.get(owner, start + 1) and len(alive) < free
 

@@ -96,7 +96,7 @@ class Driver:
         start = self.case.clock.trial_start(slot * self.case.policy.lanes, end)
         changes = self.history[end]
         free = changes[bisect_right(changes, start, key=lambda change: change[0]) - 1][1]
-        return len(success.before(end)) < free
+        return len(self.sampler.owners_before(success.trial, end)) < free
 
     def succeed(self, candidate: SuccessCandidate) -> None:
         found = self.sampler.realise(candidate)
