@@ -245,7 +245,7 @@ def test_values_that_are_all_the_same_are_drawn_upon_an_axis_from_zero() -> None
 @cache
 def connected(name: str = "shared_link", **changes: Any) -> Results:
     changed = {path.replace("__", "."): value for path, value in changes.items()}
-    return simulate(load_scenario(name).replace({"duration_s": 0.12, **changed}), record=["pairs"])
+    return simulate(load_scenario(name).replace({"duration_s": 0.15, **changed}), record=["pairs"])
 
 
 def lines_of(ax: Axes) -> list[Any]:
