@@ -24,6 +24,8 @@ Protocol              an object of your own                                 fiel
 All nodes, links and runs of a scenario share one object, so it must not change: what belongs to one link or channel is
 in the session that it opens there, and random numbers come from the generator that it is given.
 
+``setup.rulesets`` takes RuleSets: a file of JSON, or each a `RuleSetStack`.
+
 Some abilities are optional, each a Protocol as well: `NamesUsers`, `KnowsSizes`, `LimitsUsers`, `ListsConnections`,
 `HasMeanRate`, `OwnsLanes`, `CountsTrials`, `ConservesWork`, `BoundedDelay`, `Lossy`.
 """
@@ -45,6 +47,7 @@ from qkdrmp.entanglement.links.policies import (
     scramble,
 )
 from qkdrmp.entanglement.request import AttemptId, ConnectionRequest, ConnectionSpec, ListsConnections
+from qkdrmp.entanglement.rulesets.ruleset import RuleSetStack
 from qkdrmp.entanglement.rulesets.swap_tree import Span, SwapOrder, joined, midpoint, sequential
 from qkdrmp.kernel.units import TICKS_PER_SECOND, to_seconds, to_ticks
 from qkdrmp.key_rates import (
@@ -109,6 +112,7 @@ __all__ = [
     "RequestWorkload",
     "RoundRobin",
     "RoutePolicy",
+    "RuleSetStack",
     "RunMetric",
     "Span",
     "SwapOrder",

@@ -78,6 +78,10 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
         for name in self.sections():
             yield from self._unknown_places(name)
 
+    def _read_in(self, raw: dict[str, Any]) -> dict[str, Any]:
+        """Return what the scenario was made from with the content of files, so that copies need not read them again."""
+        return {**raw, "topology": self.topology}
+
     def own_metrics(self) -> list[RunMetric]:
         """Return the metrics of the user's own."""
         return [METRICS.made(metric) for metric in self.metrics]
@@ -192,7 +196,7 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
             scenario = cls.model_validate(_with_preset(raw, cls, where), context=around)
         except ValidationError as error:
             raise ScenarioError("\n".join(f"{where}: {line}" for line in sentences(error, cls))) from None
-        scenario._raw = {**raw, "topology": scenario.topology}  # copies need not read the file again
+        scenario._raw = scenario._read_in(raw)
         scenario._folder = folder
         scenario._own_files = OwnFiles(sorted(around.files))
         return scenario

@@ -84,8 +84,8 @@ def simulate(
     seed : int
         Same scenario and seed: same tables, on any machine.
     record : iterable of str
-        What to record besides: ``messages`` (every message), ``levels`` (QKD: every change of a pool's level) or
-        ``pairs`` (entanglement: every end-to-end pair).
+        What to record besides: ``messages`` (every message), ``levels`` (QKD: every change of a pool's level),
+        ``pairs`` (entanglement: every end-to-end pair) or ``rulesets`` (entanglement: the RuleSets of connections).
     check : bool
         Whether to check the invariants at the end.
 

@@ -212,6 +212,9 @@ OWN_FILES = {
     "my_metrics.py": "def slow_requests(results): ...\ndef rejects(results): ...",
     "my_reader.py": "import qkdrmp\ndef read(path, content):\n    return qkdrmp.load_topology('line')",
     "city.txt": "",
+    "rules.json": '{"connection": "c1", "path": ["Alice", "Bob"], "rulesets": {'
+    '"Alice": [{"stage": 0, "rules": [{"if": [{"recv": {"kind": "DISCARDED"}}], "do": [{"terminate": {}}]}]}],'
+    '"Bob": [{"stage": 0, "rules": [{"if": [{"recv": {"kind": "DISCARDED"}}], "do": [{"terminate": {}}]}]}]}}',
 }
 """Files that the pages name, as far as it takes to load a scenario."""
 

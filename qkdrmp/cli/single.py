@@ -1,20 +1,23 @@
-"""Commands that run a scenario a few times: run, ladder and warmup."""
+"""Commands that run a scenario a few times: run, ladder, rulesets and warmup."""
 
 from __future__ import annotations
 
 import re
 import time
+import tomllib
 import warnings
 from pathlib import Path
+from typing import Any
 
 import click
 
 import qkdrmp
 from qkdrmp.cli.group import main, out_option, results_folder, seed_option
 from qkdrmp.cli.summaries import run_lines, save_all
+from qkdrmp.errors import QKDRMPError, one_of
 from qkdrmp.family import Results, RunWarning, family_of
 from qkdrmp.scenario_file import load_scenario
-from qkdrmp.simulation import predict, run_once
+from qkdrmp.simulation import predict, run_once, run_to_end
 from qkdrmp.sweeps.warmup import suggest_warmup
 
 
@@ -76,6 +79,41 @@ def ladder(name_or_file: str, wanted: str | None, all_messages: bool, seed: int,
     (folder / f"{name}.mmd").write_text(drawn.mermaid(), encoding="utf-8")
     click.echo(f"{drawn.title}: {len(drawn.arrows)} messages")
     click.echo(f"written to {folder}: {name}.png, {name}.mmd")
+
+
+@main.command()
+@click.argument("name_or_file")
+@click.option("--connection", metavar="ID", help="Id of a connection.  [default: the first one]")
+@click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Another value for a field; repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="Print them as JSON, which setup.rulesets takes.")
+@seed_option
+def rulesets(name_or_file: str, connection: str | None, changes: tuple[str, ...], as_json: bool, seed: int) -> None:
+    """Print the RuleSets that a connection got: what each node does with its pairs, in the order of the path.
+
+    The scenario is run once.
+    """
+    scenario = load_scenario(name_or_file).replace(dict(map(_change, changes)))
+    shown = family_of(scenario).presentation
+    if shown.rulesets is None:
+        raise QKDRMPError(f"{scenario.name}: runs of kind '{scenario.kind}' have no RuleSets")
+    found = shown.rulesets(run_to_end(scenario, seed, shown.rulesets_record))
+    if not found:
+        raise QKDRMPError(f"{scenario.name}: no connection got RuleSets")
+    wanted = next(iter(found)) if connection is None else connection
+    if wanted not in found:
+        raise QKDRMPError(f"--connection = {wanted!r} must be {one_of(found, wanted)}, which got RuleSets")
+    click.echo(found[wanted].json if as_json else "\n".join(found[wanted].lines))
+
+
+def _change(text: str) -> tuple[str, Any]:
+    """Return a field and its value, which is TOML or else plain text."""
+    field, equals, value = text.partition("=")
+    if not equals:
+        raise QKDRMPError(f"--set = {text!r} must be FIELD=VALUE")
+    try:
+        return field.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return field.strip(), value.strip()
 
 
 @main.command()

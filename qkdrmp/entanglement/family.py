@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
@@ -26,9 +27,16 @@ class EntanglementScenario(Scenario[EntanglementResults], EntanglementSettings):
 
     kind: Literal["entanglement"]
 
+    def _read_in(self, raw: dict[str, Any]) -> dict[str, Any]:
+        whole = super()._read_in(raw)
+        if self.setup.rulesets and isinstance(raw["setup"], dict):
+            whole["setup"] = {**raw["setup"], "rulesets": [json.loads(one.to_json()) for one in self.setup.rulesets]}
+        return whole
+
     def _problems(self) -> Iterator[str]:
         yield from super()._problems()
         yield from self._unknown_names()
+        yield from self._unknown_nodes()
         yield from self._impossible_links()
 
     def _unknown_names(self) -> Iterator[str]:
@@ -41,6 +49,13 @@ class EntanglementScenario(Scenario[EntanglementResults], EntanglementSettings):
             if name not in known:
                 hint = did_you_mean(name, known) or f"; known are {', '.join(sorted(known)) or 'none'}"
                 yield f"layers.nested: {self.topology.name} has no network '{name}'{hint}"
+
+    def _unknown_nodes(self) -> Iterator[str]:
+        known = self.topology.nodes
+        for stack in self.setup.rulesets:
+            for node in [node for node in stack.path if node not in known]:
+                hint = did_you_mean(node, known)
+                yield f"setup.rulesets: {stack.connection}: {self.topology.name} has no node '{node}'{hint}"
 
     def _impossible_links(self) -> Iterator[str]:
         for link in self.topology.links:
@@ -62,10 +77,11 @@ def _predict(scenario: EntanglementScenario) -> list[str]:
             "without a Barrier the two ends of a link give trials to different connections: pairs will have wrong "
             "partners"
         )
-    layers = Nesting(scenario.topology)
+    layers = Nesting(scenario.topology, scenario.layers.nested)
     demand = scenario.demand.build()
     requests = demand.asked(scenario.topology.ends) if isinstance(demand, ListsConnections) else ()
-    return found + list(dict.fromkeys(line for request in requests for line in _never(scenario, layers, request)))
+    found += dict.fromkeys(line for request in requests for line in _never(scenario, layers, request))
+    return found + list(_useless_rulesets(scenario, layers, requests))
 
 
 def _never(scenario: EntanglementScenario, layers: Nesting, request: ConnectionRequest) -> Iterator[str]:
@@ -83,6 +99,25 @@ def _never(scenario: EntanglementScenario, layers: Nesting, request: ConnectionR
                 f"{has} towards {peer}: they will be rejected"
             )
             return
+
+
+def _useless_rulesets(
+    scenario: EntanglementScenario, layers: Nesting, requests: Iterable[ConnectionRequest]
+) -> Iterator[str]:
+    """Yield which RuleSets of the user's own are for connections that nobody asks for, or do not fit them."""
+    by_id = {request.id: request for request in requests}
+    if None in by_id:
+        return  # ids that are not known before the run
+    for stack in scenario.setup.rulesets:
+        request = by_id.get(stack.connection.partition("/")[0])
+        if request is None:
+            yield f"nobody asks for the connection '{stack.connection}', for which there are RuleSets"
+        elif request.id == stack.connection:
+            depth = 0 if request.spec.rewrite else len(scenario.topology.nodes)
+            path = layers.path(request.src, request.dst, depth)
+            misfit = scenario.setup.misfit(stack.connection, path, request.spec.pairs) if path else None
+            if misfit:
+                yield f"{request.id}: {misfit}: it will be rejected"
 
 
 # What shows whether a run has settled

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -127,6 +128,24 @@ class Milestone:
     event: str
 
 
+class Installed(Protocol):
+    """The RuleSets of a connection, as they are shown (see `ruleset.RuleSetStack`)."""
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Nodes from Initiator to Responder."""
+
+    @property
+    def need(self) -> int | None:
+        """Pairs to deliver; None is endless."""
+
+    def in_words(self) -> Iterable[tuple[str, int, int, str, str]]:
+        """Return, for all rules, node by node along the path, the node, stage, number, conditions and actions."""
+
+    def to_json(self) -> str:
+        """Return them as JSON."""
+
+
 class ConnectionLedger:
     """What happened to all connections.
 
@@ -135,16 +154,24 @@ class ConnectionLedger:
     env : Environment
     random : numpy.random.Generator
         For the results of the users' measurements.
-    pairs, milestones : bool
-        Whether to keep every delivery, and the milestones.
+    pairs, milestones, rulesets : bool
+        Whether to keep every delivery, the milestones, and the RuleSets.
     """
 
-    def __init__(self, env: Environment, random: np.random.Generator, pairs: bool, milestones: bool) -> None:
+    def __init__(
+        self, env: Environment, random: np.random.Generator, pairs: bool, milestones: bool, rulesets: bool = False
+    ) -> None:
         self.env = env
         self.entries: dict[str, ConnectionEntry] = {}
         self.deliveries: list[Delivery] | None = [] if pairs else None
         self.milestones: list[Milestone] | None = [] if milestones else None
+        self.rulesets: dict[AttemptId, Installed] | None = {} if rulesets else None
         self._random = random
+
+    def keep_rulesets(self, attempt: AttemptId, stack: Installed) -> None:
+        """Keep the RuleSets that a Responder has handed out, if RuleSets are kept."""
+        if self.rulesets is not None:
+            self.rulesets[attempt] = stack
 
     def note(self, attempt: AttemptId, node: str, event: str) -> None:
         """Keep a milestone, if milestones are kept."""
@@ -215,10 +242,11 @@ class ConnectionLedger:
         self.entries[attempt.root.connection].halves.pop(number, None)
 
     def complete(self, attempt: AttemptId, user: str) -> None:
-        """Note that a user has all the pairs; the connection is delivered when both have."""
+        """Note that a user has all the pairs; the connection is delivered when both have, or if it is endless."""
         entry = self.entries[attempt.root.connection]
         entry.ends_done.add(user)
-        if entry.ends_done == {entry.request.src, entry.request.dst}:
+        is_endless = entry.request.spec.pairs is None
+        if is_endless or entry.ends_done == {entry.request.src, entry.request.dst}:
             self.finish(entry, ConnectionStatus.DELIVERED)
 
     def finish(self, entry: ConnectionEntry, state: ConnectionStatus, reason: EndReason | None = None) -> None:

@@ -53,6 +53,16 @@ class Nesting:
             last += 1
         return (route[last], network) if last >= 2 else (route[1], None)
 
+    def path(self, src: str, dst: str, depth: int) -> tuple[str, ...] | None:
+        """Return the nodes from one to another as seen from inside `depth` networks; None if there is no route."""
+        path = [src]
+        while path[-1] != dst:
+            step = self.step(path[-1], dst, depth)
+            if step is None:
+                return None
+            path.append(step[0])
+        return tuple(path)
+
     def _network(self, node: str, depth: int) -> str | None:
         networks = self._networks[node]
         return networks[depth] if depth < len(networks) else None

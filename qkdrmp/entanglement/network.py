@@ -37,8 +37,8 @@ class EntanglementNetwork:
     ----------
     settings : EntanglementSettings
     seed : int
-    trace, pairs : bool
-        Whether to note every message with the milestones, and every delivered pair.
+    trace, pairs, rulesets : bool
+        Whether to note every message with the milestones, every delivered pair, and the RuleSets of connections.
 
     Attributes
     ----------
@@ -52,12 +52,19 @@ class EntanglementNetwork:
     hops : list of Transmission or None
     """
 
-    def __init__(self, settings: EntanglementSettings, seed: int, trace: bool = False, pairs: bool = False) -> None:
+    def __init__(
+        self,
+        settings: EntanglementSettings,
+        seed: int,
+        trace: bool = False,
+        pairs: bool = False,
+        rulesets: bool = False,
+    ) -> None:
         self.settings = settings
         self.topology = settings.topology
         self.env = Environment()
         self.random = Streams(seed)
-        self.ledger = ConnectionLedger(self.env, self.random.stream("measurements"), pairs, trace)
+        self.ledger = ConnectionLedger(self.env, self.random.stream("measurements"), pairs, trace, rulesets)
         self.layers = Nesting(self.topology, settings.layers.nested)
         self.hops: list[Transmission] | None = [] if trace else None
         self.links: dict[tuple[str, str], ElementaryLink[Qubit]] = {}

@@ -22,11 +22,13 @@ class EntanglementRun:
         The scenario.
     seed : int
     record : collection of str
-        Which of ``messages`` and ``pairs`` to record.
+        Which of ``messages``, ``pairs`` and ``rulesets`` to record.
     """
 
     def __init__(self, settings: EntanglementSettings, seed: int, record: Collection[str] = ()) -> None:
-        self.network = EntanglementNetwork(settings, seed, trace="messages" in record, pairs="pairs" in record)
+        self.network = EntanglementNetwork(
+            settings, seed, trace="messages" in record, pairs="pairs" in record, rulesets="rulesets" in record
+        )
         self.warmup = to_ticks(settings.warmup_s)
 
     def advance(self, until: int) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from qkdrmp.config.registry import Registry
+from qkdrmp.config.registry import Registry, Surroundings
 from qkdrmp.config.sections import ModelSection, Section
 from qkdrmp.entanglement.demand import CONNECTION_DEMANDS
 from qkdrmp.entanglement.links.models import LINK_MODELS, OpticalLink, TrialLaw
 from qkdrmp.entanglement.links.policies import LINK_POLICIES, LinkPolicy
 from qkdrmp.entanglement.quantum.bell_diagonal import Memory
 from qkdrmp.entanglement.quantum.pairs import Device
+from qkdrmp.entanglement.rulesets import own_rulesets
+from qkdrmp.entanglement.rulesets.own_rulesets import OwnRuleSets
+from qkdrmp.entanglement.rulesets.ruleset import RuleSetError
 from qkdrmp.entanglement.rulesets.swap_tree import SWAP_ORDERS, SwapOrder
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.network.settings import NetworkSettings
@@ -116,11 +119,15 @@ class SetupSettings(Section):
         makes that half to one and a half of it.
     swap_order
         Which swap trees the Responders choose.
+    rulesets : list
+        RuleSets of your own, by the connection that each names, whose Responder hands them out instead of planning: a
+        file of JSON beside the scenario, or what such a file holds. Attempt and number of pairs are those of the request.
     refuse : tuple of str
         Initiators that a node does not serve.
     """
 
     exceptions_by: ClassVar[tuple[str, ...]] = ("node",)
+    same_everywhere: ClassVar[tuple[str, ...]] = ("rulesets",)
 
     processing_s: Seconds = 1e-5
     timeout_round_trips: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
@@ -131,7 +138,13 @@ class SetupSettings(Section):
     backoff_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.05
     backoff_most_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     swap_order: Annotated[Any, SWAP_ORDERS] = "midpoint"
+    rulesets: OwnRuleSets = ()
     refuse: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+    @field_validator("rulesets", mode="before")
+    @classmethod
+    def _read_rulesets(cls, value: Any, info: ValidationInfo) -> Any:
+        return own_rulesets.read(value, info.context.folder if isinstance(info.context, Surroundings) else None)
 
     @model_validator(mode="after")
     def _check_times(self) -> Self:
@@ -147,6 +160,16 @@ class SetupSettings(Section):
     def hold_ticks(self, round_trip: int) -> int:
         """Return how long a node holds memories for a connection of two users so far apart, in ticks."""
         return round(self.hold_round_trips * round_trip) + to_ticks(self.hold_margin_s)
+
+    def misfit(self, connection: str, path: tuple[str, ...], need: int | None) -> str | None:
+        """Return why the RuleSets that are given for a connection do not fit it; None if they do, or there are none."""
+        try:
+            for stack in self.rulesets:
+                if stack.connection == connection:
+                    own_rulesets.fitted(stack, 1, path, need, inside=False)
+        except RuleSetError as error:
+            return str(error)
+        return None
 
     def order(self) -> SwapOrder:
         """Return the swap order as a function."""

@@ -2,7 +2,7 @@
 
 from qkdrmp.family.columns import message_columns
 from qkdrmp.family.family import FAMILIES, Counted, Family, Quantity, family_of
-from qkdrmp.family.presentation import FigureFile, MessagePresentation, MessageSequence, Presentation
+from qkdrmp.family.presentation import FigureFile, MessagePresentation, MessageSequence, Presentation, RuleListing
 from qkdrmp.family.results import Results, Run, RunWarning
 from qkdrmp.family.story import LinkStory, Series, Story
 from qkdrmp.stats.columns import NotRecorded
@@ -19,6 +19,7 @@ __all__ = [
     "Presentation",
     "Quantity",
     "Results",
+    "RuleListing",
     "Run",
     "RunWarning",
     "Series",

@@ -63,6 +63,22 @@ class MessagePresentation:
     frequent: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class RuleListing:
+    """The rules that nodes were given for a request or connection.
+
+    Parameters
+    ----------
+    lines : tuple of str
+        For people.
+    json : str
+        For programs.
+    """
+
+    lines: Sequence[str]
+    json: str
+
+
 def no_figures(results: Results) -> Iterator[FigureFile]:
     """Return no figures."""
     return iter(())
@@ -96,6 +112,11 @@ class Presentation:
         Yields sentences on what makes the metrics of a sweep doubtful, given the runs of each cell by its description.
     messages : MessagePresentation, optional
         By default there are no ladder diagrams.
+    rulesets_record : tuple of str
+        What a run has to record for `rulesets`.
+    rulesets : callable, optional
+        Returns the rules that nodes were given, given the run, by the request or connection that they are for; by
+        default there are none.
     """
 
     cell_summary: Callable[[pd.DataFrame], str]
@@ -106,3 +127,5 @@ class Presentation:
     story: Callable[[Any, Results], Story]
     cautions: Callable[[Mapping[str, pd.DataFrame]], Iterator[str]] = no_cautions
     messages: MessagePresentation | None = None
+    rulesets_record: tuple[str, ...] = ()
+    rulesets: Callable[[Any], Mapping[str, RuleListing]] | None = None

@@ -184,7 +184,7 @@ def test_a_run_of_connections_draws_their_pairs(folder: Path) -> None:
     assert output.endswith("allocations.csv, pairs.csv, pairs.png, fidelity.png\n")
     assert len(pd.read_csv(folder / "results" / "chain" / "run_summary.csv")) == len(ENTANGLEMENT.metrics)
     succeeded(qkdrmp("run", "chain.toml", "--trace"))
-    added = {"messages.csv", "milestones.csv"}
+    added = {"messages.csv", "milestones.csv", "rulesets.csv"}
     assert {path.name for path in (folder / "results" / "chain").iterdir()} == files | added
 
 

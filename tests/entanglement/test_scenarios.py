@@ -33,7 +33,7 @@ METRIC_NAMES = [metric.name for metric in ENTANGLEMENT.metrics]
 def run(name: str, seed: int = 1) -> Results:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return simulate(load_scenario(name), seed, record=["messages", "pairs"], check=True)
+        return simulate(load_scenario(name), seed, record=["messages", "pairs", "rulesets"], check=True)
 
 
 def short(name: str) -> Scenario:

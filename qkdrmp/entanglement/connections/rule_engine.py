@@ -67,9 +67,11 @@ class RunningConnection:
         self.ledger.retract(self.attempt, number)
 
     def complete(self) -> None:
-        """End the connection, which has all it needs here."""
-        self.teardowns.terminate(self.record, completed=True)
-        self.ledger.complete(self.attempt, self.user)
+        """End the connection, as a rule wants; unless this user has all pairs, that aborts it."""
+        completed = self.record.is_end and self.record.is_full
+        self.teardowns.terminate(self.record, completed)
+        if completed:
+            self.ledger.complete(self.attempt, self.user)
 
 
 class RuleEngine(Layer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from qkdrmp.entanglement.connections.admission import Admission, Offer
@@ -16,7 +16,9 @@ from qkdrmp.entanglement.messages import CSR, Response, SetupReject, Teardown
 from qkdrmp.entanglement.nesting import Nesting
 from qkdrmp.entanglement.request import EndReason
 from qkdrmp.entanglement.rulesets.link_budget import Infeasible, NoisyPhysics
+from qkdrmp.entanglement.rulesets.own_rulesets import fitted
 from qkdrmp.entanglement.rulesets.planner import ConnectionPlan, null_stack, plan
+from qkdrmp.entanglement.rulesets.ruleset import RuleSetError, RuleSetStack
 from qkdrmp.entanglement.rulesets.swap_tree import SwapOrder
 from qkdrmp.kernel.timer import Timer
 from qkdrmp.kernel.units import to_seconds
@@ -39,6 +41,8 @@ class SetupProtocol(Layer):
     layers : Nesting
     swap_order : callable
         How this node, as a Responder, orders swaps.
+    rulesets : mapping of str to RuleSetStack
+        What it hands out as a Responder instead of planning, by connection.
     interfaces : dict of str to Interface
         By neighbour.
     hold_ticks : callable
@@ -60,6 +64,7 @@ class SetupProtocol(Layer):
         teardowns: TeardownProtocol,
         layers: Nesting,
         swap_order: SwapOrder,
+        rulesets: Mapping[str, RuleSetStack],
         interfaces: dict[str, Interface],
         hold_ticks: Callable[[str, str], int],
     ) -> None:
@@ -71,6 +76,7 @@ class SetupProtocol(Layer):
         self.teardowns = teardowns
         self.layers = layers
         self.swap_order = swap_order
+        self.rulesets = rulesets
         self.interfaces = interfaces
         self.hold_ticks = hold_ticks
         self.failed: Callable[[ConnectionState, SetupReject], None] = lambda record, reject: None
@@ -146,7 +152,7 @@ class SetupProtocol(Layer):
         record.path = csr.path
         try:
             made = self._plan(csr)
-        except Infeasible as error:
+        except (Infeasible, RuleSetError) as error:
             self._refuse(record, self.admission.reject(csr.attempt, EndReason.INFEASIBLE, detail=str(error)))
             return
         self.records.note(record, "RuleSets made")
@@ -161,10 +167,12 @@ class SetupProtocol(Layer):
         self.request(csr.outer, border, Offer(made.rate, made.fidelity, spare))
 
     def _plan(self, csr: CSR) -> ConnectionPlan:
-        """Return the plan for a request; a null setup has no bounds to meet."""
+        """Return the plan for a request; there are no bounds to meet for a null setup, and for given RuleSets."""
         spec, outer = csr.spec, csr.attempt.outer
-        fidelity, rate = (0.25, 0.0) if spec.is_null else (spec.minimum_fidelity, spec.minimum_rate)
-        return plan(
+        given = None if spec.is_null else self.rulesets.get(csr.attempt.connection)
+        is_bound = not spec.is_null and given is None
+        fidelity, rate = (spec.minimum_fidelity, spec.minimum_rate) if is_bound else (0.25, 0.0)
+        made = plan(
             csr.attempt.connection,
             csr.attempt.number,
             csr.qcaps,
@@ -176,6 +184,9 @@ class SetupProtocol(Layer):
             None if outer is None else str(outer),
             spec.basis,
         )
+        if given is None:
+            return made
+        return replace(made, stack=fitted(given, csr.attempt.number, csr.path, spec.pairs, inside=outer is not None))
 
     @on(Response)
     def take_response(self, message: Response) -> None:
@@ -216,6 +227,8 @@ class SetupProtocol(Layer):
         The neighbour towards the Responder has its RuleSet and gets the link update first; the one towards the
         Initiator gets the Response before it gets the link update, so that it is ready to answer.
         """
+        if self.node.name == response.path[-1] and not record.spec.is_null:
+            self.records.ledger.keep_rulesets(record.attempt, response.stack)
         ruleset, rest = response.stack.popped(self.node.name)
         response = replace(response, stack=rest)
         record.path = response.path

@@ -122,6 +122,7 @@ class EntanglementStack:
             self.teardowns,
             context.nesting,
             setup.order(),
+            {stack.connection: stack for stack in setup.rulesets},
             context.interfaces[name],
             lambda initiator, responder: setup.hold_ticks(context.round_trip(initiator, responder)),
         )

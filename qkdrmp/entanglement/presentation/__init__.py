@@ -8,6 +8,7 @@ import pandas as pd
 
 from qkdrmp import plots
 from qkdrmp.entanglement.presentation.messages import MESSAGES
+from qkdrmp.entanglement.presentation.rulesets import rulesets
 from qkdrmp.entanglement.presentation.story import story
 from qkdrmp.family import FigureFile, Presentation, Results
 from qkdrmp.stats.estimators import differ
@@ -58,8 +59,10 @@ PRESENTATION = Presentation(
     print_metrics=("pair_rate_hz", "fidelity_mean", "setup_mean_s", "completion_mean_s", "blocking", "stall_s"),
     run_figures=_run_figures,
     sweep_figures=_sweep_figures,
-    story_record=("messages", "pairs"),
+    story_record=("messages", "pairs", "rulesets"),
     story=story,
     messages=MESSAGES,
+    rulesets_record=("rulesets",),
+    rulesets=rulesets,
 )
 """The presentation of the family of kind ``entanglement``."""

@@ -44,6 +44,7 @@ def story(run: EntanglementRun, results: Results) -> Story:
             "Connections": results.table("connections"),
             "Links": results.table("links"),
             "Nodes": _nodes(scenario.topology, served, results.table("attempts")),
+            "RuleSets": results.table("rulesets"),
         },
     )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from math import nan
 from typing import Any, NamedTuple
 
-from qkdrmp.entanglement.ledger import ConnectionEntry
+from qkdrmp.entanglement.ledger import ConnectionEntry, Installed
 from qkdrmp.entanglement.links.epoch import LAU, Barrier
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.policies import trials_given
@@ -80,6 +80,17 @@ class AllocationRow(NamedTuple):
     pairs: int
 
 
+class RuleRow(NamedTuple):
+    """What a row of the table of RuleSets is about: a rule that a node was given for an attempt at a connection."""
+
+    attempt: AttemptId
+    node: str
+    stage: int
+    number: int
+    conditions: str
+    actions: str
+
+
 class MessageRow(NamedTuple):
     """What a row of the table of messages is about: a transmission, without its segment, and its connections."""
 
@@ -114,6 +125,11 @@ def _given(network: EntanglementNetwork, ends: tuple[str, str]) -> Counter[Attem
     for agreement, (first, end) in zip(agreements, pairwise(bounds), strict=True):
         given += trials_given(sender.allocation.policy, first, end, agreement)
     return given
+
+
+def rule_rows(rulesets: Mapping[AttemptId, Installed]) -> Iterator[RuleRow]:
+    """Yield what the table of RuleSets has a row for."""
+    yield from (RuleRow(attempt, *rule) for attempt, stack in rulesets.items() for rule in stack.in_words())
 
 
 def message_rows(hops: Iterable[Transmission]) -> Iterator[MessageRow]:

@@ -17,11 +17,13 @@ from qkdrmp.entanglement.results.rows import (
     ConnectionRow,
     LinkRow,
     MessageRow,
+    RuleRow,
     StackRow,
     allocation_rows,
     link_rows,
     message_rows,
     node_rows,
+    rule_rows,
 )
 from qkdrmp.family import Results, message_columns
 from qkdrmp.kernel.units import seconds_or_nan, to_seconds
@@ -31,7 +33,8 @@ from qkdrmp.stats.columns import Column, Table
 class EntanglementResults(Results):
     """What came out of one run of an entanglement network.
 
-    `pairs` is there only if pairs were recorded; `messages` and `milestones` only if messages were.
+    `pairs` is there only if pairs were recorded, `rulesets` only if RuleSets were; `messages` and `milestones` only if
+    messages were.
     """
 
     connections = Table[ConnectionRow](
@@ -208,6 +211,19 @@ class EntanglementResults(Results):
         ],
         record="pairs",
     )
+    rulesets = Table[RuleRow](
+        "a rule that a node was given for an attempt at a connection",
+        [
+            Column("connection", "connection, or connection within a network", lambda row: row.attempt.connection),
+            Column("attempt", "setup attempt", lambda row: row.attempt.number),
+            Column("node", "node, in the order of the path", lambda row: row.node),
+            Column("stage", "stage of the pairs that it is about", lambda row: row.stage),
+            Column("rule", "which rule of the stage it is, from 1", lambda row: row.number),
+            Column("conditions", "what must hold, joined by ,", lambda row: row.conditions),
+            Column("actions", "what is then done, joined by ,", lambda row: row.actions),
+        ],
+        record="rulesets",
+    )
     messages = Table[MessageRow](
         "a message",
         [
@@ -243,6 +259,8 @@ def tables(network: EntanglementNetwork) -> dict[str, pd.DataFrame]:
     }
     if ledger.deliveries is not None:
         made["pairs"] = kinds.pairs.frame(ledger.deliveries)
+    if ledger.rulesets is not None:
+        made["rulesets"] = kinds.rulesets.frame(rule_rows(ledger.rulesets))
     if network.hops is not None:
         made["messages"] = kinds.messages.frame(message_rows(network.hops))
         made["milestones"] = kinds.milestones.frame(ledger.milestones or ())

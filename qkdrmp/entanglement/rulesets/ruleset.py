@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     Field,
@@ -15,6 +15,7 @@ from pydantic import (
 
 from qkdrmp.config.sections import sentences
 from qkdrmp.entanglement.rulesets.language import Part, Promote, Purify, Res, Rule, Swap, doubles
+from qkdrmp.entanglement.rulesets.wording import RuleInWords, in_words
 from qkdrmp.errors import QKDRMPError
 
 
@@ -39,20 +40,20 @@ class RuleSetStack(Part):
     Parameters
     ----------
     connection : str
-    attempt : int
+    attempt : int, optional
         From 1; a retry of a setup is a new attempt.
     path : tuple of str
         Nodes from Initiator to Responder.
-    need : int or None
+    need : int, optional
         Pairs to deliver; None is endless, 0 a null setup.
     rulesets : mapping
         RuleSets by node; nodes that have popped theirs are absent.
     """
 
     connection: str
-    attempt: Annotated[int, Field(ge=1)]
+    attempt: Annotated[int, Field(ge=1)] = 1
     path: Annotated[tuple[str, ...], Field(strict=False)]
-    need: Annotated[int, Field(ge=0)] | None
+    need: Annotated[int, Field(ge=0)] | None = None
     rulesets: dict[str, RuleSet]
 
     @model_validator(mode="after")
@@ -103,13 +104,32 @@ class RuleSetStack(Part):
         """
         try:
             data = json.loads(text)
-            if not isinstance(data, dict):
-                raise RuleSetError(f"RuleSets must be a JSON object, not {text!r:.40}")
-            return cls.model_validate(data)
         except json.JSONDecodeError as error:
             raise RuleSetError(f"RuleSets must be JSON: {error}") from None
+        return cls.from_data(data)
+
+    @classmethod
+    def from_data(cls, data: Any) -> Self:
+        """Return the stack that nested mappings describe, with the structure of the JSON.
+
+        Raises
+        ------
+        RuleSetError
+            With one sentence a line for everything that is wrong.
+        """
+        if not isinstance(data, Mapping):
+            raise RuleSetError(f"RuleSets must be a JSON object, not {json.dumps(data, default=repr):.40}")
+        try:
+            return cls.model_validate(data)
         except ValidationError as error:
             raise RuleSetError("\n".join(sentences(error, cls))) from None
+
+    def in_words(self) -> Iterator[RuleInWords]:
+        """Yield all rules in words, node by node along the path."""
+        for node in self.path:
+            for stage in self.rulesets.get(node, ()):
+                for number, rule in enumerate(stage.rules, start=1):
+                    yield in_words(node, stage.number, number, rule)
 
     def to_json(self) -> str:
         """Return the stack as JSON."""

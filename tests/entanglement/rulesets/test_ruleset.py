@@ -122,7 +122,7 @@ ACTIONS = "swap, purify, deliver, promote, free, settimer, handover, terminate"
     ("text", "sentence"),
     [
         ("[1", "RuleSets must be JSON: Expecting ',' delimiter: line 1 column 3 (char 2)"),
-        ("[]", "RuleSets must be a JSON object, not '[]'"),
+        ("[]", "RuleSets must be a JSON object, not []"),
         (of_a(attempt=0), "attempt = 0 must be at least 1"),
         (of_a(need=-1), "need = -1 must be at least 0"),
         (of_a(path="AB"), "path = 'AB' must be a list"),
