@@ -151,6 +151,7 @@ ENTANGLEMENT = Family(
         "memories.t2_s": "memory time $T_2$ (s)",
         "gates.error": "error of a two-qubit gate",
         "gates.readout_error": "error of a readout",
+        "gates.swap_success": "success of a swap (probability)",
         "setup.processing_s": "processing of a setup message (s)",
         "setup.retries": "retries of a setup",
         "setup.backoff_s": "backoff before the first retry (s)",

@@ -117,11 +117,13 @@ class SwapResult(Message):
     new_number: int
     estimate: tuple[float, float, float]
     """The correlations <XX>, -<YY> and <ZZ> estimated for it, waiting at the far ends not counted."""
+    success: bool = True
+    """Whether the swap succeeded; else the pair is lost, and the far ends leave out what it would have become."""
 
     @property
     def label(self) -> str:
         """The number of the pair."""
-        return f"number {self.number}"
+        return f"number {self.number}{'' if self.success else ' failed'}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,12 +93,15 @@ class GateSettings(Section):
         Probability that a two-qubit gate leaves its qubits maximally mixed.
     readout_error : float
         Probability that a readout is wrong.
+    swap_success : float
+        Probability that a swap succeeds; else both of its pairs are lost, and all three nodes know.
     """
 
     exceptions_by: ClassVar[tuple[str, ...]] = ("node",)
 
     error: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.005
     readout_error: Annotated[float, Field(ge=0, lt=0.5, allow_inf_nan=False)] = 0.005
+    swap_success: Share = 1.0
 
 
 class SetupSettings(Section):
@@ -121,7 +124,7 @@ class SetupSettings(Section):
         Which swap trees the Responders choose.
     rulesets : list
         RuleSets of your own, by the connection that each names, whose Responder hands them out instead of planning: a
-        file of JSON beside the scenario, or what such a file holds. Attempt and number of pairs are those of the request.
+        file of JSON beside the scenario, or what such a file holds. Attempt and pairs are those of the request.
     refuse : tuple of str
         Initiators that a node does not serve.
     """

@@ -155,7 +155,9 @@ def random_faults(choose: random.Random, unit_s: float) -> Mapping:
     }
 
 
-def random_case(seed: int, faults: bool = True, most_memories: int = 8) -> EntanglementSettings:
+def random_case(
+    seed: int, faults: bool = True, most_memories: int = 8, swap_success: float = 1.0
+) -> EntanglementSettings:
     """Return settings with demand for about `duration_s`; connections without an end are left for the test to end."""
     choose = random.Random(seed)
     topology = random_topology(choose, nested=choose.random() < 0.5)
@@ -192,6 +194,7 @@ def random_case(seed: int, faults: bool = True, most_memories: int = 8) -> Entan
             "at": [{"link": link, "policy": choose.choice(others)} for link in links if choose.random() < 0.1],
         },
         setup=random_setup(choose, topology, unit_s, impaired),
+        gates={"swap_success": swap_success},
         layers={"nested": networks_in(topology)},
         faults=impaired,
     )

@@ -78,6 +78,17 @@ def test_without_faults_nothing_deadlocks_at_length(memories: int) -> None:
     run_cases(range(1000, 4000), faults=False, most_memories=memories)
 
 
+@pytest.mark.parametrize("faults", [True, False])
+def test_nothing_breaks_where_swaps_fail(faults: bool) -> None:
+    assert run_cases(range(60), faults=faults, swap_success=0.6)[ConnectionStatus.DELIVERED] > 30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, 3000, 1000))
+def test_nothing_breaks_where_swaps_fail_at_length(first: int) -> None:
+    run_cases(range(first, first + 1000), swap_success=0.6)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_the_same_case_gives_the_same_tables(seed: int) -> None:
     first, second = (tables(run_case(random_case(seed), seed, trace=True, pairs=True)) for _ in range(2))

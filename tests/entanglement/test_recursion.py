@@ -283,7 +283,7 @@ def test_a_handover_before_the_outer_install_waits_and_is_freed_if_it_never_come
     for number, half in enumerate(halves):
         half.share, half.number = share, number  # type: ignore[assignment]
         work(inner, outer).hand_over("Q", half)
-    assert [(partner, half.number) for partner, half in outer.early] == [("Q", 0), ("Q", 1)]
+    assert [(partner, half.number) for partner, _, half in outer.early] == [("Q", 0), ("Q", 1)]
     assert (share.released, share.idle) == (0, 2)
     outer.end()
     assert (share.released, share.idle) == (2, 0)

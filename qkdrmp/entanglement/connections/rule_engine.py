@@ -57,10 +57,18 @@ class RunningConnection:
         if outer is None or outer.is_over:
             discard(qubit)
         elif outer.session is None:
-            outer.early.append((partner, qubit))
+            outer.early.append((partner, qubit.number, qubit))
             qubit.share.add_idle(1)
         else:
             outer.session.arrive(outer.session.buffer(partner, 0), qubit.number, qubit)
+
+    def leave_out(self, partner: str, number: int) -> None:
+        """Note that a pair will never come to the connection around this one, which may not be installed here yet."""
+        outer = self.outer
+        if outer is not None and outer.session is not None:
+            outer.session.leave_out(partner, number)
+        elif outer is not None and not outer.is_over:
+            outer.early.append((partner, number, None))
 
     def retract(self, number: int) -> None:
         """Take back a pair that was given to the application."""
@@ -112,9 +120,12 @@ class RuleEngine(Layer):
             interface.open(record.attempt, session.source(interface.peer))
         for message in record.queue:
             session.take(message)
-        for partner, qubit in record.early:
-            qubit.share.add_idle(-1)
-            session.arrive(session.buffer(partner, 0), qubit.number, qubit)
+        for partner, number, qubit in record.early:
+            if qubit is None:
+                session.leave_out(partner, number)
+            else:
+                qubit.share.add_idle(-1)
+                session.arrive(session.buffer(partner, 0), number, qubit)
         record.queue.clear()
         record.early.clear()
         session.work()

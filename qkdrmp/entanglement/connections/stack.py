@@ -108,7 +108,15 @@ class EntanglementStack:
         skew = 0 if allocation.barrier else allocation.skew_trials
         self.sharing = AllocationProtocol(node, self.transport, skew, to_ticks(allocation.skew_from_s))
         device = Device(Memory(memories.t1_s, memories.t2_s), gates.error, gates.readout_error)
-        bench = Workbench(context.env, name, device, self.transport, random.stream(f"purification {name}"))
+        bench = Workbench(
+            context.env,
+            name,
+            device,
+            self.transport,
+            random.stream(f"purification {name}"),
+            gates.swap_success,
+            random.stream(f"swaps {name}").random,
+        )
         self.records = ConnectionTable(name, ledger, self.sharing)
         self.teardowns = TeardownProtocol(name, self.transport, self.records)
         self.sharing.silent = self.teardowns.abort_over

@@ -49,7 +49,7 @@ class ConnectionState:
     session: RuleSetSession | None = None
     expiry: Timer | None = None
     queue: list[PairMessage] = field(default_factory=list)
-    early: list[tuple[str, Qubit]] = field(default_factory=list)
+    early: list[tuple[str, int, Qubit | None]] = field(default_factory=list)
     active: int = 0
 
     @property
@@ -108,8 +108,9 @@ class ConnectionState:
         if self.session is not None:
             self.session.stop()
             self.session = None
-        for _, qubit in self.early:
-            qubit.share.add_idle(-1)
-            discard(qubit)
+        for *_, qubit in self.early:
+            if qubit is not None:
+                qubit.share.add_idle(-1)
+                discard(qubit)
         self.early.clear()
         self.queue.clear()

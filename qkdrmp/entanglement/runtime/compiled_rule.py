@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from qkdrmp.entanglement.messages import SwapResult
-from qkdrmp.entanglement.quantum.pairs import Qubit, join
+from qkdrmp.entanglement.quantum.pairs import Correlations, Qubit, join, trace_out
 from qkdrmp.entanglement.rulesets.language import (
     OPERATORS,
     Action,
@@ -35,6 +36,7 @@ from qkdrmp.kernel.units import to_ticks
 Taken = Sequence[Qubit]
 Places = Mapping[str, tuple[int, PairBuffer]]
 """For each name of a pair, its position among the pairs taken, and where it is taken from."""
+NOISE: Correlations = (0.0, 0.0, 0.0)
 DIGITS = 9  # of estimated fidelities: what differs by less differs by rounding
 
 
@@ -148,7 +150,22 @@ def _consumption(session: RuleSetSession, condition: Recv) -> Callable[[Taken], 
 class _Swap:
     """A swap, by far the most frequent action: one object with slots instead of a function."""
 
-    __slots__ = ("_a", "_attempt", "_b", "_env", "_i", "_j", "_name", "_send", "_session", "_stage", "_swaps", "_to")
+    __slots__ = (
+        "_a",
+        "_attempt",
+        "_b",
+        "_env",
+        "_i",
+        "_j",
+        "_name",
+        "_random",
+        "_send",
+        "_session",
+        "_stage",
+        "_success",
+        "_swaps",
+        "_to",
+    )
 
     def __init__(self, session: RuleSetSession, action: Swap, places: Places) -> None:
         (self._i, left), (self._j, right) = places[action.left], places[action.right]
@@ -158,16 +175,23 @@ class _Swap:
         self._env, self._name = session.bench.env, session.bench.name
         self._send, self._attempt = session.bench.transport.send, session.owner.attempt
         self._swaps = 0
+        self._success, self._random = session.bench.swap_success, session.bench.swap_random
 
     def __call__(self, taken: Taken) -> None:
         first, second = taken[self._i], taken[self._j]
-        estimate = join(first, second, self._env.now)
+        success = self._success == 1 or self._random() < self._success
+        if success:
+            estimate = join(first, second, self._env.now)
+            self._session.progress += 1
+        else:
+            estimate = NOISE
+            trace_out(first)
+            trace_out(second)
         a, b, attempt, name, stage, to = self._a, self._b, self._attempt, self._name, self._stage, self._to
         number = self._swaps
         self._swaps = number + 1
-        self._send(a, SwapResult(attempt, name, stage, first.number, b, to, number, estimate))
-        self._send(b, SwapResult(attempt, name, stage, second.number, a, to, number, estimate))
-        self._session.progress += 1
+        self._send(a, SwapResult(attempt, name, stage, first.number, b, to, number, estimate, success))
+        self._send(b, SwapResult(attempt, name, stage, second.number, a, to, number, estimate, success))
         first.share.release()
         second.share.release()
 
@@ -192,6 +216,7 @@ def _deliver(session: RuleSetSession, action: Deliver, places: Places) -> Callab
 
 def _handover(session: RuleSetSession, action: Handover, places: Places) -> Callable[[Taken], None]:
     i, buffer = places[action.pair]
+    buffer.onwards = partial(session.owner.leave_out, buffer.partner)
 
     def run(taken: Taken) -> None:
         session.progress += 1
@@ -203,6 +228,7 @@ def _handover(session: RuleSetSession, action: Handover, places: Places) -> Call
 def _promote(session: RuleSetSession, action: Promote, places: Places) -> Callable[[Taken], None]:
     i, buffer = places[action.pair]
     after = session.buffer(buffer.partner, action.to)
+    buffer.after, buffer.onwards = after, after.leave_out
     return lambda taken: session.put(after, taken[i].number, taken[i])
 
 

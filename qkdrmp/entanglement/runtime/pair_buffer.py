@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from qkdrmp.entanglement.messages import SwapResult
 from qkdrmp.entanglement.quantum.pairs import Qubit
 
@@ -26,15 +28,21 @@ class PairBuffer:
         Results of the partner for pairs that have not come yet.
     lost : set of int
         Pairs that have not come yet, and that the partner has discarded.
+    after : PairBuffer or None
+        Where a rule promotes pairs to.
+    onwards : callable or None
+        If a rule passes pairs on under their numbers, leaves a number out there.
     discarded : set of int
         Pairs that this node has discarded, of which the partner may say something yet.
     """
 
     __slots__ = (
+        "after",
         "delivers",
         "discarded",
         "lost",
         "next",
+        "onwards",
         "pairs",
         "partner",
         "results",
@@ -55,13 +63,17 @@ class PairBuffer:
         self.void: set[int] = set()
         self.lost: set[int] = set()
         self.discarded: set[int] = set()
+        self.after: PairBuffer | None = None
+        self.onwards: Callable[[int], None] | None = None
         self.next = 0
 
     def leave_out(self, number: int) -> None:
-        """Note that the pair of this number failed and will never come."""
+        """Note that the pair of this number failed and will never come, nor reach where a rule would pass it on."""
         if self.used:
             self.void.add(number)
             self._skip()
+        if self.onwards is not None:
+            self.onwards(number)
 
     def has(self, n: int) -> bool:
         """Return whether the next `n` pairs are here."""

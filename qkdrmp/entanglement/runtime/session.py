@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, Protocol
 
@@ -33,6 +33,9 @@ class Owner(Protocol):
     def hand_over(self, partner: str, qubit: Qubit) -> None:
         """Give a pair to the connection around this one."""
 
+    def leave_out(self, partner: str, number: int) -> None:
+        """Note that a pair will never be given to the connection around this one."""
+
     def retract(self, number: int) -> None:
         """Take back a pair that has been given to the application, as its other half was discarded before."""
 
@@ -52,13 +55,30 @@ class Runnable(Protocol):
 
 @dataclass(frozen=True)
 class Workbench:
-    """What all sessions of a node work with."""
+    """What all sessions of a node work with.
+
+    Parameters
+    ----------
+    env : Environment
+    name : str
+        The node.
+    device : Device
+    transport : Transport
+    random : numpy.random.Generator
+        For the results of purification.
+    swap_success : float
+        Probability that a swap succeeds.
+    swap_random : callable
+        Returns a number from 0 to 1 that decides whether one does.
+    """
 
     env: Environment
     name: str
     device: Device
     transport: Transport
     random: np.random.Generator
+    swap_success: float = 1.0
+    swap_random: Callable[[], float] = lambda: 0.0
 
 
 @dataclass(slots=True)
@@ -140,6 +160,11 @@ class RuleSetSession:
         if buffer.used:
             self.work()
 
+    def leave_out(self, partner: str, number: int) -> None:
+        """Note that a pair of a virtual link will never come."""
+        self.buffer(partner, 0).leave_out(number)
+        self.work()
+
     def take(self, message: PairMessage) -> None:
         """Take in what another node says about a pair."""
         if isinstance(message, SwapResult):
@@ -153,6 +178,11 @@ class RuleSetSession:
 
     def take_swap(self, message: SwapResult) -> None:
         """Note that a pair now has another partner, as soon as it is here."""
+        if not message.success:
+            self.buffer(message.partner, message.to).leave_out(message.new_number)
+            self.take_discarded(message)
+            self.work()
+            return
         buffer = self.buffer(message.source, message.stage)
         qubit = buffer.remove(message.number)
         if message.number in buffer.discarded:  # what the partner has made of it is lost as well
@@ -166,16 +196,20 @@ class RuleSetSession:
         qubit.estimate = message.estimate
         self.arrive(self.buffer(message.partner, message.to), message.new_number, qubit)
 
-    def take_discarded(self, message: Discarded) -> None:
-        """Discard a pair whose other half has been discarded; one that has not come yet, as soon as it comes."""
+    def take_discarded(self, message: Discarded | SwapResult) -> None:
+        """Discard a pair whose other half is gone; one that has not come yet, as soon as it comes."""
         buffer = self.buffer(message.source, message.stage)
         qubit = buffer.remove(message.number)
-        if qubit is not None:
+        if message.number in buffer.discarded:
+            buffer.discarded.remove(message.number)
+        elif qubit is not None:
             discard(qubit)
             buffer.leave_out(message.number)
             self.work()
         elif not buffer.used or message.number >= buffer.next:
             buffer.lost.add(message.number)
+        elif buffer.after is not None:
+            self.take_discarded(replace(message, stage=buffer.after.stage))
         elif buffer.delivers:
             self.counters["delivered"] -= 1
             self.owner.retract(message.number)
@@ -183,8 +217,13 @@ class RuleSetSession:
 
     def discard_pair(self, buffer: PairBuffer, qubit: Qubit) -> None:
         """Discard a pair that a rule has taken, and let the other end know."""
-        buffer.discarded.add(qubit.number)
         self._send_discarded(buffer.partner, buffer.stage, qubit.number)
+        if buffer.onwards is not None:
+            buffer.onwards(qubit.number)
+        place: PairBuffer | None = buffer
+        while place is not None:  # the other end may have promoted its half before it knows
+            place.discarded.add(qubit.number)
+            place = place.after
         discard(qubit)
 
     def _send_discarded(self, partner: str, stage: int, number: int) -> None:

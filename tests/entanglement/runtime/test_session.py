@@ -62,6 +62,7 @@ class Owner:
     delivered: list[tuple[int, str | None]] = field(default_factory=list)
     handed_over: list[tuple[str, int]] = field(default_factory=list)
     retracted: list[int] = field(default_factory=list)
+    left_out: list[tuple[str, int]] = field(default_factory=list)
     completed: int = 0
     at_end: Callable[[], None] = lambda: None
 
@@ -70,6 +71,9 @@ class Owner:
 
     def hand_over(self, partner: str, qubit: Qubit) -> None:
         self.handed_over.append((partner, qubit.number))
+
+    def leave_out(self, partner: str, number: int) -> None:
+        self.left_out.append((partner, number))
 
     def retract(self, number: int) -> None:
         self.retracted.append(number)
@@ -92,7 +96,13 @@ class Wire:
 class Bench:
     """A node with one session, and halves to put into it."""
 
-    def __init__(self, name: str, *rules: tuple[int, dict[str, Any]], path: tuple[str, ...] = ("A", "R", "B")) -> None:
+    def __init__(
+        self,
+        name: str,
+        *rules: tuple[int, dict[str, Any]],
+        path: tuple[str, ...] = ("A", "R", "B"),
+        swap_success: float = 1.0,
+    ) -> None:
         self.env, self.wire, self.owner, self.share = Environment(), Wire(), Owner(), MemoryShare()
         stages: dict[int, list[dict[str, Any]]] = {}
         for stage, rule in rules:
@@ -101,7 +111,8 @@ class Bench:
         data = {"connection": "c7", "attempt": 1, "path": path, "need": None, "rulesets": {name: ruleset}}
         stack = RuleSetStack.from_json(json.dumps(data))
         random = np.random.default_rng(1)
-        workbench = Workbench(self.env, name, DEVICE, self.wire, random)  # type: ignore[arg-type]
+        draws = iter([0.9, 0.1, 0.6]).__next__
+        workbench = Workbench(self.env, name, DEVICE, self.wire, random, swap_success, draws)  # type: ignore[arg-type]
         self.session = compiled(self.owner, workbench, stack.popped(name)[0])
 
     def pair(self, fidelity: float = 1.0) -> tuple[Qubit, Qubit]:
@@ -339,6 +350,36 @@ def test_what_was_swapped_onto_a_discarded_pair_is_discarded_too_and_so_on() -> 
     assert bench.names == []
 
 
+PROMOTE = rule([res("R", "p")], {"promote": {"pair": "p", "to": 1}})
+
+
+def test_a_number_that_is_left_out_does_not_block_the_stages_after() -> None:
+    bench = Bench("A", (0, PROMOTE), (1, rule([res("R", "p")], DELIVER)))
+    bench.session.take(Discarded(ATTEMPT, "R", 0, 0))
+    bench.arrive("R", 0)
+    bench.arrive("R", 1)
+    assert bench.names == [1]
+
+
+def test_what_a_rule_discards_does_not_block_the_stages_after() -> None:
+    poor = {"fidelity": {"pair": "p", "op": "<", "value": 0.9}}
+    free = rule([res("R", "p"), poor], {"free": {"pair": "p"}})
+    bench = Bench("A", (0, free), (0, PROMOTE), (1, rule([res("R", "p")], DELIVER)))
+    bench.arrive("R", 0, 0.8)
+    bench.arrive("R", 1)
+    assert bench.names == [1]
+    bench.session.take_swap(SwapResult(ATTEMPT, "R", 1, 0, "B", 2, 0, (1.0,) * 3))  # of what was not promoted here
+    assert bench.wire.sent[1:] == [("B", Discarded(ATTEMPT, "A", 2, 0))]
+
+
+def test_a_pair_that_has_been_promoted_is_discarded_where_it_is() -> None:
+    bench = Bench("A", (0, PROMOTE))
+    there = bench.arrive("R", 0)
+    bench.session.take(Discarded(ATTEMPT, "R", 0, 0))
+    assert there.partner is None
+    assert bench.share.released == 1
+
+
 # --- Actions ----------------------------------------------------------------------------------------------------------
 
 
@@ -371,6 +412,9 @@ def test_handover_keeps_the_memory() -> None:
     bench.arrive("R", 0)
     assert bench.owner.handed_over == [("R", 0)]
     assert bench.share.released == 0
+    bench.session.take(Discarded(ATTEMPT, "R", 0, 1))
+    bench.arrive("R", 1)
+    assert bench.owner.left_out == [("R", 1)]
 
 
 def test_a_swap_tells_both_far_ends_what_their_pairs_are_now() -> None:
@@ -388,6 +432,21 @@ def test_a_swap_tells_both_far_ends_what_their_pairs_are_now() -> None:
     bench.arrive("A", 1, 0.8)
     assert [(target, m.number, m.new_number) for target, m in bench.wire.sent[2:]] == [("A", 1, 1), ("B", 1, 1)]
     assert bench.share.released == 4
+
+
+def test_a_swap_that_fails_lets_both_far_ends_know_and_uses_up_a_number() -> None:
+    bench = Bench("R", (0, SWAP), swap_success=0.5)
+    a, b = bench.arrive("A", 0), bench.arrive("B", 0)
+    lost = (0.0, 0.0, 0.0)
+    assert bench.wire.sent == [
+        ("A", SwapResult(ATTEMPT, "R", 0, 0, "B", 1, 0, lost, success=False)),
+        ("B", SwapResult(ATTEMPT, "R", 0, 0, "A", 1, 0, lost, success=False)),
+    ]
+    assert (a.partner, b.partner) == (None, None)
+    assert (bench.share.released, bench.session.progress) == (2, 0)
+    a, b = bench.arrive("A", 1), bench.arrive("B", 1)
+    assert a.partner is b
+    assert [(message.new_number, message.success) for _, message in bench.wire.sent[2:]] == [(1, True)] * 2
 
 
 # --- Results, early and late ------------------------------------------------------------------------------------------
@@ -437,6 +496,35 @@ def test_results_of_many_swaps_come_in_any_order() -> None:
     for number in (2, 1, 0):
         bench.arrive("R", number)
     assert bench.names == [0, 1, 2]
+
+
+def failed(number: int, new: int) -> SwapResult:
+    return SwapResult(ATTEMPT, "R", 0, number, "B", 1, new, (0.0,) * 3, success=False)
+
+
+def test_a_pair_lost_in_a_swap_is_freed_and_left_out_whenever_the_result_comes() -> None:
+    bench = Bench("A", FROM_B)
+    bench.session.take_swap(failed(1, 1))  # before the pair
+    there = [bench.arrive("R", number) for number in range(4)]
+    bench.session.take_swap(failed(0, 0))  # after it
+    bench.session.take_swap(swapped(3, 3))
+    assert bench.names == []
+    bench.session.take_swap(swapped(2, 2))
+    assert bench.names == [2, 3]
+    assert bench.share.released == 4
+    assert [half.partner for half in there[:2]] == [None, None]
+
+
+def test_a_pair_that_is_discarded_at_one_end_and_lost_at_the_other_is_nowhere() -> None:
+    bench = Bench("A", (0, rule([res("R", "p")], {"free": {"pair": "p"}})), FROM_B)
+    bench.arrive("R", 0)
+    bench.session.take_swap(failed(0, 0))
+    assert bench.wire.sent == [("R", Discarded(ATTEMPT, "A", 0, 0))]
+    bench.arrive("R", 1)
+    bench.session.take_discarded(Discarded(ATTEMPT, "R", 0, 1))  # both ends have discarded it at once
+    assert (bench.share.released, len(bench.wire.sent)) == (2, 2)
+    buffer = bench.session.buffer("R", 0)
+    assert (buffer.lost, buffer.discarded) == (set(), set())
 
 
 def test_a_bit_that_comes_before_the_own_round_waits_for_it() -> None:
