@@ -149,6 +149,7 @@ ENTANGLEMENT = Family(
         "memories.per_interface": "memories of an interface",
         "memories.t1_s": "memory time $T_1$ (s)",
         "memories.t2_s": "memory time $T_2$ (s)",
+        "memories.cutoff_s": "cut-off of waiting for a swap (s)",
         "gates.error": "error of a two-qubit gate",
         "gates.readout_error": "error of a readout",
         "gates.swap_success": "success of a swap (probability)",

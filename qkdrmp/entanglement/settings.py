@@ -71,11 +71,15 @@ class MemorySettings(Section):
         How many there are at each link.
     t1_s, t2_s : float
         Time constants; see `pairs.Memory`.
+    cutoff_s : float
+        How long a half may wait for another one to be swapped with; then it is discarded, and its other end informed.
+        By default for as long as it takes.
     """
 
     per_interface: Positive = 8
     t1_s: Annotated[float, Field(gt=0)] = 10.0
     t2_s: Annotated[float, Field(gt=0)] = 1.0
+    cutoff_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
     @model_validator(mode="after")
     def _check_times(self) -> Self:
@@ -272,7 +276,8 @@ class EntanglementSettings(NetworkSettings):
         """Return what the memories of a node at one of its links, and its gates, do to qubits."""
         memories = self.memories.here(node=node, link=link.ends)
         gates = self.gates.here(node=node)
-        return Device(Memory(memories.t1_s, memories.t2_s), gates.error, gates.readout_error)
+        cutoff = None if memories.cutoff_s is None else to_ticks(memories.cutoff_s)
+        return Device(Memory(memories.t1_s, memories.t2_s), gates.error, gates.readout_error, cutoff)
 
     def lanes(self, link: Link) -> int:
         """Return the memories of the end of a link that has fewer."""

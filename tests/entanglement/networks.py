@@ -156,7 +156,7 @@ def random_faults(choose: random.Random, unit_s: float) -> Mapping:
 
 
 def random_case(
-    seed: int, faults: bool = True, most_memories: int = 8, swap_success: float = 1.0
+    seed: int, faults: bool = True, most_memories: int = 8, swap_success: float = 1.0, cutoff_trips: float | None = None
 ) -> EntanglementSettings:
     """Return settings with demand for about `duration_s`; connections without an end are left for the test to end."""
     choose = random.Random(seed)
@@ -175,6 +175,7 @@ def random_case(
         memories={
             "per_interface": memories,
             "t2_s": choose.choice([0.1, 1.0]),
+            "cutoff_s": None if cutoff_trips is None else cutoff_trips * unit_s,
             "at": [
                 {"node": name, "per_interface": choose.randint(1, most_memories)}
                 for name in sorted(topology.nodes)

@@ -83,6 +83,17 @@ def test_nothing_breaks_where_swaps_fail(faults: bool) -> None:
     assert run_cases(range(60), faults=faults, swap_success=0.6)[ConnectionStatus.DELIVERED] > 30
 
 
+@pytest.mark.parametrize("trips", [0.5, 3.0])
+def test_nothing_breaks_where_pairs_are_discarded_that_wait_too_long(trips: float) -> None:
+    assert run_cases(range(60), cutoff_trips=trips, swap_success=0.9)[ConnectionStatus.DELIVERED] > 30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, 3000, 1000))
+def test_nothing_breaks_with_a_cut_off_at_length(first: int) -> None:
+    run_cases(range(first, first + 1000), cutoff_trips=first / 1000 + 0.5, swap_success=0.9)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, 3000, 1000))
 def test_nothing_breaks_where_swaps_fail_at_length(first: int) -> None:

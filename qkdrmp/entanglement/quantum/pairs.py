@@ -53,11 +53,14 @@ class Device:
         Probability that a two-qubit gate leaves its qubits maximally mixed.
     readout_error : float
         Probability that a readout is wrong.
+    cutoff : int, optional
+        After how many ticks a half that waits to be swapped is discarded.
     """
 
     memory: Memory
     gate_error: float = 0.0
     readout_error: float = 0.0
+    cutoff: int | None = None
 
     # Looked up at every wait and swap, so each is worked out once.
 

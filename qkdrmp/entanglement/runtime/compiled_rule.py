@@ -170,6 +170,7 @@ class _Swap:
     def __init__(self, session: RuleSetSession, action: Swap, places: Places) -> None:
         (self._i, left), (self._j, right) = places[action.left], places[action.right]
         self._a, self._b = left.partner, right.partner
+        left.swaps = right.swaps = True
         self._stage, self._to = left.stage, action.to
         self._session = session
         self._env, self._name = session.bench.env, session.bench.name

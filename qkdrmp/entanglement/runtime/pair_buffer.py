@@ -21,8 +21,8 @@ class PairBuffer:
         Whether a rule of this node takes pairs from here; elsewhere they wait for the partner to use them.
     waits : bool
         Whether such a rule needs more than one pair, or something else, so that pairs lie idle here.
-    delivers : bool
-        Whether such a rule delivers them.
+    delivers, swaps : bool
+        Whether such a rule delivers them, or swaps them.
     pairs : dict of int to Qubit
     results : dict of int to SwapResult
         Results of the partner for pairs that have not come yet.
@@ -47,6 +47,7 @@ class PairBuffer:
         "partner",
         "results",
         "stage",
+        "swaps",
         "used",
         "void",
         "waits",
@@ -58,6 +59,7 @@ class PairBuffer:
         self.used = False
         self.waits = False
         self.delivers = False
+        self.swaps = False
         self.pairs: dict[int, Qubit] = {}
         self.results: dict[int, SwapResult] = {}
         self.void: set[int] = set()

@@ -14,6 +14,7 @@ from qkdrmp.entanglement.messages import Discarded, PairMessage, PurifyResult, S
 from qkdrmp.entanglement.quantum.bell_diagonal import Basis
 from qkdrmp.entanglement.quantum.pairs import Device, Qubit, discard, estimated, estimated_after, purify
 from qkdrmp.entanglement.request import AttemptId
+from qkdrmp.entanglement.runtime.cut_off import CutOff
 from qkdrmp.entanglement.runtime.pair_buffer import PairBuffer
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.timer import Timer
@@ -120,6 +121,7 @@ class RuleSetSession:
     __slots__ = (
         "_begun",
         "_buffers",
+        "_cut_offs",
         "_rounds",
         "_timers",
         "_working",
@@ -144,6 +146,7 @@ class RuleSetSession:
         self._buffers: dict[tuple[str, int], PairBuffer] = {}
         self._rounds: dict[tuple[str, int, int], Round] = {}
         self._begun: Counter[tuple[str, int]] = Counter()
+        self._cut_offs: dict[PairBuffer, CutOff] = {}
         self._timers: dict[str, Timer] = {}
         self._working = False
         self.rules: list[Runnable] = []
@@ -297,8 +300,24 @@ class RuleSetSession:
             discard(qubit)
             return
         buffer.add(number, qubit)
+        if buffer.swaps and (ticks := qubit.device.cutoff) is not None:
+            self._limit_wait(buffer, qubit, ticks)
         if buffer.results and number in buffer.results:
             self.take_swap(buffer.results.pop(number))
+
+    def _limit_wait(self, buffer: PairBuffer, qubit: Qubit, ticks: int) -> None:
+        found = self._cut_offs.get(buffer)
+        if found is None:
+            found = self._cut_offs[buffer] = CutOff(self.bench.env, buffer, ticks, self._expire)
+        found.add(qubit)
+
+    def _expire(self, buffer: PairBuffer, qubit: Qubit) -> None:
+        """Discard a pair that has waited too long to be swapped: nobody else does anything with it meanwhile."""
+        buffer.remove(qubit.number)
+        buffer.leave_out(qubit.number)
+        self._send_discarded(buffer.partner, buffer.stage, qubit.number)
+        discard(qubit)
+        self.work()
 
     def estimated(self, qubit: Qubit) -> float:
         """Return the estimated fidelity of a pair now."""
