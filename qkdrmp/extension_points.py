@@ -31,7 +31,16 @@ Some abilities are optional, each a Protocol as well: `NamesUsers`, `KnowsSizes`
 """
 
 from qkdrmp.entanglement.demand import ConnectionDemand, ConnectionWorkload
-from qkdrmp.entanglement.links.models import LinkModel, OpticalLink, TrialLaw, mim, mm, msm
+from qkdrmp.entanglement.links.models import (
+    LinkModel,
+    OpticalLink,
+    TrialLaw,
+    barrett_kok,
+    mim,
+    mm,
+    msm,
+    single_click,
+)
 from qkdrmp.entanglement.links.policies import (
     Agreement,
     AllocationEntry,
@@ -46,6 +55,7 @@ from qkdrmp.entanglement.links.policies import (
     RoundRobin,
     scramble,
 )
+from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal
 from qkdrmp.entanglement.request import AttemptId, ConnectionRequest, ConnectionSpec, ListsConnections
 from qkdrmp.entanglement.rulesets.ruleset import RuleSetStack
 from qkdrmp.entanglement.rulesets.swap_tree import Span, SwapOrder, joined, midpoint, sequential
@@ -75,6 +85,7 @@ __all__ = [
     "AllocationEntry",
     "AttemptId",
     "BB84Sifted",
+    "BellDiagonal",
     "Block",
     "BoundedDelay",
     "BufferSpace",
@@ -118,6 +129,7 @@ __all__ = [
     "SwapOrder",
     "TopologyReader",
     "TrialLaw",
+    "barrett_kok",
     "earliest_deadline",
     "end_node_routes",
     "fcfs",
@@ -130,6 +142,7 @@ __all__ = [
     "repeater_routes",
     "scramble",
     "sequential",
+    "single_click",
     "smallest_first",
     "to_seconds",
     "to_ticks",

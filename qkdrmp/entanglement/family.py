@@ -144,6 +144,7 @@ ENTANGLEMENT = Family(
     field_labels={
         "links.model": "kind of link",
         "links.fidelity": "fidelity of a new pair of a link",
+        "links.bright_state": "population of the bright state",
         "links.source_efficiency": "efficiency of sources",
         "links.detector_efficiency": "efficiency of detectors",
         "memories.per_interface": "memories of an interface",

@@ -14,7 +14,6 @@ from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.link import ElementaryLink
 from qkdrmp.entanglement.links.negotiation import LinkEnd
 from qkdrmp.entanglement.nesting import Nesting
-from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal
 from qkdrmp.entanglement.quantum.pairs import Qubit, correlations, new_pair
 from qkdrmp.entanglement.request import ConnectionRequest
 from qkdrmp.entanglement.settings import EntanglementSettings
@@ -115,6 +114,7 @@ class EntanglementNetwork:
         settings, name = self.settings, str(fibre)
         section = settings.links.here(link=fibre.ends)
         law = section.law(fibre, settings.channels.here(link=fibre.ends).signal_speed_m_per_s)
+        state = section.pair(law)
         lanes = settings.lanes(fibre)
         policy = settings.allocation.here(link=fibre.ends).link_policy()
         round_trip = sum(self.channel(*ends).delay for ends in (fibre.ends, fibre.ends[::-1]))
@@ -125,12 +125,11 @@ class EntanglementNetwork:
             allocation = LinkEnd(name, node, peer, policy, partial(_draw, draw), lead, lanes=lanes)
             memories = settings.memories.here(node=node, link=fibre.ends).per_interface
             rate = law.pairs_per_s
-            interface = Interface(node, peer, end, memories, rate, section.fidelity, allocation)
+            interface = Interface(node, peer, end, memories, rate, state.fidelity, allocation)
             self.interfaces[node][peer] = interface
             sides.append(interface)
         devices = settings.device(fibre.ends[0], fibre), settings.device(fibre.ends[1], fibre)
-        state = correlations(BellDiagonal.werner(section.fidelity))
-        make = partial(new_pair, state, devices)
+        make = partial(new_pair, correlations(state), devices)
         link = ElementaryLink(
             self.env, law, lanes, policy, self.random.stream(f"link {name}"), (sides[0], sides[1]), make
         )

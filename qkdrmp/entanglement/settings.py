@@ -6,12 +6,12 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from qkdrmp.config.registry import Registry, Surroundings
+from qkdrmp.config.registry import Registry, Surroundings, unfit
 from qkdrmp.config.sections import ModelSection, Section
 from qkdrmp.entanglement.demand import CONNECTION_DEMANDS
 from qkdrmp.entanglement.links.models import LINK_MODELS, OpticalLink, TrialLaw
 from qkdrmp.entanglement.links.policies import LINK_POLICIES, LinkPolicy
-from qkdrmp.entanglement.quantum.bell_diagonal import Memory
+from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal, Memory, swap
 from qkdrmp.entanglement.quantum.pairs import Device
 from qkdrmp.entanglement.rulesets import own_rulesets
 from qkdrmp.entanglement.rulesets.own_rulesets import OwnRuleSets
@@ -23,6 +23,7 @@ from qkdrmp.topology import Link
 
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Weights = tuple[float, float, float, float]
 Positive = Annotated[int, Field(strict=True, ge=1)]
 
 
@@ -32,17 +33,38 @@ class LinkSettings(Section):
     Attributes
     ----------
     model
-        Analyser in the middle (``mim``), pair source in the middle (``msm``), or analyser at the receiver (``mm``).
-    source_efficiency, detector_efficiency : float
+        Analyser in the middle (``mim``), pair source in the middle (``msm``), or analyser at the receiver (``mm``);
+        analyser in the middle with two rounds (``barrett-kok``), or with one click (``single-click``).
+    source_efficiency, detector_efficiency, bright_state : float
         See `OpticalLink`.
     fidelity : float
-        Of a new pair, a Werner state.
+        Of a new pair, a Werner state; with ``single-click``, of what goes wrong besides.
+    state : list of float
+        Instead of the fidelity, the weights of Phi+, Psi-, Psi+ and Phi- in a new pair.
     """
 
     model: Annotated[Any, LINK_MODELS] = "mim"
     source_efficiency: Share = 1.0
     detector_efficiency: Share = 0.9
+    bright_state: Annotated[float, Field(gt=0, lt=1)] = 0.1
     fidelity: Annotated[float, Field(gt=0.25, le=1, allow_inf_nan=False)] = 0.98
+    state: Annotated[Weights, Field(strict=False)] | None = None
+
+    @field_validator("state")
+    @classmethod
+    def _check_state(cls, value: Weights | None) -> Weights | None:
+        try:
+            state = None if value is None else BellDiagonal(*value)
+        except ValueError:
+            raise unfit("must be four weights of at least 0 each that add up to 1") from None
+        if state is not None and state.fidelity <= 0.25:
+            raise unfit("must begin with a weight of Phi+ above 0.25")
+        return value
+
+    def pair(self, law: TrialLaw) -> BellDiagonal:
+        """Return the state of a new pair: the errors of the link's kind, and those of its imperfections."""
+        own = BellDiagonal.werner(self.fidelity) if self.state is None else BellDiagonal(*self.state)
+        return own if law.state is None else swap(law.state, own)
 
     def law(self, link: Link, speed_m_per_s: float) -> TrialLaw:
         """Return the law of the trials of a link.
@@ -58,6 +80,7 @@ class LinkSettings(Section):
             detector_efficiency=self.detector_efficiency,
             attenuation_db_per_km=link.attenuation_db_per_km,
             speed_m_per_s=speed_m_per_s,
+            bright_state=self.bright_state,
         )
         return LINK_MODELS.made(self.model)(optical)
 

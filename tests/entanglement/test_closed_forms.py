@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import qkdrmp
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal, dejmps, swap
 from qkdrmp.entanglement.quantum.bell_diagonal import bbpssw as two_pairs
@@ -69,6 +70,61 @@ def test_two_swapped_pairs_of_090_have_0813333() -> None:
     )
     run(network, 0.1)
     assert deliveries(network)[0].fidelity == pytest.approx(0.813333, abs=5e-7)
+
+
+def test_sources_have_unequal_states_by_link() -> None:
+    # Errors multiply: Phi+ comes of two right pairs, or of the same error twice.
+    first, second = (0.9, 0.06, 0.03, 0.01), (0.8, 0.0, 0.2, 0.0)
+    network = network_of(
+        chain("ARB", loss=0.2),
+        [{"memories": 2, "pairs": 20}],
+        links={"state": list(first), "at": [{"link": ["R", "B"], "state": second}]},
+        memories=FOR_EVER,
+        gates=PERFECT,
+    )
+    run(network, 1)
+    expected = sum(a * b for a, b in zip(first, second, strict=True))
+    assert [pair.fidelity for pair in deliveries(network)] == pytest.approx([expected] * 20)
+    assert [pair.estimated for pair in deliveries(network)] == pytest.approx([expected] * 20)
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ([0.9, 0.1, 0.1, 0.1], "[0.9, 0.1, 0.1, 0.1] must be four weights of at least 0 each that add up to 1"),
+        ([0.2, 0.8, 0.0, 0.0], "[0.2, 0.8, 0.0, 0.0] must begin with a weight of Phi+ above 0.25"),
+    ],
+)
+def test_a_state_that_is_none_is_refused(state: list[float], said: str) -> None:
+    with pytest.raises(qkdrmp.ScenarioError) as caught:
+        qkdrmp.load_scenario("chain").replace({"links.state": state})
+    assert str(caught.value).replace("(", "[").replace(")", "]") == f"chain: links.state = {said}"
+
+
+@pytest.mark.parametrize(
+    ("model", "rate", "fidelity"),
+    [
+        # 20 km of 0.2 dB/km: eta = 0.9 sqrt(10^-0.4) = 0.56786; P/T with T = 100 us, or 200 us with two rounds.
+        ("barrett-kok", 0.56786**2 / 2 / 2e-4, 1.0),
+        ("single-click", 2 * 0.2 * 0.56786 * (1 - 0.1 * 0.56786) / 1e-4, 0.8 / (1 - 0.1 * 0.56786)),
+    ],
+)
+def test_links_by_single_photons_in_a_run(model: str, rate: float, fidelity: float) -> None:
+    network = network_of(
+        chain("AB", loss=0.2),
+        [{"memories": 1}],
+        links={"model": model, "fidelity": 0.98, "bright_state": 0.2},
+        memories={**FOR_EVER, "per_interface": 8},
+        gates=PERFECT,
+    )
+    run(network, 2.0)
+    # Eight lanes; the state of the link's kind, with the Werner state of what goes wrong besides.
+    made = network.links["A", "B"].successes
+    assert made == pytest.approx(8 * rate * 2.0, abs=3 * sqrt(8 * rate * 2.0) + 8 * rate * 0.002)
+    expected = fidelity * 0.98 + (1 - fidelity) * 0.02 / 3
+    assert len(deliveries(network)) > 100
+    assert {pair.fidelity for pair in deliveries(network)} == {deliveries(network)[0].fidelity}
+    assert deliveries(network)[0].fidelity == pytest.approx(expected, abs=1e-6)
 
 
 def test_gate_and_readout_errors_of_each_node_count_where_it_swaps() -> None:
