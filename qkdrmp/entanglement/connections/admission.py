@@ -63,6 +63,8 @@ class Admission:
         """Return the REJECT of a request, or None if it can be admitted."""
         if csr.asker in self.settings.refuse:
             return self.reject(csr.attempt, EndReason.UNAUTHORISED)
+        if csr.responder == self.bench.name and csr.attempt.connection in self.records.released:
+            return self.reject(csr.attempt, EndReason.TORN_DOWN)
         return self.shortage(record)
 
     def shortage(self, record: ConnectionState) -> SetupReject | None:

@@ -19,12 +19,12 @@ from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.timer import Timer
 from qkdrmp.kernel.units import NEVER, to_ticks
 
-FINAL = (EndReason.NO_ROUTE, EndReason.UNAUTHORISED, EndReason.INFEASIBLE)
+FINAL = (EndReason.NO_ROUTE, EndReason.UNAUTHORISED, EndReason.INFEASIBLE, EndReason.TORN_DOWN)
 """Reasons that do not go away with time."""
 
 
 class Initiator:
-    """What a user does to get and keep connections.
+    """What a user does to get and keep connections, by what has come to its node; the ledger is only written.
 
     Parameters
     ----------
@@ -66,14 +66,14 @@ class Initiator:
         self.random = random
         self.watch = watch
         self._timers: dict[str, Timer] = {}
+        self._wanted: set[str] = set()
         setup.failed = self._failed
         setup.established = self._established
-        teardowns.aborted = self._aborted
+        teardowns.ended = self._ended
 
     def ask(self, entry: ConnectionEntry) -> None:
         """Make the first or the next attempt at a connection."""
-        if entry.state is not ConnectionStatus.UNFINISHED:
-            return
+        self._wanted.add(entry.id)
         attempt = AttemptId(entry.id, len(entry.attempts) + 1)
         entry.attempts.append(Attempt(attempt, self.env.now))
         entry.armed = entry.armed_at = 0
@@ -85,7 +85,7 @@ class Initiator:
 
     def release(self, entry: ConnectionEntry) -> None:
         """Tear a connection down, whether it is installed or not."""
-        if entry.state is not ConnectionStatus.UNFINISHED:
+        if entry.id not in self._wanted:
             return
         record = self._record(entry)
         self._finish(entry, ConnectionStatus.ABORTED, EndReason.TORN_DOWN)
@@ -121,7 +121,7 @@ class Initiator:
     def _failed(self, record: ConnectionState, reject: SetupReject) -> None:
         """Try again later, unless the rejection is final, there is no retry left, or the deadline is too close."""
         entry = self.ledger.entries[record.attempt.connection]
-        if entry.state is not ConnectionStatus.UNFINISHED:
+        if entry.id not in self._wanted:
             return
         attempt = entry.attempts[-1]
         attempt.reason, attempt.by, attempt.detail = reject.reason, reject.by, reject.detail
@@ -129,7 +129,9 @@ class Initiator:
         if reject.reason is EndReason.BUSY:
             self.watch(reject.by, attempt, entry)
         wait = self._wait(entry, reject)
-        if self.env.now + wait >= entry.deadline:
+        if reject.reason is EndReason.TORN_DOWN:
+            self._finish(entry, ConnectionStatus.ABORTED, reject.reason)
+        elif self.env.now + wait >= entry.deadline:
             self._finish(entry, ConnectionStatus.REJECTED, reject.reason)
         else:
             self._await(entry, wait, self.ask)
@@ -145,9 +147,6 @@ class Initiator:
 
     def _established(self, record: ConnectionState, response: Response) -> None:
         entry = self.ledger.entries[record.attempt.connection]
-        if entry.state is not ConnectionStatus.UNFINISHED:  # released by the Responder before the Response came
-            self.teardowns.terminate(record, completed=False)
-            return
         entry.attempts[-1].ended = entry.installed = self.env.now
         entry.attempts[-1].detail = "; ".join(
             f"{left.node}-{right.node}: {right.rate:.6g} pairs/s of fidelity {right.fidelity:.6g}"
@@ -160,15 +159,18 @@ class Initiator:
         elif entry.request.lasts_s is not None:
             self._await(entry, max(1, to_ticks(entry.request.lasts_s)), self._expired)
 
-    def _aborted(self, record: ConnectionState, reason: EndReason) -> None:
+    def _ended(self, record: ConnectionState, reason: EndReason | None) -> None:
+        """Note that a connection of this user, as its Initiator or Responder, has ended here."""
         entry = self.ledger.entries[record.attempt.connection]
-        if record.attempt != entry.attempts[-1].id:
-            return  # of an earlier attempt
         attempt = entry.attempts[-1]
-        if attempt.ended is None:
-            attempt.reason, attempt.ended = reason, self.env.now
-        self.ledger.finish(entry, ConnectionStatus.ABORTED, reason)
-        self._await_nothing(entry)  # which is another node's if this user is the Responder
+        if record.attempt != attempt.id:
+            return  # of an earlier attempt
+        if reason is not None:
+            self.ledger.finish(entry, ConnectionStatus.ABORTED, reason)
+        if record.before is None and entry.id in self._wanted:
+            if reason is not None and attempt.ended is None:
+                attempt.reason, attempt.ended = reason, self.env.now
+            self._forget(entry)
 
     def _expired(self, entry: ConnectionEntry) -> None:
         """End a connection whose holding time is over."""
@@ -181,4 +183,8 @@ class Initiator:
 
     def _finish(self, entry: ConnectionEntry, state: ConnectionStatus, reason: EndReason | None = None) -> None:
         self.ledger.finish(entry, state, reason)
+        self._forget(entry)
+
+    def _forget(self, entry: ConnectionEntry) -> None:
+        self._wanted.discard(entry.id)
         self._await_nothing(entry)

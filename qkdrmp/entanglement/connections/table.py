@@ -21,6 +21,8 @@ class ConnectionTable:
 
     Attributes
     ----------
+    released : set of str
+        Connections that the user of this node has released as their Responder.
     expired_holds : int
         Connections whose memories were released because the Response had not come in time.
     late_responses : int
@@ -33,6 +35,7 @@ class ConnectionTable:
         self.node = node
         self.ledger = ledger
         self.sharing = sharing
+        self.released: set[str] = set()
         self.expired_holds = 0
         self.late_responses = 0
         self.late_messages = 0

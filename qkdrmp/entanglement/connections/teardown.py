@@ -25,15 +25,16 @@ class TeardownProtocol(Layer):
 
     Attributes
     ----------
-    aborted : callable
-        Called at a user's node with the record of a connection that has been aborted, and the reason.
+    ended : callable
+        Called at a user's node with the record of a connection that has been terminated, and why it was aborted; None
+        if it is complete.
     """
 
     def __init__(self, node: str, transport: Transport, records: ConnectionTable) -> None:
         self.node = node
         self.transport = transport
         self.records = records
-        self.aborted: Callable[[ConnectionState, EndReason], None] = lambda record, reason: None
+        self.ended: Callable[[ConnectionState, EndReason | None], None] = lambda record, reason: None
 
     # During setup: hop by hop along the holds
 
@@ -78,14 +79,15 @@ class TeardownProtocol(Layer):
     def _stop(self, record: ConnectionState, completed: bool, reason: EndReason) -> None:
         """End a connection here, with those inside that serve it, and, if it is aborted, the one around it."""
         self.records.drop(record)
-        if record.is_end and not completed:
-            self.aborted(record, reason)
+        if record.is_end:
+            self.ended(record, None if completed else reason)
         inner = [hop.inner for hop in record.hops if isinstance(hop, VirtualHop)]
         for other in self.records.alive(*inner, None if completed else record.attempt.outer):
             self.terminate(other, completed, reason)
 
     def release_connection(self, connection: str) -> None:
-        """Tear a connection down as its Responder."""
+        """Tear a connection down as its Responder, now and whenever it is requested later."""
+        self.records.released.add(connection)
         for record in [record for record in self.records.values() if record.attempt.connection == connection]:
             if record.phase is Phase.INSTALLED:
                 self.terminate(record, completed=False)
