@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from qkdrmp.entanglement.links.epoch import LAU, Barrier
@@ -29,6 +29,12 @@ class CSR(Message):
     path: tuple[str, ...] = ()
     qcaps: tuple[QCap, ...] = ()
     outer: CSR | None = None
+    ends: int | None = None
+    """When the Initiator expects to tear the connection down, in ticks; None if it does not know."""
+
+    def at(self, tick: int | None) -> CSR:
+        """Return the request with the QCaps that nodes expect to report at a tick (see `QCap.at`)."""
+        return replace(self, qcaps=tuple(qcap.at(tick) for qcap in self.qcaps))
 
     @property
     def asker(self) -> str:

@@ -36,6 +36,10 @@ class Nesting:
             self._routes[destination] = routes_to(self.topology, destination)
         return self._routes[destination].get(node)
 
+    def physical_path(self, node: str, destination: str) -> Route:
+        """Return the route between two nodes; only the first of them if there is none."""
+        return self.route(node, destination) or (node,)
+
     def step(self, node: str, destination: str, depth: int) -> tuple[str, str | None] | None:
         """Return the next hop towards a destination, seen from inside `depth` networks.
 

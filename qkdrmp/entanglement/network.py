@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 
 import numpy as np
 
+from qkdrmp.entanglement.connections.release_watch import ReleaseWatch
 from qkdrmp.entanglement.connections.stack import EntanglementStack, StackContext
 from qkdrmp.entanglement.demand import ConnectionWorkload
 from qkdrmp.entanglement.ledger import ConnectionEntry, ConnectionLedger
@@ -80,6 +82,7 @@ class EntanglementNetwork:
             self.interfaces,
             self.channel,
             self.round_trip,
+            ReleaseWatch(self.env, self.ledger, self.interfaces),
         )
         self.stacks = {name: EntanglementStack(name, context) for name in takes_part}
         for fibre in self.topology.links:
@@ -87,10 +90,9 @@ class EntanglementNetwork:
                 self._connect(fibre)
         self._start()
 
-    def round_trip(self, a: str, b: str) -> int:
-        """Return how long messages take hop by hop from one node to another and back, in ticks; 0 without a route."""
-        route = self.layers.route(a, b) or (a,)
-        return sum(self.channel(*hop).delay for hop in (*pairwise(route), *pairwise(route[::-1])))
+    def round_trip(self, path: Sequence[str]) -> int:
+        """Return how long messages take hop by hop along a path and back, in ticks."""
+        return sum(self.channel(*hop).delay for hop in (*pairwise(path), *pairwise(path[::-1])))
 
     # Links and channels
 
@@ -160,7 +162,7 @@ class EntanglementNetwork:
                 raise QKDRMPError(f"{self.topology.name} has no end node '{user}'{did_you_mean(user, users)}")
         initiator = self.stacks[request.src].initiator
         assert initiator is not None
-        path = self.layers.route(request.src, request.dst) or (request.src,)
+        path = self.layers.physical_path(request.src, request.dst)
         entry = self.ledger.open(request, path)
         initiator.ask(entry)
         if request.teardown_s is not None:

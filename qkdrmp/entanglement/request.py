@@ -9,6 +9,8 @@ from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol, runtime_c
 
 from pydantic import ConfigDict, Field
 
+from qkdrmp.kernel.units import to_ticks
+
 Count = Annotated[int, Field(strict=True, ge=0)]
 Positive = Annotated[int, Field(strict=True, ge=1)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -86,6 +88,13 @@ class ConnectionRequest:
     def __post_init__(self) -> None:
         if self.src == self.dst:
             raise ValueError(f"src and dst are both '{self.src}', but must be two users")
+
+    def ends(self, installed: int) -> int | None:
+        """Return when the Initiator tears it down if it is installed then, in ticks; None if it may never."""
+        ends = [] if self.lasts_s is None else [installed + to_ticks(self.lasts_s)]
+        if self.teardown_s is not None and self.src in self.tearing_down:
+            ends.append(to_ticks(self.teardown_s))
+        return min(ends, default=None)
 
     @property
     def tearing_down(self) -> tuple[str, ...]:

@@ -469,14 +469,17 @@ def test_what_cannot_be_had_inside_a_network_is_rejected_there() -> None:
     assert left_over(network) == []
 
 
+ONE_ROUND_TRIP = {"timeout_round_trips": 1.0, "timeout_margin_s": 0.0}
+
+
 def test_an_attempt_that_is_given_up_dies_in_all_networks_and_the_next_one_lives() -> None:
     # The Initiator waits less than its messages take, but for the last attempt, whose patience is restored.
     case = CASES["three networks"]
-    network = case.network(True, [{"pairs": 10, "minimum_fidelity": 0.3}], setup={"retries": 2})
+    network = case.network(True, [{"pairs": 10, "minimum_fidelity": 0.3}], setup={"retries": 2, **ONE_ROUND_TRIP})
     initiator = network.stacks["A"].initiator
     assert initiator is not None
     patience = [700 * US, 1500 * US, 40_000 * US]
-    initiator.timeout_ticks = lambda dst: patience.pop(0)
+    initiator.round_trip = lambda path: patience.pop(0)
     run(network, 1)
     entry = entry_of(network)
     assert [attempt.reason for attempt in entry.attempts] == [EndReason.TIMEOUT, EndReason.TIMEOUT, None]

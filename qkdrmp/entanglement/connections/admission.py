@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from qkdrmp.entanglement.connections.outlook import Outlook, rate_beside
 from qkdrmp.entanglement.connections.state import ConnectionState
 from qkdrmp.entanglement.connections.table import ConnectionTable
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.messages import CSR, SetupReject
 from qkdrmp.entanglement.request import AttemptId, ConnectionSpec, EndReason
-from qkdrmp.entanglement.rulesets.link_budget import QCap
+from qkdrmp.entanglement.rulesets.link_budget import LaterRate, QCap
 from qkdrmp.entanglement.runtime.session import Workbench
 from qkdrmp.entanglement.settings import SetupSettings
 
@@ -21,6 +22,8 @@ class Offer:
     rate: float
     fidelity: float
     memories: int
+    later: tuple[LaterRate, ...] = ()
+    """See `QCap`."""
 
 
 class Admission:
@@ -37,12 +40,13 @@ class Admission:
         self.bench = bench
         self.settings = settings
         self.records = records
+        self.outlook = Outlook(records)
 
     def offer(self, interface: Interface, spec: ConnectionSpec) -> Offer:
         """Return what a link offers one more connection while all of them use their whole share."""
         others = sum(entry.weight for entry in interface.allocation.active)
-        attempts = min(spec.memories, interface.link.lanes * spec.weight / (spec.weight + others))
-        return Offer(attempts * interface.pairs_per_s, interface.fidelity, spec.memories)
+        later = self.outlook.rates(interface, spec, self.bench.env.now)
+        return Offer(rate_beside(spec, interface, others), interface.fidelity, spec.memories, later)
 
     def qcap(self, spec: ConnectionSpec, offer: Offer | None) -> QCap:
         """Return what this node reports to the Responder; it has no offer if it is the Initiator."""
@@ -57,6 +61,7 @@ class Admission:
             device.memory.t1_s,
             device.memory.t2_s,
             offer.memories,
+            offer.later,
         )
 
     def refusal(self, csr: CSR, record: ConnectionState) -> SetupReject | None:
@@ -75,28 +80,12 @@ class Admission:
             if interface.memories < quota:
                 there = f"there are only {interface.memories} memories towards {interface.peer}, not {quota}"
                 return self.reject(record.attempt, EndReason.INFEASIBLE, detail=there)
-        return self.reject(record.attempt, EndReason.BUSY, self._available(short[0], quota)) if short else None
+        if not short:
+            return None
+        return self.reject(record.attempt, EndReason.BUSY, self.outlook.memories(short, quota, self.bench.env.now))
 
     def reject(
         self, attempt: AttemptId, reason: EndReason, available: int | None = None, detail: str = ""
     ) -> SetupReject:
         """Return a REJECT by this node."""
         return SetupReject(attempt, reason, self.bench.name, available, detail)
-
-    def _available(self, interface: Interface, memories: int) -> int | None:
-        """Return when so many memories are expected to be free, by the expected ends of the connections there."""
-        free = interface.free
-        ends = [(self._expected_end(self.records[one]), share.quota) for one, share in interface.shares.items()]
-        for end, quota in sorted((end, quota) for end, quota in ends if end is not None):
-            free += quota
-            if free >= memories:
-                return end
-        return None
-
-    def _expected_end(self, record: ConnectionState) -> int | None:
-        """Return when a connection will have all its pairs at the rate it has had so far; None if that is unknown."""
-        now, session, need = self.bench.env.now, record.session, record.spec.pairs
-        if session is None or need is None or not session.progress:
-            return None
-        per_pair = (now - record.active) / session.progress
-        return now + round(per_pair * max(0, need - session.progress))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -35,13 +35,13 @@ class Initiator:
         Those of the user's node.
     ledger : ConnectionLedger
     settings : SetupSettings
-    timeout_ticks : callable
-        Returns how long to wait for the Response of a user, in ticks.
+    round_trip : callable
+        Returns how long messages take hop by hop along a path and back, in ticks.
     random : numpy.random.Generator
         For the jitter of retries.
     watch : callable
-        Called when a node has rejected a connection as busy, with the name of the node, the attempt and the
-        connection, so that it can be noted when enough memories are free there.
+        Called when a connection has been rejected as busy, with the name of the node that did, the attempt and the
+        connection, so that it can be noted when there is enough.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Initiator:
         records: ConnectionTable,
         ledger: ConnectionLedger,
         settings: SetupSettings,
-        timeout_ticks: Callable[[str], int],
+        round_trip: Callable[[Sequence[str]], int],
         random: np.random.Generator,
         watch: Callable[[str, Attempt, ConnectionEntry], None],
     ) -> None:
@@ -62,7 +62,7 @@ class Initiator:
         self.records = records
         self.ledger = ledger
         self.settings = settings
-        self.timeout_ticks = timeout_ticks
+        self.round_trip = round_trip
         self.random = random
         self.watch = watch
         self._timers: dict[str, Timer] = {}
@@ -79,9 +79,11 @@ class Initiator:
         entry.armed = entry.armed_at = 0
         request = entry.request
         self.ledger.note(attempt, request.src, "asked")
-        patience = min(self.timeout_ticks(request.dst), max(1, entry.deadline - self.env.now))
+        now, round_trip = self.env.now, self.round_trip(entry.path)
+        patience = min(self.settings.timeout_ticks(round_trip), max(1, entry.deadline - now))
         self._await(entry, patience, self._timed_out)
-        self.setup.request(CSR(attempt, request.src, request.dst, request.spec, self.env.now), None)
+        ends = request.ends(now + round_trip)
+        self.setup.request(CSR(attempt, request.src, request.dst, request.spec, now, ends=ends), None)
 
     def release(self, entry: ConnectionEntry) -> None:
         """Tear a connection down, whether it is installed or not."""

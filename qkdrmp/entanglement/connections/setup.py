@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from qkdrmp.entanglement.connections.admission import Admission, Offer
@@ -15,11 +16,12 @@ from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.messages import CSR, Response, SetupReject, Teardown
 from qkdrmp.entanglement.nesting import Nesting
 from qkdrmp.entanglement.request import EndReason
-from qkdrmp.entanglement.rulesets.link_budget import Infeasible, NoisyPhysics
+from qkdrmp.entanglement.rulesets.link_budget import Infeasible, LaterRate, NoisyPhysics, later_ticks
 from qkdrmp.entanglement.rulesets.own_rulesets import fitted
 from qkdrmp.entanglement.rulesets.planner import ConnectionPlan, null_stack, plan
 from qkdrmp.entanglement.rulesets.ruleset import RuleSetError, RuleSetStack
 from qkdrmp.entanglement.rulesets.swap_tree import SwapOrder
+from qkdrmp.errors import QKDRMPError
 from qkdrmp.kernel.timer import Timer
 from qkdrmp.kernel.units import to_seconds
 from qkdrmp.network.layer import Layer, on
@@ -46,12 +48,14 @@ class SetupProtocol(Layer):
     interfaces : dict of str to Interface
         By neighbour.
     hold_ticks : callable
-        Returns how long memories are held for a connection of two users, in ticks.
+        Returns how long memories are held for the request of a user, in ticks.
 
     Attributes
     ----------
     failed, established : callable
         Called at the Initiator with the record of its attempt, and with the REJECT or the RESPONSE.
+    lack_of_rate : callable
+        Called at a Responder that rejects a request as busy with the request, its QCaps as they are expected to be.
     """
 
     def __init__(
@@ -66,7 +70,7 @@ class SetupProtocol(Layer):
         swap_order: SwapOrder,
         rulesets: Mapping[str, RuleSetStack],
         interfaces: dict[str, Interface],
-        hold_ticks: Callable[[str, str], int],
+        hold_ticks: Callable[[CSR], int],
     ) -> None:
         self.node = node
         self.transport = transport
@@ -81,6 +85,7 @@ class SetupProtocol(Layer):
         self.hold_ticks = hold_ticks
         self.failed: Callable[[ConnectionState, SetupReject], None] = lambda record, reject: None
         self.established: Callable[[ConnectionState, Response], None] = lambda record, response: None
+        self.lack_of_rate: Callable[[CSR], None] = lambda csr: None
 
     # Requests
 
@@ -99,7 +104,7 @@ class SetupProtocol(Layer):
     def request(self, csr: CSR, before: Hop | None, offer: Offer | None = None) -> None:
         """Handle a request that came by the hop `before`; None if a user asks here."""
         after, reject = self._onwards(csr)
-        record = ConnectionState(csr.attempt, csr.spec, before, after)
+        record = ConnectionState(csr.attempt, csr.spec, before, after, *self._prospects(csr))
         reject = reject or self.admission.refusal(csr, record)
         if reject is not None:
             self.records.drop(record, f"rejects: {reject.reason}")
@@ -112,6 +117,14 @@ class SetupProtocol(Layer):
             after.request(csr)
         else:
             self._answer(record, csr)
+
+    def _prospects(self, csr: CSR) -> tuple[int | None, int | None]:
+        """Return how many pairs the users need, and when they will tear the connection down here.
+
+        The TERMINATION takes as long as the request has taken.
+        """
+        whole = csr.outermost
+        return whole.spec.pairs, None if whole.ends is None else whole.ends + self.node.env.now - whole.asked
 
     def _onwards(self, csr: CSR) -> tuple[Hop | None, SetupReject | None]:
         """Return the next hop of a request (None for the Responder's user), or why there is none."""
@@ -135,8 +148,7 @@ class SetupProtocol(Layer):
         self.records.add(record)
         record.hold()
         whole = csr.outermost  # its Response is what a hold waits for, also inside a nested network
-        lasts = self.hold_ticks(whole.initiator, whole.responder)
-        record.expiry = Timer.started(self.node.env, lasts, lambda: self._expire(record))
+        record.expiry = Timer.started(self.node.env, self.hold_ticks(whole), lambda: self._expire(record))
         self.records.note(record, "holds memories")
 
     def _expire(self, record: ConnectionState) -> None:
@@ -153,7 +165,7 @@ class SetupProtocol(Layer):
         try:
             made = self._plan(csr)
         except (Infeasible, RuleSetError) as error:
-            self._refuse(record, self.admission.reject(csr.attempt, EndReason.INFEASIBLE, detail=str(error)))
+            self._refuse(record, self._shortage(csr, error))
             return
         self.records.note(record, "RuleSets made")
         is_null = csr.spec.is_null
@@ -164,7 +176,29 @@ class SetupProtocol(Layer):
             return
         spare = max(1, csr.spec.memories - max(link.rounds for link in made.links))
         border = VirtualHop(csr.initiator, csr.attempt, self.node, response)
-        self.request(csr.outer, border, Offer(made.rate, made.fidelity, spare))
+        self.request(csr.outer, border, Offer(made.rate, made.fidelity, spare, self._later(csr)))
+
+    def _shortage(self, csr: CSR, error: QKDRMPError) -> SetupReject:
+        """Return the REJECT of a request that cannot be met now: it is infeasible if it could not without others."""
+        best = error
+        for tick in later_ticks(csr.qcaps):
+            later = csr.at(tick)
+            try:
+                self._plan(later)
+            except (Infeasible, RuleSetError) as still:
+                best = still
+            else:
+                self.lack_of_rate(later)
+                return self.admission.reject(csr.attempt, EndReason.BUSY, tick, str(error))
+        return self.admission.reject(csr.attempt, EndReason.INFEASIBLE, detail=str(best))
+
+    def _later(self, csr: CSR) -> tuple[LaterRate, ...]:
+        """Return the rates to come of the virtual link that a nested network is."""
+        found = []
+        for tick in later_ticks(csr.qcaps):
+            with suppress(Infeasible):  # with more rate, unless another link is the slowest then, and memories differ
+                found.append((tick, self._plan(csr.at(tick)).rate))
+        return tuple(found)
 
     def _plan(self, csr: CSR) -> ConnectionPlan:
         """Return the plan for a request; there are no bounds to meet for a null setup, and for given RuleSets."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from qkdrmp.entanglement.connections.admission import Admission
 from qkdrmp.entanglement.connections.initiator import Initiator
+from qkdrmp.entanglement.connections.release_watch import ReleaseWatch
 from qkdrmp.entanglement.connections.rule_engine import RuleEngine
 from qkdrmp.entanglement.connections.setup import SetupProtocol
 from qkdrmp.entanglement.connections.table import ConnectionTable
 from qkdrmp.entanglement.connections.teardown import TeardownProtocol
-from qkdrmp.entanglement.ledger import Attempt, ConnectionEntry, ConnectionLedger
+from qkdrmp.entanglement.ledger import ConnectionLedger
 from qkdrmp.entanglement.links.allocation_protocol import AllocationProtocol
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.messages import VOCABULARY
@@ -46,7 +47,8 @@ class StackContext:
     channel : callable
         Returns the channel from one node to another.
     round_trip : callable
-        Returns how long messages take from one node to another and back, in ticks.
+        Returns how long messages take hop by hop along a path and back, in ticks.
+    watch : ReleaseWatch
     """
 
     env: Environment
@@ -56,25 +58,8 @@ class StackContext:
     nesting: Nesting
     interfaces: dict[str, dict[str, Interface]]
     channel: Callable[[str, str], Channel]
-    round_trip: Callable[[str, str], int]
-
-    def note_release(self, node: str, attempt: Attempt, entry: ConnectionEntry) -> None:
-        """Note when enough memories are free for a connection that a node has just rejected as busy."""
-        memories = entry.request.spec.memories
-        lacking = [
-            interface
-            for peer, interface in self.interfaces[node].items()
-            if peer in entry.path and interface.free < memories
-        ]
-
-        def freed() -> None:
-            if attempt.freed is None:
-                attempt.freed = self.env.now
-
-        if lacking:
-            lacking[0].watch(memories, freed)
-        else:
-            freed()
+    round_trip: Callable[[Sequence[str]], int]
+    watch: ReleaseWatch
 
 
 class EntanglementStack:
@@ -132,8 +117,12 @@ class EntanglementStack:
             setup.order(),
             {stack.connection: stack for stack in setup.rulesets},
             context.interfaces[name],
-            lambda initiator, responder: setup.hold_ticks(context.round_trip(initiator, responder)),
+            lambda csr: setup.hold_ticks(
+                context.round_trip(context.nesting.physical_path(csr.initiator, csr.responder))
+            ),
         )
+        self.setup.lack_of_rate = context.watch.lack_of_rate
+        self.sharing.changed = context.watch.review
         node.install([self.transport, self.sharing, self.teardowns, engine, self.setup], VOCABULARY)
         self.initiator = self._initiator(context) if settings.topology.nodes[name].kind is NodeKind.END else None
 
@@ -146,7 +135,7 @@ class EntanglementStack:
             self.records,
             context.ledger,
             setup,
-            lambda responder: setup.timeout_ticks(context.round_trip(name, responder)),
+            context.round_trip,
             context.random.stream(f"retries {name}"),
-            context.note_release,
+            context.watch.rejected,
         )

@@ -34,6 +34,10 @@ class ConnectionState:
     spec : ConnectionSpec
     before, after : Hop or None
         Towards the Initiator and the Responder; None there.
+    need : int or None
+        Pairs that the two users need, also inside a nested network; None if the connection is endless.
+    ends : int or None
+        When it will be torn down here, in ticks, if the Initiator knows.
     phase : Phase
     path : tuple of str
         Nodes of the network this connection is in; known once the Response has come.
@@ -44,6 +48,8 @@ class ConnectionState:
     spec: ConnectionSpec
     before: Hop | None
     after: Hop | None
+    need: int | None = None
+    ends: int | None = None
     phase: Phase = Phase.HELD
     path: tuple[str, ...] = ()
     session: RuleSetSession | None = None

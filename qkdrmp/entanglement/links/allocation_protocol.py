@@ -35,6 +35,8 @@ class AllocationProtocol(Layer):
         Called with an attempt, an interface and a tick when a new agreement gives a connection its trials from then on.
     silent : callable
         Called with an interface whose peer no longer answers.
+    changed : callable
+        Called with an interface whose link is shared anew.
     resent : int
         Messages that it has sent again because no answer had come.
     """
@@ -46,6 +48,7 @@ class AllocationProtocol(Layer):
         self.skew_from = skew_from
         self.armed: Callable[[AttemptId, Interface, int], None] = lambda attempt, interface, tick: None
         self.silent: Callable[[Interface], None] = lambda interface: None
+        self.changed: Callable[[Interface], None] = lambda interface: None
         self.resent = 0
         self._interfaces: dict[str, Interface] = {}
         self._timers: dict[str, Timer] = {}
@@ -62,6 +65,10 @@ class AllocationProtocol(Layer):
         interface.passed_over, interface.drained = self._pass_over, self._resume
         self._timers[link] = Timer(self.node.env, lambda: self._ask_again(interface))
 
+    def round_trip(self, interface: Interface) -> int:
+        """Return how long a message takes to the other end of a link and back, in ticks."""
+        return self._round_trips[interface.allocation.link]
+
     def add(self, interface: Interface, entry: AllocationEntry) -> None:
         """Let a connection share a link, as soon as the peer wants that, too."""
         self._entries[interface.peer, entry.id] = entry
@@ -77,7 +84,7 @@ class AllocationProtocol(Layer):
     def _pass_over(self, share: MemoryShare) -> None:
         """Pause a connection, unless it uses its halves faster than trials could be given back to it."""
         interface = share.interface
-        patience = self._round_trips[interface.allocation.link] // max(1, share.quota // 2)
+        patience = self.round_trip(interface) // max(1, share.quota // 2)
         if conserves_work(interface.allocation.policy) and self.node.env.now - share.released >= patience:
             share.is_paused = True
             # Not within this event, in which the link draws its successes.
@@ -126,6 +133,7 @@ class AllocationProtocol(Layer):
                 is_first, share.released = not share.released, max(tick, 1)
                 if is_first:
                     self.armed(entry.id, interface, tick)
+        self.changed(interface)
 
     def _send(self, interface: Interface, messages: tuple[Message, ...]) -> None:
         link = interface.allocation.link

@@ -116,10 +116,14 @@ class EntanglementResults(Results):
             Column("detail", "more about the reason; what a null setup has reported", lambda attempt: attempt.detail),
             Column(
                 "estimated_s",
-                "when the rejecting node expected enough memories to be free",
+                "when the rejecting node expected to have enough memories, or the links of the path enough rate",
                 lambda attempt: seconds_or_nan(attempt.available),
             ),
-            Column("available_s", "when enough were free", lambda attempt: seconds_or_nan(attempt.freed)),
+            Column(
+                "available_s",
+                "when there was enough; empty for the rate of a path across nested networks",
+                lambda attempt: seconds_or_nan(attempt.freed),
+            ),
         ],
     )
     links = Table[LinkRow](

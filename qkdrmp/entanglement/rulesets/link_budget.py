@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal, shared_gate_error, shared_readout_error, swap
@@ -16,6 +16,10 @@ _CLOSE = 1e-12
 
 _SLACK = 1e-9
 """What `_CLOSE` may add up to along a path."""
+
+
+LaterRate = tuple[int | None, float]
+"""A rate, and from which tick on it is expected; None if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,9 @@ class QCap:
         Time constants of the memories, in seconds.
     free_memories : int
         Memories the connection may have at each of the node's interfaces on the path.
+    later : tuple of (int or None, float)
+        Higher rates to come: from which tick on, and how many pairs per second. None is for what the connection would
+        have by itself, where it is not known when the others will end.
     """
 
     node: str
@@ -43,6 +50,18 @@ class QCap:
     t1: float = math.inf
     t2: float = math.inf
     free_memories: int = 1
+    later: tuple[LaterRate, ...] = ()
+
+    def at(self, tick: int | None) -> QCap:
+        """Return what the node will report at a tick, as far as it knows; for None, what it would without others."""
+        rates = [rate for since, rate in self.later if tick is None or (since is not None and since <= tick)]
+        return replace(self, rate=rates[-1], later=()) if rates else self
+
+
+def later_ticks(qcaps: Sequence[QCap]) -> list[int | None]:
+    """Return when rates of a path are expected to rise; None, at last, is for what it would have without others."""
+    ticks = {tick for qcap in qcaps for tick, _ in qcap.later}
+    return [*sorted(tick for tick in ticks if tick is not None), *([None] if ticks else [])]
 
 
 class Infeasible(QKDRMPError):
