@@ -157,6 +157,7 @@ ENTANGLEMENT = Family(
         "setup.processing_s": "processing of a setup message (s)",
         "setup.retries": "retries of a setup",
         "setup.backoff_s": "backoff before the first retry (s)",
+        "setup.routes": "routes of a connection",
         "setup.swap_order": "swap order",
         "allocation.policy": "allocation of links",
         "allocation.lead": "lead of a Barrier (trials)",

@@ -33,6 +33,8 @@ class Attempt:
     ----------
     id : AttemptId
     asked : int
+    path : tuple of str
+        The nodes of the route that it took.
     reason : EndReason or None
         Why it failed; None if it did not.
     by : str or None
@@ -46,6 +48,7 @@ class Attempt:
 
     id: AttemptId
     asked: int
+    path: tuple[str, ...] = ()
     reason: EndReason | None = None
     by: str | None = None
     detail: str = ""
@@ -75,6 +78,7 @@ class ConnectionEntry:
     id: str
     request: ConnectionRequest
     path: tuple[str, ...]
+    """The route of the last attempt."""
     asked: int
     deadline: int = NEVER
     """By when it must be installed."""

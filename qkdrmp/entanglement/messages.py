@@ -31,6 +31,8 @@ class CSR(Message):
     outer: CSR | None = None
     ends: int | None = None
     """When the Initiator expects to tear the connection down, in ticks; None if it does not know."""
+    route: tuple[str, ...] = ()
+    """The nodes that it is to pass, if it is not to go the shortest way."""
 
     def at(self, tick: int | None) -> CSR:
         """Return the request with the QCaps that nodes expect to report at a tick (see `QCap.at`)."""

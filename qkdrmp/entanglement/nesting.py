@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from qkdrmp.network.routing import Route, routes_to
+from qkdrmp.network.routing import Route, routes_to, shortest_routes
 from qkdrmp.topology import Topology
 
 
@@ -24,6 +24,7 @@ class Nesting:
 
     def __init__(self, topology: Topology, nested: Collection[str] = ()) -> None:
         self.topology = topology
+        self.nested = frozenset(nested)
         self._routes: dict[str, dict[str, Route]] = {}
         self._networks = {
             name: [network for network in networks_of(node.extra.get("network")) if network in nested]
@@ -39,6 +40,12 @@ class Nesting:
     def physical_path(self, node: str, destination: str) -> Route:
         """Return the route between two nodes; only the first of them if there is none."""
         return self.route(node, destination) or (node,)
+
+    def routes(self, node: str, destination: str, most: int) -> list[Route]:
+        """Return up to so many routes between two nodes, the shortest first; one at most if networks are nested."""
+        if most == 1 or self.nested:
+            return [self.physical_path(node, destination)]
+        return shortest_routes(self.topology, node, destination, most) or [(node,)]
 
     def step(self, node: str, destination: str, depth: int) -> tuple[str, str | None] | None:
         """Return the next hop towards a destination, seen from inside `depth` networks.

@@ -147,6 +147,10 @@ class SetupSettings(Section):
     backoff_s, backoff_most_s : float
         It waits at least this before the first retry, twice as long before each further one, up to the most; jitter
         makes that half to one and a half of it.
+    routes : int
+        How many routes an Initiator has, the shortest first. After an attempt that was rejected as busy it tries the
+        next one, which need not wait until the one before is free; after the last one, the first again. Where networks
+        are nested there is one.
     swap_order
         Which swap trees the Responders choose.
     rulesets : list
@@ -167,6 +171,7 @@ class SetupSettings(Section):
     retries: Annotated[int, Field(strict=True, ge=0)] = 3
     backoff_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.05
     backoff_most_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    routes: Positive = 1
     swap_order: Annotated[Any, SWAP_ORDERS] = "midpoint"
     rulesets: OwnRuleSets = ()
     refuse: Annotated[tuple[str, ...], Field(strict=False)] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import lru_cache
-from itertools import pairwise, permutations
+from itertools import islice, pairwise, permutations
 from typing import Any, Protocol, TypeAlias
 
 import networkx as nx
@@ -103,17 +103,18 @@ def end_node_routes(topology: Topology) -> Routes:
 
 def _shortest_paths(topology: Topology, source: str, relays: Collection[str]) -> dict[str, Route]:
     """Return the shortest path from `source` to every node that can be reached through `relays` alone."""
-    more_than_links = len(topology.nodes)
 
     def weight(a: str, b: str, edge: dict[str, Any]) -> int | None:
-        if a != source and a not in relays:
-            return None  # no way on from here
-        # The 1 counts links, and their number never amounts to a millimetre.
-        length_km: float = edge["length_km"]
-        return round(length_km * _MM_PER_KM) * more_than_links + 1
+        return None if a != source and a not in relays else _cost(topology, edge)  # None: no way on from here
 
     paths = nx.single_source_dijkstra_path(topology.graph, source, weight=weight)
     return {name: tuple(path) for name, path in paths.items()}
+
+
+def _cost(topology: Topology, edge: Any) -> int:
+    """Return the length of a link in millimetres, to which it adds one link, of which no number amounts to one."""
+    length_km: float = edge["length_km"]
+    return round(length_km * _MM_PER_KM) * len(topology.nodes) + 1
 
 
 def _gateway(topology: Topology, end: str) -> str | None:
@@ -138,8 +139,26 @@ def routes_to(topology: Topology, destination: str) -> dict[str, Route]:
     Length and ties are as in `repeater_routes`, seen from the destination, so the rest of a route is the route from
     any node on it.
     """
-    relays = {name for name, node in topology.nodes.items() if node.kind in (NodeKind.REPEATER, NodeKind.ROUTER)}
+    relays = _relays(topology)
     return {name: path[::-1] for name, path in _shortest_paths(topology, destination, relays).items()}
+
+
+def _relays(topology: Topology) -> set[str]:
+    return {name for name, node in topology.nodes.items() if node.kind in (NodeKind.REPEATER, NodeKind.ROUTER)}
+
+
+def shortest_routes(topology: Topology, source: str, destination: str, most: int) -> list[Route]:
+    """Return up to so many routes between two nodes, the shortest first, with repeaters and routers between.
+
+    The first one is that of `routes_to`, the others are those of Yen's algorithm (Management Science 17, 712 (1971)).
+    """
+    first = routes_to(topology, destination).get(source)
+    if first is None:
+        return []
+    graph = topology.graph.subgraph(_relays(topology) | {source, destination})
+    paths = nx.shortest_simple_paths(graph, source, destination, lambda a, b, edge: _cost(topology, edge))
+    others = (path for path in map(tuple, islice(paths, most)) if path != first)
+    return [first, *islice(others, most - 1)]
 
 
 ROUTE_POLICIES: Registry[RoutePolicy] = Registry(

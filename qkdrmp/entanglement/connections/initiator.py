@@ -18,6 +18,7 @@ from qkdrmp.entanglement.settings import SetupSettings
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.timer import Timer
 from qkdrmp.kernel.units import NEVER, to_ticks
+from qkdrmp.network.routing import Route
 
 FINAL = (EndReason.NO_ROUTE, EndReason.UNAUTHORISED, EndReason.INFEASIBLE, EndReason.TORN_DOWN)
 """Reasons that do not go away with time."""
@@ -35,6 +36,8 @@ class Initiator:
         Those of the user's node.
     ledger : ConnectionLedger
     settings : SetupSettings
+    routes : callable
+        Returns the routes to a user, the shortest first.
     round_trip : callable
         Returns how long messages take hop by hop along a path and back, in ticks.
     random : numpy.random.Generator
@@ -52,7 +55,8 @@ class Initiator:
         records: ConnectionTable,
         ledger: ConnectionLedger,
         settings: SetupSettings,
-        round_trip: Callable[[Sequence[str]], int],
+        routes: Callable[[str], Sequence[Route]],
+        round_trip: Callable[[Route], int],
         random: np.random.Generator,
         watch: Callable[[str, Attempt, ConnectionEntry], None],
     ) -> None:
@@ -62,6 +66,7 @@ class Initiator:
         self.records = records
         self.ledger = ledger
         self.settings = settings
+        self.routes = routes
         self.round_trip = round_trip
         self.random = random
         self.watch = watch
@@ -75,7 +80,8 @@ class Initiator:
         """Make the first or the next attempt at a connection."""
         self._wanted.add(entry.id)
         attempt = AttemptId(entry.id, len(entry.attempts) + 1)
-        entry.attempts.append(Attempt(attempt, self.env.now))
+        entry.path, detour = self._next_route(entry)
+        entry.attempts.append(Attempt(attempt, self.env.now, entry.path))
         entry.armed = entry.armed_at = 0
         request = entry.request
         self.ledger.note(attempt, request.src, "asked")
@@ -83,7 +89,13 @@ class Initiator:
         patience = min(self.settings.timeout_ticks(round_trip), max(1, entry.deadline - now))
         self._await(entry, patience, self._timed_out)
         ends = request.ends(now + round_trip)
-        self.setup.request(CSR(attempt, request.src, request.dst, request.spec, now, ends=ends), None)
+        self.setup.request(CSR(attempt, request.src, request.dst, request.spec, now, ends=ends, route=detour), None)
+
+    def _next_route(self, entry: ConnectionEntry) -> tuple[Route, Route]:
+        """Return the route of the next attempt, the one after the last that was busy; again, if not the shortest."""
+        routes = self.routes(entry.request.dst)
+        number = sum(attempt.reason is EndReason.BUSY for attempt in entry.attempts) % len(routes)
+        return routes[number], routes[number] if number else ()
 
     def release(self, entry: ConnectionEntry) -> None:
         """Tear a connection down, whether it is installed or not."""
@@ -130,7 +142,7 @@ class Initiator:
         attempt.available, attempt.ended = reject.available, self.env.now
         if reject.reason is EndReason.BUSY:
             self.watch(reject.by, attempt, entry)
-        wait = self._wait(entry, reject)
+        wait = self._wait(entry, reject.reason)
         if reject.reason is EndReason.TORN_DOWN:
             self._finish(entry, ConnectionStatus.ABORTED, reject.reason)
         elif self.env.now + wait >= entry.deadline:
@@ -138,14 +150,16 @@ class Initiator:
         else:
             self._await(entry, wait, self.ask)
 
-    def _wait(self, entry: ConnectionEntry, reject: SetupReject) -> int:
+    def _wait(self, entry: ConnectionEntry, reason: EndReason) -> int:
         """Return how long to wait for the next attempt, in ticks; `NEVER` if there is to be none."""
         tries = len(entry.attempts)
-        if tries > self.settings.retries or reject.reason in FINAL:
+        if tries > self.settings.retries or reason in FINAL:
             return NEVER
+        route, _ = self._next_route(entry)
+        available = next((one.available for one in reversed(entry.attempts) if one.path == route), None)
         backoff = min(self.settings.backoff_most_s, self.settings.backoff_s * 2 ** (tries - 1))
         jittered = to_ticks(backoff * (0.5 + self.random.random()))
-        return max(jittered, (reject.available or 0) - self.env.now, 1)
+        return max(jittered, (available or 0) - self.env.now, 1)
 
     def _established(self, record: ConnectionState, response: Response) -> None:
         entry = self.ledger.entries[record.attempt.connection]

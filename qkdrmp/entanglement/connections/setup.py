@@ -130,6 +130,9 @@ class SetupProtocol(Layer):
         """Return the next hop of a request (None for the Responder's user), or why there is none."""
         if csr.responder == self.node.name:
             return self._outwards(csr), None
+        if csr.route:
+            peer = csr.route[csr.route.index(self.node.name) + 1]
+            return PhysicalHop(self.interfaces[peer], self.transport), None
         depth = csr.depth if csr.spec.rewrite else len(self.layers.topology.nodes)  # deeper than any network
         step = self.layers.step(self.node.name, csr.responder, depth)
         if step is None:

@@ -118,7 +118,7 @@ class EntanglementStack:
             {stack.connection: stack for stack in setup.rulesets},
             context.interfaces[name],
             lambda csr: setup.hold_ticks(
-                context.round_trip(context.nesting.physical_path(csr.initiator, csr.responder))
+                context.round_trip(csr.route or context.nesting.physical_path(csr.initiator, csr.responder))
             ),
         )
         self.setup.lack_of_rate = context.watch.lack_of_rate
@@ -135,6 +135,7 @@ class EntanglementStack:
             self.records,
             context.ledger,
             setup,
+            partial(context.nesting.routes, name, most=setup.routes),
             context.round_trip,
             context.random.stream(f"retries {name}"),
             context.watch.rejected,

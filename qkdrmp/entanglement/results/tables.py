@@ -43,7 +43,7 @@ class EntanglementResults(Results):
             Column("id", "name of the connection", lambda row: row.entry.id),
             Column("src", "Initiator", lambda row: row.entry.request.src),
             Column("dst", "Responder", lambda row: row.entry.request.dst),
-            Column("path", "nodes of the route, joined by >", lambda row: ">".join(row.entry.path)),
+            Column("path", "nodes of the last attempt's route, joined by >", lambda row: ">".join(row.entry.path)),
             Column("asked_s", "when it was asked for", lambda row: to_seconds(row.entry.asked)),
             Column(
                 "installed_s",
@@ -107,6 +107,7 @@ class EntanglementResults(Results):
         [
             Column("connection", "name of the connection", lambda attempt: attempt.id.connection),
             Column("attempt", "from 1", lambda attempt: attempt.id.number),
+            Column("path", "nodes of its route, joined by >", lambda attempt: ">".join(attempt.path)),
             Column("asked_s", "when it began", lambda attempt: to_seconds(attempt.asked)),
             Column(
                 "ended_s", "when the Initiator learned how it had ended", lambda attempt: seconds_or_nan(attempt.ended)
