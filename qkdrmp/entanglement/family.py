@@ -44,7 +44,8 @@ class EntanglementScenario(Scenario[EntanglementResults], EntanglementSettings):
         for name in dict.fromkeys(model.users_named() if isinstance(model, NamesUsers) else ()):
             if name not in users:
                 yield f"demand: {self.topology.name} has no end node '{name}'{did_you_mean(name, users)}"
-        known = {n for node in self.topology.nodes.values() for n in networks_of(node.extra.get("network"))}
+        attributes = [node.extra.get("network") for node in self.topology.nodes.values()]
+        known = {name for attribute in attributes for chain in networks_of(attribute) for name in chain}
         for name in self.layers.nested:
             if name not in known:
                 hint = did_you_mean(name, known) or f"; known are {', '.join(sorted(known)) or 'none'}"

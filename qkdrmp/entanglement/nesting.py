@@ -12,8 +12,8 @@ class Nesting:
     """Routing for every depth of nesting.
 
     A node belongs to the networks that its attribute ``network`` names, such as ``"A/x"`` for network x inside
-    network A. A nested network looks from outside like one virtual link between the two borders by which a route
-    enters and leaves it.
+    network A, or ``"A,B"`` for a border that joins networks A and B. A nested network looks from outside like one
+    virtual link between the two borders by which a route enters and leaves it.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class Nesting:
         self.nested = frozenset(nested)
         self._routes: dict[str, dict[str, Route]] = {}
         self._networks = {
-            name: [network for network in networks_of(node.extra.get("network")) if network in nested]
+            name: [[one for one in chain if one in nested] for chain in networks_of(node.extra.get("network"))]
             for name, node in topology.nodes.items()
         }
 
@@ -58,11 +58,9 @@ class Nesting:
         route = self.route(node, destination)
         if route is None or len(route) < 2:
             return None
-        network = self._network(node, depth)
-        last = 0
-        while network is not None and last + 1 < len(route) and self._network(route[last + 1], depth) == network:
-            last += 1
-        return (route[last], network) if last >= 2 else (route[1], None)
+        stretches = [(self._stretch(route, one, depth), one) for one in self._at(node, depth)]
+        links, network = max(stretches, key=lambda stretch: stretch[0], default=(0, None))
+        return (route[links], network) if links >= 2 else (route[1], None)
 
     def path(self, src: str, dst: str, depth: int) -> tuple[str, ...] | None:
         """Return the nodes from one to another as seen from inside `depth` networks; None if there is no route."""
@@ -74,12 +72,20 @@ class Nesting:
             path.append(step[0])
         return tuple(path)
 
-    def _network(self, node: str, depth: int) -> str | None:
-        networks = self._networks[node]
-        return networks[depth] if depth < len(networks) else None
+    def _stretch(self, route: Route, network: str, depth: int) -> int:
+        """Return how many links of a route, from its first node on, are inside a network."""
+        inside = [network in self._at(node, depth) for node in route]
+        return (inside.index(False) if False in inside else len(inside)) - 1
+
+    def _at(self, node: str, depth: int) -> list[str]:
+        return [chain[depth] for chain in self._networks[node] if depth < len(chain)]
 
 
-def networks_of(attribute: object) -> list[str]:
-    """Return the full names of the networks that a node's attribute ``network`` names, from the outermost in."""
-    parts = str(attribute).split("/") if attribute else []
-    return ["/".join(parts[: number + 1]) for number in range(len(parts))]
+def networks_of(attribute: object) -> list[list[str]]:
+    """Return the networks that a node's attribute ``network`` names, by their full names.
+
+    Names are separated by commas; each gives a list of the networks that are one in the other, from the outermost in.
+    """
+    names = [name.strip() for name in str(attribute).split(",")] if attribute else []
+    parts = [name.split("/") for name in names if name]
+    return [["/".join(one[: number + 1]) for number in range(len(one))] for one in parts]

@@ -54,7 +54,8 @@ class Case:
 
     def __init__(self, path: str, networks: Mapping[str, str], tree: Tree) -> None:
         self.path = path
-        self.networks = {node: name for name, nodes in networks.items() for node in nodes}
+        members = [(node, name) for name, nodes in networks.items() for node in nodes]
+        self.networks = {node: ",".join(name for one, name in members if one == node) for node, _ in members}
         self.nested = sorted({"/".join(n.split("/")[: i + 1]) for n in networks for i in range(n.count("/") + 1)})
         self.tree = span(tree)
 
@@ -76,6 +77,9 @@ CASES = {
         {"X": "AaP", "Y": "QbS", "Z": "TcB"},
         (((("Aa", "aP"), "PQ"), ("Qb", "bS")), ("ST", ("Tc", "cB"))),
     ),
+    # P is the border of both.
+    "two networks that share a border": Case("AaPbB", {"X": "AaP", "Y": "PbB"}, (("Aa", "aP"), ("Pb", "bB"))),
+    "a shared border inside": Case("AqaPbrB", {"X": "qaP", "Y": "Pbr"}, (("Aq", ("qa", "aP")), (("Pb", "br"), "rB"))),
     # A p [x y z] q B: p and q border network X, x and z border network X/i inside it.
     "a network of networks": Case("ApxyzqB", {"X": "pq", "X/i": "xyz"}, (("Ap", (("px", ("xy", "yz")), "zq")), "qB")),
 }
