@@ -76,7 +76,7 @@ def _predict(scenario: EntanglementScenario) -> list[str]:
     if not scenario.allocation.barrier:
         found.append(
             "without a Barrier the two ends of a link give trials to different connections: pairs will have wrong "
-            "partners"
+            "partners as soon as two share a link"
         )
     layers = Nesting(scenario.topology, scenario.layers.nested)
     demand = scenario.demand.build()

@@ -124,7 +124,8 @@ class EntanglementNetwork:
         sides = []
         for end, (node, peer) in enumerate((fibre.ends, fibre.ends[::-1])):
             draw = self.random.stream(f"allocation {name} at {node}")
-            allocation = LinkEnd(name, node, peer, policy, partial(_draw, draw), lead, lanes=lanes)
+            barrier = settings.allocation.has_barriers
+            allocation = LinkEnd(name, node, peer, policy, partial(_draw, draw), lead, lanes=lanes, barrier=barrier)
             memories = settings.memories.here(node=node, link=fibre.ends).per_interface
             rate = law.pairs_per_s
             interface = Interface(node, peer, end, memories, rate, state.fidelity, allocation)

@@ -223,10 +223,13 @@ class AllocationSettings(Section):
     margin_s : float
         How long beyond a round trip a node waits before it sends something again.
     barrier : bool
-        False shows what a Barrier is for: the two ends of a link switch `skew_trials` apart.
+        False shows what a Barrier is for: none is sent, and each end of a link switches as soon as it has both lists,
+        as far apart as the messages make it.
     skew_trials : int
+        Without a Barrier: let the receivers of links switch exactly so many trials late (from 1). The ends then send
+        each other Barriers all the same, from which the trials are counted.
     skew_from_s : float
-        Before this the ends switch together all the same.
+        Before this such ends switch together.
     """
 
     exceptions_by: ClassVar[tuple[str, ...]] = ("link",)
@@ -251,6 +254,11 @@ class AllocationSettings(Section):
         if self.barrier and self.skew_trials:
             raise ValueError("skew_trials needs barrier = false, because a Barrier leaves no skew")
         return self
+
+    @property
+    def has_barriers(self) -> bool:
+        """Whether the ends of links send each other Barriers."""
+        return self.barrier or self.skew_trials > 0
 
     def link_policy(self) -> LinkPolicy:
         """Return the policy as an object."""

@@ -124,8 +124,9 @@ class AllocationProtocol(Layer):
     def _agreed(self, interface: Interface) -> None:
         allocation, link = interface.allocation, interface.link
         earlier, agreement = allocation.agreements[-2:]
-        voided = link.next_trial(interface.end) - allocation.last_barrier
-        interface.stalled += max(0, voided) * link.slot_ticks // link.lanes
+        if allocation.last_barrier is not None:
+            voided = link.next_trial(interface.end) - allocation.last_barrier
+            interface.stalled += max(0, voided) * link.slot_ticks // link.lanes
         tick = max(self.node.env.now, link.start_of(agreement.since, interface.end))
         for entry in agreement.entries:
             share = interface.shares.get(entry.id)

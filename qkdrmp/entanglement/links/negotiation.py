@@ -76,6 +76,8 @@ class LinkEnd:
         Switch so many trials late, to show what goes wrong without a common barrier; 0 otherwise.
     lanes : int
         How many trials of the link run side by side (>= 1).
+    barrier : bool
+        Whether the ends send each other Barriers; else each switches as soon as it has both lists, at its next trial.
 
     Attributes
     ----------
@@ -95,6 +97,7 @@ class LinkEnd:
         lead: int = 0,
         skew: int = 0,
         lanes: int = 1,
+        barrier: bool = True,
     ) -> None:
         self.link = link
         self.name = name
@@ -102,6 +105,7 @@ class LinkEnd:
         self.policy = policy
         self.lead = lead
         self.skew = skew
+        self.barrier = barrier
         self.epoch = 0
         self.agreements = [Agreement(lanes=lanes)]
         self._draw = draw
@@ -128,9 +132,9 @@ class LinkEnd:
         return self._next.own_switch
 
     @property
-    def last_barrier(self) -> int:
-        """The trial this end named in the Barrier of the epoch it closed last (0 if that had none)."""
-        return self._closed.own_switch or 0
+    def last_barrier(self) -> int | None:
+        """The trial this end named in the Barrier of the epoch it closed last; None if that had none."""
+        return self._closed.own_switch
 
     @property
     def silent(self) -> bool:
@@ -215,16 +219,22 @@ class LinkEnd:
         entries, random = self._merged(epoch.lau, epoch.peer_lau)
         if entries == self.active:
             return self._close()
+        if not self.barrier:
+            return self._switch(1 + highest_started, random, entries)
         sent: tuple[Message, ...] = ()
         if epoch.barrier is None:
             epoch.barrier = Barrier(self.link, self.epoch + 1, 1 + highest_started + self.lead)
             sent = (epoch.barrier,)
         if epoch.switch is None:
             return sent
-        before, since = self.agreements[-1], epoch.switch + self.skew
+        return sent + self._switch(epoch.switch + self.skew, random, entries)
+
+    def _switch(self, since: int, random: int, entries: tuple[AllocationEntry, ...]) -> tuple[Message, ...]:
+        """Switch to another list at a trial."""
+        before = self.agreements[-1]
         agreement = Agreement(self.epoch + 1, since, random, entries, places(before, entries), before.lanes)
         self.agreements.append(agreement)
-        return sent + self._close()
+        return self._close()
 
     def _merged(self, mine: LAU, peers: LAU) -> tuple[tuple[AllocationEntry, ...], int]:
         """Return the next active list and the higher of the random numbers; of equal ones the lower name leads."""
