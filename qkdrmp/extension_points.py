@@ -27,7 +27,7 @@ in the session that it opens there, and random numbers come from the generator t
 ``setup.rulesets`` takes RuleSets: a file of JSON, or each a `RuleSetStack`.
 
 Some abilities are optional, each a Protocol as well: `NamesUsers`, `KnowsSizes`, `LimitsUsers`, `ListsConnections`,
-`HasMeanRate`, `OwnsLanes`, `CountsTrials`, `ConservesWork`, `BoundedDelay`, `Lossy`.
+`HasMeanRate`, `OwnsLanes`, `CountsTrials`, `Repeats`, `ConservesWork`, `BoundedDelay`, `Lossy`.
 """
 
 from qkdrmp.entanglement.demand import ConnectionDemand, ConnectionWorkload
@@ -52,6 +52,7 @@ from qkdrmp.entanglement.links.policies import (
     Lottery,
     OwnsLanes,
     Priority,
+    Repeats,
     RoundRobin,
     scramble,
 )
@@ -119,6 +120,7 @@ __all__ = [
     "Priority",
     "QueuePolicy",
     "RandomFaults",
+    "Repeats",
     "RequestDemand",
     "RequestWorkload",
     "RoundRobin",

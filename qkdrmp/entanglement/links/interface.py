@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from qkdrmp.entanglement.links.link import ElementaryLink
@@ -250,9 +250,11 @@ class Interface:
         """
         if len(self._owners) == 1:
             return self._limit_of(*self._owners)
+        if len(self._owners) > 1 and any(share.offered for share in self.shares.values()):
+            return self.memories
         offered = {attempt: share.offered for attempt, share in self.shares.items() if share.offered is not None}
         memories = sum(offered.values()) + max(0, self._spare) if offered else 0
-        if memories and (self._owners - offered.keys() or (len(self._owners) > 1 and any(offered.values()))):
+        if memories and self._owners - offered.keys():
             return self.memories
         return min(self.memories - self.occupied, memories)
 
@@ -292,19 +294,31 @@ class Interface:
             return success.rank < min(start.free, offered + max(0, start.spare))
         if success.rank < start.spare and success.agreed:
             return True
-        return self._attempts_shared(start, success.trial, owner)
+        return self._attempts_shared(start, success.trial, owner, offered)
 
-    def _attempts_shared(self, start: AtSlotStart, trial: int, owner: AttemptId) -> bool:
-        """Return whether a trial was attempted, as the memories were given out to one trial after the other."""
-        free, spare, used = start.free, max(0, start.spare), Counter[AttemptId]()
-        for one in [*self.link.owners_before(trial, self.end), owner]:
-            offered = self._offered_at(start, one)
-            is_attempted = offered is not None and free > 0 and (used[one] < offered or spare > 0)
-            if is_attempted:
-                free -= 1
-                spare -= used[one] >= (offered or 0)
-                used[one] += 1
-        return is_attempted
+    def _attempts_shared(self, start: AtSlotStart, trial: int, owner: AttemptId, offered: int) -> bool:
+        """Return whether a trial was attempted, as the memories were given out to one trial after the other.
+
+        Each owner has those that are reserved for it, and takes those that it needs beyond from the spare ones.
+        """
+        before = self.link.owners_before(trial, self.end)
+        reserved = {one: self._offered_at(start, one) for one in {*before, owner}}
+        if start.spare < 0:  # some keep more than their quota, so that not all that is reserved is free
+            return self._is_served([*before, owner], start.free, reserved)
+        if before.count(owner) < offered:
+            return True
+        beyond = (trials - (reserved[one] or 0) for one, trials in Counter(before).items() if reserved[one] is not None)
+        return sum(number for number in beyond if number > 0) < start.spare
+
+    @staticmethod
+    def _is_served(owners: Sequence[AttemptId], free: int, reserved: Mapping[AttemptId, int | None]) -> bool:
+        """Return whether the last of these trials in order finds a memory, if none is spare."""
+        used, finds = Counter[AttemptId](), False
+        for one in owners:
+            finds = free > 0 and used[one] < (reserved[one] or 0)
+            free -= finds
+            used[one] += finds
+        return finds
 
     def _offered_at(self, start: AtSlotStart, owner: AttemptId) -> int | None:
         """Return `MemoryShare.offered` as it was at the start of a slot."""

@@ -14,7 +14,7 @@ from fractions import Fraction
 from functools import cached_property, lru_cache
 from itertools import accumulate
 from math import gcd, lcm
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, cast, runtime_checkable
 
 from qkdrmp.config.registry import Registry
 from qkdrmp.entanglement.request import AttemptId
@@ -225,6 +225,14 @@ class CountsTrials(Protocol):
 
 
 @runtime_checkable
+class Repeats(Protocol):
+    """Optional for a link policy: runs are faster if it says that owners repeat."""
+
+    def period(self, agreement: Agreement) -> int:
+        """Return after how many trials (>= 1) the owners repeat."""
+
+
+@runtime_checkable
 class ConservesWork(Protocol):
     """Optional for a link policy: whether a connection that has no use for its trials leaves them to the others."""
 
@@ -235,8 +243,8 @@ class ConservesWork(Protocol):
 
 def owned_lanes_of(policy: LinkPolicy, agreement: Agreement) -> Collection[int]:
     """Return the lanes whose trials may have owners: all of them, unless the policy or the empty list excludes some."""
-    if isinstance(policy, OwnsLanes):
-        return policy.owned_lanes(agreement)
+    if hasattr(policy, "owned_lanes"):  # much faster than to ask for the protocol
+        return cast(OwnsLanes, policy).owned_lanes(agreement)
     return range(agreement.lanes) if agreement.entries else ()
 
 
@@ -255,6 +263,37 @@ def conserves_work(policy: LinkPolicy) -> bool:
     return policy.conserves_work if isinstance(policy, ConservesWork) else True
 
 
+class OwnersOfSlots:
+    """The owners of whole slots by a policy, lane by lane, which are asked for once as far as they repeat.
+
+    Parameters
+    ----------
+    policy : LinkPolicy
+    lanes : int
+        Trials of a slot.
+    """
+
+    def __init__(self, policy: LinkPolicy, lanes: int) -> None:
+        self._policy = policy
+        self._lanes = lanes
+        self._period = getattr(policy, "period", None)
+        self._agreement: Agreement | None = None
+        self._known: dict[int, list[AttemptId | None]] = {}
+
+    def of(self, slot: int, agreement: Agreement) -> list[AttemptId | None]:
+        """Return the owner of each lane in a slot."""
+        first = slot * self._lanes
+        trials = range(first, first + self._lanes)
+        if self._period is None:
+            return [self._policy.owner(trial, agreement) for trial in trials]
+        if agreement is not self._agreement:
+            self._agreement, self._known = agreement, {}
+        phase = first % self._period(agreement)
+        if phase not in self._known:
+            self._known[phase] = [self._policy.owner(trial, agreement) for trial in trials]
+        return self._known[phase]
+
+
 class RoundRobin:
     """The entries take turns, each as often as its weight, starting with the first one at the switch trial."""
 
@@ -266,6 +305,10 @@ class RoundRobin:
         """Return the entry at position (trial - K) of the interleaving."""
         entries = agreement.entries
         return entries[take_turns(trial - agreement.since, self.weights(agreement))].id if entries else None
+
+    def period(self, agreement: Agreement) -> int:
+        """Return the length of the interleaving."""
+        return sum(self.weights(agreement)) or 1
 
     def given(self, first: int, end: int, agreement: Agreement) -> Counter[AttemptId]:
         """Return how many of the trials each connection owns."""
@@ -309,6 +352,10 @@ class Circuit:
         lane = trial % agreement.lanes
         return next((e.id for e, place in zip(agreement.entries, agreement.places, strict=True) if place == lane), None)
 
+    def period(self, agreement: Agreement) -> int:
+        """Return the trials of a slot."""
+        return agreement.lanes
+
     def owned_lanes(self, agreement: Agreement) -> Collection[int]:
         """Return the places of the entries."""
         return [place for place in agreement.places if place < agreement.lanes]
@@ -326,6 +373,10 @@ class BufferSpace:
         if not agreement.entries:
             return None
         return agreement.entries[share_out(agreement.lanes, weights_of(agreement.entries))[trial % agreement.lanes]].id
+
+    def period(self, agreement: Agreement) -> int:
+        """Return the trials of a slot."""
+        return agreement.lanes
 
     def given(self, first: int, end: int, agreement: Agreement) -> Counter[AttemptId]:
         """Return how many of the trials each connection owns."""

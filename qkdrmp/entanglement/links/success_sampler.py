@@ -27,8 +27,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy
-from qkdrmp.entanglement.links.schedule import Regions, TrialSchedule, clip, governing, order
+from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy, OwnersOfSlots, scramble
+from qkdrmp.entanglement.links.schedule import Regions, TrialSchedule, clip, governing
 from qkdrmp.entanglement.links.trial_clock import TrialClock
 from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.kernel.units import NEVER
@@ -160,6 +160,7 @@ class SuccessSampler:
         self._clock = clock
         self._policy = policy
         self._draw = SuccessGaps(random, probability).draw
+        self._owners = OwnersOfSlots(policy, clock.lanes), OwnersOfSlots(policy, clock.lanes)
         self._regions: list[list[tuple[int, Agreement | None]]] = [[(0, None)], [(0, None)]]
         self._schedule = TrialSchedule(policy, clock.lanes, *self._regions)
         self._limits = Limit(), Limit()
@@ -224,15 +225,18 @@ class SuccessSampler:
     def _owner_by(self, agreement: Agreement | None, trial: int) -> AttemptId | None:
         return None if agreement is None else self._policy.owner(trial, agreement)
 
-    def _owner(self, end: int, trial: int) -> AttemptId | None:
-        return self._owner_by(governing(self._regions[end], trial), trial)
-
     def owners_before(self, trial: int, end: int) -> list[AttemptId]:
         """Return the owners of the trials of a slot on which an end (0, 1) decides before `trial`, in order."""
-        slot, lane = divmod(trial, self._clock.lanes)
-        lanes = order(slot, range(self._clock.lanes), self._clock.lanes)
-        earlier = (self._owner(end, slot * self._clock.lanes + one) for one in lanes[: lanes.index(lane)])
-        return [owner for owner in earlier if owner is not None]
+        lanes, regions = self._clock.lanes, self._regions[end]
+        slot, lane = divmod(trial, lanes)
+        begin = scramble(slot) % lanes
+        agreement = governing(regions, slot * lanes)
+        if agreement is not None and agreement is governing(regions, slot * lanes + lanes - 1):
+            owners = self._owners[end].of(slot, agreement)
+        else:
+            owners = [self._owner_by(governing(regions, one), one) for one in range(slot * lanes, slot * lanes + lanes)]
+        before = owners[begin:lane] if lane >= begin else owners[begin:] + owners[:lane]
+        return [owner for owner in before if owner is not None]
 
     def resume(self, limits: Limits) -> Iterable[SuccessCandidate]:
         """Go on behind the slot realised last, with the limits as they are now."""

@@ -1,10 +1,10 @@
 """Policies together with the lanes of a link, for tests whose agreements do not say how many there are."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
-from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy, owned_lanes_of, trials_given
+from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy, Repeats, owned_lanes_of, trials_given
 from qkdrmp.entanglement.request import AttemptId
 
 
@@ -23,3 +23,10 @@ class On:
 
     def given(self, first: int, end: int, agreement: Agreement) -> Counter[AttemptId]:
         return trials_given(self.policy, first, end, replace(agreement, lanes=self.lanes))
+
+    @property
+    def period(self) -> Callable[[Agreement], int]:
+        if not isinstance(self.policy, Repeats):
+            raise AttributeError("period")
+        policy = self.policy
+        return lambda agreement: policy.period(replace(agreement, lanes=self.lanes))

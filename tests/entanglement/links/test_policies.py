@@ -19,6 +19,7 @@ from qkdrmp.entanglement.links.policies import (
     LinkPolicy,
     Lottery,
     Priority,
+    Repeats,
     RoundRobin,
     conserves_work,
     interleave,
@@ -235,3 +236,14 @@ def test_bad_numbers_are_refused():
         AllocationEntry("A", 0)
     with pytest.raises(AllocationError, match="lanes = 0 of a link must be at least 1"):
         Agreement(lanes=0)
+
+
+@pytest.mark.parametrize("name", [name for name, policy in LINK_POLICIES.items() if isinstance(policy, Repeats)])
+def test_owners_repeat_after_the_period(name: str) -> None:
+    policy = LINK_POLICIES[name]
+    entries = [AllocationEntry("A", 3, 1, 2), AllocationEntry("B", 1, 0, 2), AllocationEntry("C", 2, 1, 1)]
+    for first in range(3):
+        agreement = Agreement(1, 5, 7, tuple(entries[first:]), tuple(range(3 - first)), 8)
+        period = policy.period(agreement)
+        owners = [policy.owner(trial, agreement) for trial in range(5, 5 + 3 * period)]
+        assert owners[:period] == owners[period : 2 * period] == owners[2 * period :]
