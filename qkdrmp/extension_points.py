@@ -59,7 +59,7 @@ from qkdrmp.entanglement.links.policies import (
 from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal
 from qkdrmp.entanglement.request import AttemptId, ConnectionRequest, ConnectionSpec, ListsConnections
 from qkdrmp.entanglement.rulesets.ruleset import RuleSetStack
-from qkdrmp.entanglement.rulesets.swap_tree import Span, SwapOrder, joined, midpoint, sequential
+from qkdrmp.entanglement.rulesets.swap_tree import Span, SwapOrder, asap, joined, midpoint, sequential
 from qkdrmp.kernel.units import TICKS_PER_SECOND, to_seconds, to_ticks
 from qkdrmp.key_rates import (
     BB84Sifted,
@@ -131,6 +131,7 @@ __all__ = [
     "SwapOrder",
     "TopologyReader",
     "TrialLaw",
+    "asap",
     "barrett_kok",
     "earliest_deadline",
     "end_node_routes",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from qkdrmp.entanglement.links.epoch import LAU, Barrier
 from qkdrmp.entanglement.request import AttemptId, ConnectionSpec, EndReason
@@ -160,7 +160,42 @@ class PurifyResult(Message):
         return f"number {self.number}"
 
 
-PairMessage = SwapResult | PurifyResult | Discarded
+class Half(NamedTuple):
+    """A half, by the node that has or had it, the neighbour that the pair of the link was made with, and its number."""
+
+    node: str
+    towards: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewPartner(Message):
+    """NEW PARTNER, where pairs are swapped in any order: a half that was measured or discarded leaves another partner.
+
+    It goes to whoever has, or had, the half whose partner that was. With `to` it comes from the first node of the path,
+    which gives a pair with the last one its number in a later stage.
+    """
+
+    attempt: AttemptId
+    stage: int
+    half: Half
+    """Whose partner it is about; the receiver has it, or had it."""
+    before: Half
+    """The partner that is gone; the sender had it."""
+    after: Half | None
+    """The new partner; None if the pair is lost."""
+    factor: tuple[float, float, float]
+    """What the correlations estimated so far are to be multiplied by; with `to`, the correlations themselves."""
+    to: int | None = None
+    number: int | None = None
+
+    @property
+    def label(self) -> str:
+        """The new partner, or that the pair is lost."""
+        return "lost" if self.after is None else f"{self.after.node} for {self.before.node}"
+
+
+PairMessage = SwapResult | PurifyResult | Discarded | NewPartner
 """What nodes say about single pairs."""
 
 VOCABULARY = (
@@ -172,6 +207,7 @@ VOCABULARY = (
     SwapResult,
     PurifyResult,
     Discarded,
+    NewPartner,
     LAU,
     Barrier,
     Segment,

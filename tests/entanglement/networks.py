@@ -156,7 +156,12 @@ def random_faults(choose: random.Random, unit_s: float) -> Mapping:
 
 
 def random_case(
-    seed: int, faults: bool = True, most_memories: int = 8, swap_success: float = 1.0, cutoff_trips: float | None = None
+    seed: int,
+    faults: bool = True,
+    most_memories: int = 8,
+    swap_success: float = 1.0,
+    cutoff_trips: float | None = None,
+    swap_order: str | None = None,
 ) -> EntanglementSettings:
     """Return settings with demand for about `duration_s`; connections without an end are left for the test to end."""
     choose = random.Random(seed)
@@ -194,7 +199,8 @@ def random_case(
             "lead": choose.choice(["auto", "auto", 0, 3]),
             "at": [{"link": link, "policy": choose.choice(others)} for link in links if choose.random() < 0.1],
         },
-        setup=random_setup(choose, topology, unit_s, impaired),
+        setup=random_setup(choose, topology, unit_s, impaired)
+        | ({} if swap_order is None else {"swap_order": swap_order}),
         gates={"swap_success": swap_success},
         layers={"nested": networks_in(topology)},
         faults=impaired,

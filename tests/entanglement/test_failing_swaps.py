@@ -40,8 +40,7 @@ def slotted(names: str, swap_success: float, classical_km: float = 1e-9, **secti
         chain(names, classical_km=[classical_km] * (len(names) - 1)),
         links={"model": one_in_ten, "fidelity": 0.95},
         gates={**PERFECT, "swap_success": swap_success},
-        setup={"processing_s": 0.0},
-        **{"memories": {**FOR_EVER, "per_interface": 1}, **sections},
+        **{"memories": {**FOR_EVER, "per_interface": 1}, "setup": {"processing_s": 0.0}, **sections},
     )
 
 

@@ -83,6 +83,12 @@ def test_nothing_breaks_where_swaps_fail(faults: bool) -> None:
     assert run_cases(range(60), faults=faults, swap_success=0.6)[ConnectionStatus.DELIVERED] > 30
 
 
+@pytest.mark.parametrize(("faults", "swap_success"), [(False, 1.0), (True, 1.0), (True, 0.7)])
+def test_nothing_breaks_where_swaps_come_in_any_order(faults: bool, swap_success: float) -> None:
+    count = run_cases(range(60), faults=faults, swap_success=swap_success, swap_order="asap", cutoff_trips=2.0)
+    assert count[ConnectionStatus.DELIVERED] > 30
+
+
 @pytest.mark.parametrize("trips", [0.5, 3.0])
 def test_nothing_breaks_where_pairs_are_discarded_that_wait_too_long(trips: float) -> None:
     assert run_cases(range(60), cutoff_trips=trips, swap_success=0.9)[ConnectionStatus.DELIVERED] > 30

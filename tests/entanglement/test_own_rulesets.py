@@ -200,10 +200,21 @@ def test_a_network_in_a_network_hands_over_by_a_file_and_what_is_printed_is_what
     assert len(wanted.pairs) > 50
 
 
+def test_pairs_towards_a_neighbour_are_swapped_in_any_order_by_a_file(tmp_path: Path) -> None:
+    planned = qkdrmp.load_scenario("chain").replace({"duration_s": 0.1, "setup.swap_order": "asap"})
+    save_scenario(planned, tmp_path / "planned.json")
+    text = CliRunner().invoke(main, ["rulesets", str(tmp_path / "planned.json"), "--json"]).output
+    assert '"towards"' in text
+    given = planned.replace({"setup.swap_order": "midpoint", "setup.rulesets": json.loads(text)})
+    wanted, found = simulated(planned), simulated(given)
+    pd.testing.assert_frame_equal(wanted.pairs, found.pairs)
+    assert len(wanted.pairs) > 50
+
+
 def test_every_term_of_the_language_is_used_by_these_tests() -> None:
     text = Path(__file__).read_text(encoding="utf-8")
     terms = {kind.key() for kind in Term.__subclasses__()}
-    assert len(terms) == 13
+    assert len(terms) == 14
     assert {key for key in terms if f'"{key}"' not in text} == set()
 
 

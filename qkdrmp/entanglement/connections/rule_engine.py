@@ -11,7 +11,7 @@ from qkdrmp.entanglement.ledger import ConnectionLedger
 from qkdrmp.entanglement.links.allocation_protocol import AllocationProtocol
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.policies import AllocationEntry
-from qkdrmp.entanglement.messages import Discarded, PairMessage, PurifyResult, SwapResult
+from qkdrmp.entanglement.messages import Discarded, NewPartner, PairMessage, PurifyResult, SwapResult
 from qkdrmp.entanglement.quantum.bell_diagonal import Basis
 from qkdrmp.entanglement.quantum.pairs import Qubit, discard
 from qkdrmp.entanglement.request import AttemptId
@@ -162,6 +162,11 @@ class RuleEngine(Layer):
     @on(Discarded)
     def take_discarded(self, message: Discarded) -> None:
         """Handle DISCARDED."""
+        self._take(message)
+
+    @on(NewPartner)
+    def take_new_partner(self, message: NewPartner) -> None:
+        """Handle NEW PARTNER."""
         self._take(message)
 
     def _take(self, message: PairMessage) -> None:

@@ -195,6 +195,15 @@ def join(left: Qubit, right: Qubit, now: int) -> Correlations:
     return a * d * phase * x, b * e * phase * y, c * f * amplitude * z
 
 
+def swap_factor(left: Qubit, right: Qubit, now: int) -> Correlations:
+    """Return what a swap multiplies the correlations of two pairs by: its errors, and the waits of its two halves."""
+    device = left.device
+    wait = 2 * now - left.since - right.since
+    phase, amplitude = exp(-wait * device.phase_rate), exp(-wait * device.amplitude_rate)
+    x, y, z = device.swap_factors
+    return x * phase, y * phase, z * amplitude
+
+
 def trace_out(qubit: Qubit) -> None:
     """Trace a half out, which leaves its partner maximally mixed."""
     pair = qubit.pair

@@ -85,6 +85,14 @@ class Res(Term):
     names: Annotated[tuple[str, ...], Field(alias="as", strict=False)]
 
 
+class Towards(Term):
+    """A pair made with a neighbour is there, whoever has its other half by now, or with `partner` having it."""
+
+    neighbour: str
+    partner: str | None = None
+    name: Annotated[str, Field(alias="as")]
+
+
 class Count(Term):
     """A counter of the node, such as ``delivered``, compares so with a value."""
 
@@ -107,7 +115,7 @@ class TimerExpired(Term):
 class Recv(Term):
     """A message of a kind has come for the connection; each one that comes lets the rule run once."""
 
-    kind: Literal["SWAPRESULT", "PURIFYRESULT", "DISCARDED"]
+    kind: Literal["SWAPRESULT", "PURIFYRESULT", "DISCARDED", "NEWPARTNER"]
 
 
 class Fidelity(Term):
@@ -121,13 +129,16 @@ class Fidelity(Term):
 
 
 class Swap(Term):
-    """Measure both pairs in the Bell basis; their far ends then share a pair in stage `to`."""
+    """Measure both pairs in the Bell basis; their far ends then share a pair in stage `to`.
+
+    Without `to` they are pairs of `towards`, and so is what the far ends share.
+    """
 
     pair_fields = ("left", "right")
 
     left: str
     right: str
-    to: int
+    to: int | None = None
 
 
 class Purify(Term):
@@ -151,7 +162,7 @@ class Deliver(Term):
 
 
 class Promote(Term):
-    """Move a pair to stage `to` as it is."""
+    """Move a pair to stage `to` as it is; one of `towards` gets a number there, of which its other end is informed."""
 
     pair_fields = ("pair",)
 
@@ -200,11 +211,12 @@ def _one_of(keys: str) -> Discriminator:
 
 Condition = Annotated[
     Annotated[Res, Tag("res")]
+    | Annotated[Towards, Tag("towards")]
     | Annotated[Count, Tag("count")]
     | Annotated[TimerExpired, Tag("timer")]
     | Annotated[Recv, Tag("recv")]
     | Annotated[Fidelity, Tag("fidelity")],
-    _one_of("res, count, timer, recv, fidelity"),
+    _one_of("res, towards, count, timer, recv, fidelity"),
 ]
 
 Action = Annotated[
@@ -226,6 +238,11 @@ class Rule(Part):
     conditions: Annotated[tuple[Condition, ...], Field(alias="if", strict=False)]
     actions: Annotated[tuple[Action, ...], Field(alias="do", strict=False)]
 
+    def partners(self) -> dict[str, str]:
+        """Return with whom each pair is that the rule takes, or with which neighbour it was made."""
+        found = {name: res.partner for res in self.conditions if isinstance(res, Res) for name in res.names}
+        return found | {one.name: one.neighbour for one in self.conditions if isinstance(one, Towards)}
+
     def problems(self) -> Iterator[str]:
         """Yield what is wrong with the rule by itself."""
         yield from (f"'{key}' is empty" for key, terms in (("if", self.conditions), ("do", self.actions)) if not terms)
@@ -234,6 +251,7 @@ class Rule(Part):
             if res.n < 1 or res.n != len(res.names):
                 yield f"res.n = {res.n} must be at least 1 and the number of names in res.as = {list(res.names)}"
         bound = [name for res in resources for name in res.names]
+        bound += [condition.name for condition in self.conditions if isinstance(condition, Towards)]
         yield from (f"the name '{name}' is bound {bound.count(name)} times" for name in sorted(doubles(bound)))
         for term in (*self.conditions, *self.actions):
             yield from self._problems_of_pairs(term, bound)

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from qkdrmp.entanglement.rulesets.language import Count, Deliver, Handover, Purify, Res, Rule, Swap, doubles
+from qkdrmp.entanglement.rulesets.language import Count, Deliver, Handover, Purify, Rule, Swap, doubles
 from qkdrmp.entanglement.rulesets.ruleset import RuleSet, RuleSetError, RuleSetStack
 
 OwnRuleSets = tuple[RuleSetStack, ...]
@@ -71,7 +71,7 @@ def _problems(stack: RuleSetStack) -> Iterator[str]:
 
 
 def _problems_of_rule(rule: Rule, at_end: bool) -> Iterator[str]:
-    partners = {name: res.partner for res in rule.conditions if isinstance(res, Res) for name in res.names}
+    partners = rule.partners()
     used = {name for action in rule.actions for name in action.pairs().values()}
     yield from (f"the pair '{name}' is taken, but no action uses it" for name in partners if name not in used)
     for action in rule.actions:

@@ -19,6 +19,7 @@ from qkdrmp.entanglement.rulesets.language import (
     Rule,
     Swap,
     Terminate,
+    Towards,
 )
 from qkdrmp.entanglement.rulesets.link_budget import LinkPlan, Physics, QCap, choose, end_to_end, quality
 from qkdrmp.entanglement.rulesets.ruleset import RuleSet, RuleSetStack, Stage
@@ -51,8 +52,22 @@ def _rules_of_span(span: Span, rounds: Mapping[tuple[str, str], int], to: int) -
         yield from _rules_of_link(span, rounds[span.left, span.right], to)
         return
     stage = max(rounds.values()) + span.height - 1
+    if len(span.halves) > 2:
+        yield from _rules_in_any_order(span, rounds, stage, to)
+        return
     swap = Swap(left="l", right="r", to=to)
     yield span.halves[0].right, stage, _rule({span.left: ("l",), span.right: ("r",)}, swap)
+    for half in span.halves:
+        yield from _rules_of_span(half, rounds, stage)
+
+
+def _rules_in_any_order(span: Span, rounds: Mapping[tuple[str, str], int], stage: int, to: int) -> Iterator[Placed]:
+    """Yield the rules by which each inner node swaps as soon as it can; the first one numbers what reaches the last."""
+    for left, right in pairwise(span.halves):
+        pairs = Towards(neighbour=left.left, name="l"), Towards(neighbour=right.right, name="r")
+        yield left.right, stage, Rule(conditions=pairs, actions=(Swap(left="l", right="r"),))
+    whole = Towards(neighbour=span.halves[0].right, partner=span.right, name="p")
+    yield span.left, stage, Rule(conditions=(whole,), actions=(Promote(pair="p", to=to),))
     for half in span.halves:
         yield from _rules_of_span(half, rounds, stage)
 

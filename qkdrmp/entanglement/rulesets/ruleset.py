@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, Self
 
@@ -14,7 +14,19 @@ from pydantic import (
 )
 
 from qkdrmp.config.sections import sentences
-from qkdrmp.entanglement.rulesets.language import Part, Promote, Purify, Res, Rule, Swap, doubles
+from qkdrmp.entanglement.rulesets.language import (
+    Action,
+    Condition,
+    Free,
+    Part,
+    Promote,
+    Purify,
+    Res,
+    Rule,
+    Swap,
+    Towards,
+    doubles,
+)
 from qkdrmp.entanglement.rulesets.wording import RuleInWords, in_words
 from qkdrmp.errors import QKDRMPError
 
@@ -74,6 +86,8 @@ class RuleSetStack(Part):
                 if before >= after:
                     yield f"rulesets.{node}: stage {after} comes after stage {before}, but stages must rise"
             for stage in ruleset:
+                if problem := _disagreement(stage):
+                    yield f"rulesets.{node}, stage {stage.number}: {problem}"
                 for number, rule in enumerate(stage.rules, start=1):
                     place = f"rulesets.{node}, stage {stage.number}, rule {number}"
                     problems = (*rule.problems(), *self._problems_of_rule(node, stage, rule))
@@ -82,11 +96,12 @@ class RuleSetStack(Part):
     def _problems_of_rule(self, node: str, stage: Stage, rule: Rule) -> Iterator[str]:
         others = [name for name in self.path if name != node]
         for condition in rule.conditions:
-            if isinstance(condition, Res) and condition.partner not in others:
-                yield f"res.partner = '{condition.partner}' must be another node of the path ({', '.join(others)})"
+            yield from _unknown_nodes(condition, others)
         for action in rule.actions:
-            if isinstance(action, Swap | Purify | Promote) and action.to <= stage.number:
-                yield f"{action.key()}.to = {action.to} must be a stage after {stage.number}"
+            to = action.to if isinstance(action, Swap | Purify | Promote) else None
+            if to is not None and to <= stage.number:
+                yield f"{action.key()}.to = {to} must be a stage after {stage.number}"
+            yield from _misuse(action, {one.name: one for one in rule.conditions if isinstance(one, Towards)})
 
     def popped(self, node: str) -> tuple[RuleSet, RuleSetStack]:
         """Return the RuleSet of a node, and the stack without it."""
@@ -134,3 +149,34 @@ class RuleSetStack(Part):
     def to_json(self) -> str:
         """Return the stack as JSON."""
         return json.dumps(self.model_dump(mode="json", by_alias=True))
+
+
+def _unknown_nodes(condition: Condition, others: Sequence[str]) -> Iterator[str]:
+    """Yield which nodes a condition names that are no others of the path."""
+    fields = ("partner",) if isinstance(condition, Res) else ("neighbour", "partner")
+    for field in fields if isinstance(condition, Res | Towards) else ():
+        name = getattr(condition, field)
+        if name is not None and name not in others:
+            yield f"{condition.key()}.{field} = '{name}' must be another node of the path ({', '.join(others)})"
+
+
+def _misuse(action: Action, towards: Mapping[str, Towards]) -> Iterator[str]:
+    """Yield what is wrong with an action on pairs of `towards`, which are swapped in pairs, numbered, or freed."""
+    used = {name: towards[name] for name in action.pairs().values() if name in towards}
+    if isinstance(action, Swap):
+        if (action.to is None) != (len(used) == 2):
+            yield "swap.to must be there, unless both pairs are of towards"
+    elif isinstance(action, Promote):
+        yield from (
+            f"towards.partner must be there to promote '{name}'" for name, one in used.items() if not one.partner
+        )
+    elif not isinstance(action, Free):
+        yield from (f"{action.key()} cannot be of a pair of towards, such as '{name}'" for name in used)
+
+
+def _disagreement(stage: Stage) -> str | None:
+    """Return what is wrong if rules wait for different partners of the pairs with one neighbour."""
+    conditions = [one for rule in stage.rules for one in rule.conditions if isinstance(one, Towards)]
+    wanted = {(one.neighbour, one.partner) for one in conditions}
+    twice = sorted(doubles([neighbour for neighbour, _ in wanted]))
+    return f"towards.partner must be the same in all rules for the neighbour '{twice[0]}'" if twice else None

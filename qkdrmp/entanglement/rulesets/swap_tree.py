@@ -13,7 +13,7 @@ from qkdrmp.config.registry import Registry
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A pair between two nodes: of a link, or swapped together from two halves."""
+    """A pair between two nodes: of a link, or swapped together from two halves, or in any order from more than two."""
 
     left: str
     right: str
@@ -55,4 +55,12 @@ def sequential(path: Sequence[str]) -> Span:
     return reduce(joined, (Span(left, right) for left, right in pairwise(path)))
 
 
-SWAP_ORDERS: Registry[SwapOrder] = Registry("swap order", SwapOrder, {"midpoint": midpoint, "sequential": sequential})
+def asap(path: Sequence[str]) -> Span:
+    """Return the span that each node swaps as soon as it has a pair on either side, whoever shares it by then."""
+    links = tuple(Span(left, right) for left, right in pairwise(path))
+    return Span(path[0], path[-1], links) if len(links) > 1 else links[0]
+
+
+SWAP_ORDERS: Registry[SwapOrder] = Registry(
+    "swap order", SwapOrder, {"midpoint": midpoint, "sequential": sequential, "asap": asap}
+)

@@ -22,6 +22,7 @@ from qkdrmp.entanglement.rulesets.language import (
     Swap,
     Terminate,
     TimerExpired,
+    Towards,
 )
 
 
@@ -45,11 +46,12 @@ def _deliver(deliver: Deliver) -> str:
 
 WORDS: dict[type[Condition] | type[Action], Callable[[Any], str]] = {
     Res: _res,
+    Towards: lambda one: f"a pair {one.name} towards {one.neighbour}" + (f" with {one.partner}" if one.partner else ""),
     Count: lambda count: f"{count.name} {count.op} {count.value}",
     TimerExpired: lambda timer: f"timer {timer.name} has run out",
     Recv: lambda recv: f"a {recv.kind} has come",
     Fidelity: lambda fidelity: f"fidelity of {fidelity.pair} {fidelity.op} {fidelity.value:g}",
-    Swap: lambda swap: f"swap {swap.left} and {swap.right}, to stage {swap.to}",
+    Swap: lambda swap: f"swap {swap.left} and {swap.right}" + ("" if swap.to is None else f", to stage {swap.to}"),
     Purify: lambda one: f"purify {one.keep} by {one.sacrifice} ({one.protocol}), to stage {one.to}",
     Deliver: _deliver,
     Promote: lambda promote: f"promote {promote.pair} to stage {promote.to}",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
-from qkdrmp.entanglement.messages import SwapResult
-from qkdrmp.entanglement.quantum.pairs import Correlations, Qubit, join, trace_out
+from qkdrmp.entanglement.messages import NewPartner, SwapResult
+from qkdrmp.entanglement.quantum.pairs import Correlations, Qubit, join, swap_factor, trace_out
 from qkdrmp.entanglement.rulesets.language import (
     OPERATORS,
     Action,
@@ -27,9 +27,11 @@ from qkdrmp.entanglement.rulesets.language import (
     Swap,
     Terminate,
     TimerExpired,
+    Towards,
 )
 from qkdrmp.entanglement.rulesets.ruleset import RuleSet
 from qkdrmp.entanglement.runtime.pair_buffer import PairBuffer
+from qkdrmp.entanglement.runtime.pair_pool import Onward, PairPool
 from qkdrmp.entanglement.runtime.session import Owner, RuleSetSession, Workbench
 from qkdrmp.kernel.units import to_ticks
 
@@ -92,6 +94,10 @@ def compiled(owner: Owner, bench: Workbench, ruleset: RuleSet) -> RuleSetSession
     ruleset : RuleSet
     """
     session = RuleSetSession(owner, bench)
+    for stage in ruleset:
+        for condition in (condition for rule in stage.rules for condition in rule.conditions):
+            if isinstance(condition, Towards):
+                session.pool(condition.neighbour, stage.number).wanted = condition.partner
     session.rules += [_prepared(session, rule, stage.number) for stage in ruleset for rule in stage.rules]
     return session
 
@@ -105,7 +111,12 @@ def _prepared(session: RuleSetSession, rule: Rule, stage: int) -> CompiledRule:
             buffer.used = True
             needs.append((buffer, condition.n))
             places |= {name: (len(places) + i, buffer) for i, name in enumerate(condition.names)}
-    others = [condition for condition in rule.conditions if not isinstance(condition, Res)]
+        elif isinstance(condition, Towards):
+            pool = session.pool(condition.neighbour, stage)
+            pool.used = True
+            needs.append((pool, 1))
+            places[condition.name] = len(places), pool
+    others = [condition for condition in rule.conditions if not isinstance(condition, Res | Towards)]
     for buffer, _ in needs:
         buffer.waits = buffer.waits or len(places) > 1 or bool(others)
     conditions = [_condition(session, condition, places) for condition in others]
@@ -171,7 +182,7 @@ class _Swap:
         (self._i, left), (self._j, right) = places[action.left], places[action.right]
         self._a, self._b = left.partner, right.partner
         left.swaps = right.swaps = True
-        self._stage, self._to = left.stage, action.to
+        self._stage, self._to = left.stage, cast(int, action.to)
         self._session = session
         self._env, self._name = session.bench.env, session.bench.name
         self._send, self._attempt = session.bench.transport.send, session.owner.attempt
@@ -195,6 +206,34 @@ class _Swap:
         self._send(b, SwapResult(attempt, name, stage, second.number, a, to, number, estimate, success))
         first.share.release()
         second.share.release()
+
+
+def _swap(session: RuleSetSession, action: Swap, places: Places) -> Callable[[Taken], None]:
+    if action.to is not None:
+        return _Swap(session, action, places)
+    (i, left), (j, right) = places[action.left], places[action.right]
+    assert isinstance(left, PairPool)
+    assert isinstance(right, PairPool)
+    left.swaps = right.swaps = True
+    return lambda taken: _swap_in_any_order(session, left, right, taken[i], taken[j])
+
+
+def _swap_in_any_order(session: RuleSetSession, left: PairPool, right: PairPool, first: Qubit, second: Qubit) -> None:
+    bench = session.bench
+    if bench.swap_success < 1 and bench.swap_random() >= bench.swap_success:
+        session.lose(left, first)
+        session.lose(right, second)
+        return
+    now = bench.env.now
+    a, b, c = swap_factor(first, second, now)
+    to_left, to_right = ((x * a, y * b, z * c) for x, y, z in (second.estimate, first.estimate))
+    join(first, second, now)
+    session.progress += 1
+    ends = left.partners[first.number], right.partners[second.number]
+    session.pass_on(left, first.number, Onward(ends[1], to_left))
+    session.pass_on(right, second.number, Onward(ends[0], to_right))
+    first.share.release()
+    second.share.release()
 
 
 def _purify(session: RuleSetSession, action: Purify, places: Places) -> Callable[[Taken], None]:
@@ -228,9 +267,22 @@ def _handover(session: RuleSetSession, action: Handover, places: Places) -> Call
 
 def _promote(session: RuleSetSession, action: Promote, places: Places) -> Callable[[Taken], None]:
     i, buffer = places[action.pair]
+    if isinstance(buffer, PairPool):
+        return partial(_number, session, buffer, i, action.to)
     after = session.buffer(buffer.partner, action.to)
     buffer.after, buffer.onwards = after, after.leave_out
     return lambda taken: session.put(after, taken[i].number, taken[i])
+
+
+def _number(session: RuleSetSession, pool: PairPool, i: int, to: int, taken: Taken) -> None:
+    """Give a pair between the ends its number in a later stage, and let the other end know."""
+    qubit, attempt = taken[i], session.owner.attempt
+    name, number = pool.name(qubit.number), pool.numbered
+    pool.numbered += 1
+    partner = session.pass_on(pool, qubit.number, None)
+    message = NewPartner(attempt, pool.stage, partner, name, name, qubit.estimate, to, number)
+    session.bench.transport.send(partner.node, message)
+    session.put(session.buffer(partner.node, to), number, qubit)
 
 
 def _free(session: RuleSetSession, action: Free, places: Places) -> Callable[[Taken], None]:
@@ -248,7 +300,7 @@ def _terminate(session: RuleSetSession, action: Terminate, places: Places) -> Ca
 
 
 ACTIONS: dict[type[Action], Callable[[RuleSetSession, Any, Places], Callable[[Taken], None]]] = {
-    Swap: _Swap,
+    Swap: _swap,
     Purify: _purify,
     Deliver: _deliver,
     Handover: _handover,

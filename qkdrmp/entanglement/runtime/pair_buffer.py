@@ -23,6 +23,8 @@ class PairBuffer:
         Whether such a rule needs more than one pair, or something else, so that pairs lie idle here.
     delivers, swaps : bool
         Whether such a rule delivers them, or swaps them.
+    is_pool : bool
+        Whether it is a `PairPool`.
     pairs : dict of int to Qubit
     results : dict of int to SwapResult
         Results of the partner for pairs that have not come yet.
@@ -40,6 +42,7 @@ class PairBuffer:
         "after",
         "delivers",
         "discarded",
+        "is_pool",
         "lost",
         "next",
         "onwards",
@@ -60,6 +63,7 @@ class PairBuffer:
         self.waits = False
         self.delivers = False
         self.swaps = False
+        self.is_pool = False
         self.pairs: dict[int, Qubit] = {}
         self.results: dict[int, SwapResult] = {}
         self.void: set[int] = set()

@@ -6,16 +6,17 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import numpy as np
 
-from qkdrmp.entanglement.messages import Discarded, PairMessage, PurifyResult, SwapResult
+from qkdrmp.entanglement.messages import Discarded, Half, NewPartner, PairMessage, PurifyResult, SwapResult
 from qkdrmp.entanglement.quantum.bell_diagonal import Basis
 from qkdrmp.entanglement.quantum.pairs import Device, Qubit, discard, estimated, estimated_after, purify
 from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.entanglement.runtime.cut_off import CutOff
 from qkdrmp.entanglement.runtime.pair_buffer import PairBuffer
+from qkdrmp.entanglement.runtime.pair_pool import LOST, Onward, PairPool
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.timer import Timer
 from qkdrmp.network.transport import Transport
@@ -174,6 +175,8 @@ class RuleSetSession:
             self.take_swap(message)
         elif isinstance(message, PurifyResult):
             self.take_bit(message)
+        elif isinstance(message, NewPartner):
+            self.take_new_partner(message)
         else:
             self.take_discarded(message)
         if self.awaited:
@@ -220,6 +223,9 @@ class RuleSetSession:
 
     def discard_pair(self, buffer: PairBuffer, qubit: Qubit) -> None:
         """Discard a pair that a rule has taken, and let the other end know."""
+        if isinstance(buffer, PairPool):
+            self.lose(buffer, qubit)
+            return
         self._send_discarded(buffer.partner, buffer.stage, qubit.number)
         if buffer.onwards is not None:
             buffer.onwards(qubit.number)
@@ -232,6 +238,68 @@ class RuleSetSession:
     def _send_discarded(self, partner: str, stage: int, number: int) -> None:
         message = Discarded(self.owner.attempt, self.bench.name, stage, number)
         self.bench.transport.send(partner, message)
+
+    # Pairs that are swapped in any order
+
+    def pool(self, neighbour: str, stage: int) -> PairPool:
+        """Return the pool of the pairs made with a neighbour, in `stage`."""
+        found = self._buffers.get((neighbour, stage))
+        if not isinstance(found, PairPool):
+            found = self._buffers[neighbour, stage] = PairPool(self.bench.name, neighbour, stage)
+        return found
+
+    def pass_on(self, pool: PairPool, number: int, onward: Onward | None) -> Half:
+        """Note what a half that has been taken out leaves to its partner; return that."""
+        pool.gone[number] = onward
+        partner = pool.partners.pop(number)
+        if onward is not None:
+            self._send_onward(pool, number, partner, onward)
+        for message in pool.held.pop(number, ()):
+            self.take_new_partner(message)
+        return partner
+
+    def _send_onward(self, pool: PairPool, number: int, to: Half, onward: Onward) -> None:
+        message = NewPartner(self.owner.attempt, pool.stage, to, pool.name(number), onward.partner, onward.factor)
+        self.bench.transport.send(to.node, message)
+
+    def lose(self, pool: PairPool, qubit: Qubit) -> None:
+        """Discard a half that has been taken out of a pool, and let its partner know."""
+        self.pass_on(pool, qubit.number, LOST)
+        discard(qubit)
+
+    def take_new_partner(self, message: NewPartner) -> None:
+        """Follow the partner of a half; of one that is gone, send the new partner on to what it has left."""
+        number = message.half.number
+        pool = self.buffer(message.half.towards, message.stage)
+        if not isinstance(pool, PairPool):
+            self._take_number(message)
+        elif number in pool.gone:
+            onward = pool.gone[number]
+            if onward is not None and message.after is not None:
+                self._send_onward(pool, number, message.after, onward)
+        elif number in pool.pairs and message.after is None:
+            qubit = cast(Qubit, pool.remove(number))
+            self.pass_on(pool, number, LOST)
+            discard(qubit)
+        elif number in pool.pairs and pool.follow(message):
+            self._catch_up(pool, number)
+            self.work()
+        else:
+            pool.held.setdefault(number, []).append(message)
+
+    def _catch_up(self, pool: PairPool, number: int) -> None:
+        """Take in what has come too early about a half."""
+        for message in pool.held.pop(number, ()):
+            self.take_new_partner(message)
+
+    def _take_number(self, message: NewPartner) -> None:
+        """At the last node, take in that a pair is lost, or its number; which partners it has had does not matter."""
+        attempt, source, number = message.attempt, message.half.towards, message.half.number
+        if message.after is None:
+            self.take_discarded(Discarded(attempt, source, message.stage, number))
+        elif message.to is not None and message.number is not None:
+            new = message.before.node, message.to, message.number
+            self.take_swap(SwapResult(attempt, source, message.stage, number, *new, message.factor))
 
     def take_bit(self, message: PurifyResult) -> None:
         """Compare the partner's bit with this end's, as soon as both are there."""
@@ -304,6 +372,8 @@ class RuleSetSession:
             self._limit_wait(buffer, qubit, ticks)
         if buffer.results and number in buffer.results:
             self.take_swap(buffer.results.pop(number))
+        if buffer.is_pool:
+            self._catch_up(cast(PairPool, buffer), number)
 
     def _limit_wait(self, buffer: PairBuffer, qubit: Qubit, ticks: int) -> None:
         found = self._cut_offs.get(buffer)
@@ -314,9 +384,12 @@ class RuleSetSession:
     def _expire(self, buffer: PairBuffer, qubit: Qubit) -> None:
         """Discard a pair that has waited too long to be swapped: nobody else does anything with it meanwhile."""
         buffer.remove(qubit.number)
-        buffer.leave_out(qubit.number)
-        self._send_discarded(buffer.partner, buffer.stage, qubit.number)
-        discard(qubit)
+        if isinstance(buffer, PairPool):
+            self.lose(buffer, qubit)
+        else:
+            buffer.leave_out(qubit.number)
+            self._send_discarded(buffer.partner, buffer.stage, qubit.number)
+            discard(qubit)
         self.work()
 
     def estimated(self, qubit: Qubit) -> float:

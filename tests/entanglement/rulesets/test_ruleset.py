@@ -67,6 +67,7 @@ def test_every_term_reads_and_writes_back_equal() -> None:
     conditions = [
         {"res": {"partner": "R", "n": 5, "as": ["a", "b", "c", "d", "e"]}},
         {"res": {"partner": "B", "n": 2, "as": ["f", "g"]}},
+        {"towards": {"neighbour": "R", "partner": "B", "as": "h"}},
         {"count": {"name": "delivered", "op": "<", "value": 3}},
         {"timer": {"name": "t"}},
         {"recv": {"kind": "SWAPRESULT"}},
@@ -77,6 +78,7 @@ def test_every_term_reads_and_writes_back_equal() -> None:
         {"purify": {"keep": "b", "sacrifice": "c", "protocol": "dejmps", "to": 2}},
         {"deliver": {"pair": "d", "basis": "Z"}},
         {"promote": {"pair": "g", "to": 3}},
+        {"promote": {"pair": "h", "to": 3}},
         {"free": {"pair": "e"}},
         {"settimer": {"name": "t", "seconds": 0.5}},
         {"terminate": {}},
@@ -114,7 +116,7 @@ def test_operators_are_all_there() -> None:
 
 AT = "rulesets.A, entry 1: rules, entry 1: "
 IN = "rulesets.A, stage 0, rule 1: "
-CONDITIONS = "res, count, timer, recv, fidelity"
+CONDITIONS = "res, towards, count, timer, recv, fidelity"
 ACTIONS = "swap, purify, deliver, promote, free, settimer, handover, terminate"
 
 
