@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from qkdrmp.entanglement.quantum.bbm92 import KEY_BASES, KeyBasis, SiftedKey
 from qkdrmp.entanglement.quantum.bell_diagonal import Basis, measure_correlation
 from qkdrmp.entanglement.quantum.pairs import Correlations, Qubit, bell_diagonal, fidelity
 from qkdrmp.entanglement.request import AttemptId, ConnectionRequest, EndReason
@@ -69,6 +70,8 @@ class DeliveredHalf(NamedTuple):
 
     qubit: Qubit
     waited: Correlations
+    key_basis: KeyBasis | None = None
+    """In which the user has measured it for a key."""
 
 
 @dataclass(slots=True)
@@ -93,6 +96,7 @@ class ConnectionEntry:
     pairs: int = 0
     wrong_partner: int = 0
     measured_errors: int = 0
+    key: SiftedKey = field(default_factory=SiftedKey)
     fidelity_sum: float = 0.0
     fidelity_min: float = 1.0
     estimated_sum: float = 0.0
@@ -103,6 +107,11 @@ class ConnectionEntry:
     ends_done: set[str] = field(default_factory=set)
     halves: dict[int, DeliveredHalf] = field(default_factory=dict)
     """What one user has got and the other has not yet."""
+
+    @property
+    def secret_bits(self) -> float:
+        """Secret bits of the key that is made of its pairs, in the limit of long keys."""
+        return self.key.secret_bits(self.request.spec.key_efficiency)
 
     def active_s(self, now: int) -> float:
         """Return for how long it has been active up to now, s."""
@@ -156,14 +165,20 @@ class ConnectionLedger:
     Parameters
     ----------
     env : Environment
-    random : numpy.random.Generator
-        For the results of the users' measurements.
+    random, bases : numpy.random.Generator
+        For the results of the users' measurements, and for the bases in which they measure for keys.
     pairs, milestones, rulesets : bool
         Whether to keep every delivery, the milestones, and the RuleSets.
     """
 
     def __init__(
-        self, env: Environment, random: np.random.Generator, pairs: bool, milestones: bool, rulesets: bool = False
+        self,
+        env: Environment,
+        random: np.random.Generator,
+        bases: np.random.Generator,
+        pairs: bool,
+        milestones: bool,
+        rulesets: bool = False,
     ) -> None:
         self.env = env
         self.entries: dict[str, ConnectionEntry] = {}
@@ -171,6 +186,7 @@ class ConnectionLedger:
         self.milestones: list[Milestone] | None = [] if milestones else None
         self.rulesets: dict[AttemptId, Installed] | None = {} if rulesets else None
         self._random = random
+        self._bases = bases
 
     def keep_rulesets(self, attempt: AttemptId, stack: Installed) -> None:
         """Keep the RuleSets that a Responder has handed out, if RuleSets are kept."""
@@ -209,7 +225,8 @@ class ConnectionLedger:
     def deliver(self, attempt: AttemptId, qubit: Qubit, basis: Basis | None) -> None:
         """Note that one user has got a half; with the other user's half of the same number it is a pair."""
         entry = self.entries[attempt.root.connection]
-        half = DeliveredHalf(qubit, qubit.settle(self.env.now))
+        key_basis = KEY_BASES[int(self._bases.integers(2))] if entry.request.spec.basis == "bbm92" else None
+        half = DeliveredHalf(qubit, qubit.settle(self.env.now), key_basis)
         first = entry.halves.pop(qubit.number, None)
         if first is None:
             entry.halves[qubit.number] = half
@@ -227,6 +244,8 @@ class ConnectionLedger:
         entry.last = self.env.now
         if basis is not None:
             entry.measured_errors += self._differs(qubit, other, basis)
+        elif key_basis is not None and key_basis == first.key_basis:
+            entry.key.add(key_basis, self._differs(qubit, other, key_basis))
         if right:
             qubit.pair.halves = [None, None]  # else the pair and its halves would keep each other alive
         if self.deliveries is not None:

@@ -65,7 +65,8 @@ class EntanglementNetwork:
         self.topology = settings.topology
         self.env = Environment()
         self.random = Streams(seed)
-        self.ledger = ConnectionLedger(self.env, self.random.stream("measurements"), pairs, trace, rulesets)
+        results, bases = (self.random.stream(name) for name in ("measurements", "bases"))
+        self.ledger = ConnectionLedger(self.env, results, bases, pairs, trace, rulesets)
         self.layers = Nesting(self.topology, settings.layers.nested)
         self.hops: list[Transmission] | None = [] if trace else None
         self.links: dict[tuple[str, str], ElementaryLink[Qubit]] = {}

@@ -32,8 +32,11 @@ class ConnectionSpec:
         Its quota at every interface.
     weight, priority : int
         Its claim on shared links.
-    basis : {"X", "Y", "Z"}, optional
-        In which both ends measure their halves; without it they use them otherwise.
+    basis : {"X", "Y", "Z", "bbm92"}, optional
+        In which both ends measure their halves; without it they use them otherwise. With ``"bbm92"`` they make keys:
+        each draws X or Z for every half.
+    key_efficiency : float
+        How many times the least possible the error correction of such keys discloses.
     rewrite : bool
         Whether nested networks may be crossed as virtual links; else the connection goes through them hop by hop.
     """
@@ -46,7 +49,8 @@ class ConnectionSpec:
     memories: Positive = 2
     weight: Positive = 1
     priority: Annotated[int, Field(strict=True)] = 0
-    basis: Literal["X", "Y", "Z"] | None = None
+    basis: Literal["X", "Y", "Z", "bbm92"] | None = None
+    key_efficiency: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.16
     rewrite: bool = True
 
     @property

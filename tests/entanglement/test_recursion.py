@@ -275,7 +275,7 @@ def records() -> tuple[ConnectionState, ConnectionState]:
 
 
 def work(record: ConnectionState, outer: ConnectionState) -> RunningConnection:
-    ledger = ConnectionLedger(Environment(), np.random.default_rng(1), pairs=False, milestones=False)
+    ledger = ConnectionLedger(Environment(), *np.random.default_rng(1).spawn(2), pairs=False, milestones=False)
     return RunningConnection(record, outer, ledger, None, "P")  # type: ignore[arg-type]
 
 

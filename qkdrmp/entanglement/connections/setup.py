@@ -219,7 +219,7 @@ class SetupProtocol(Layer):
             self.swap_order,
             NoisyPhysics(to_seconds(self.node.env.now - csr.asked)),
             None if outer is None else str(outer),
-            spec.basis,
+            None if spec.basis == "bbm92" else spec.basis,  # of which the user takes care
         )
         if given is None:
             return made

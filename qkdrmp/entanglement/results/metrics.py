@@ -139,6 +139,12 @@ METRICS: tuple[Column[ConnectionOutcome], ...] = (
         "estimated fidelity of pairs",
     ),
     Column(
+        "secret_bps",
+        "secret bits of keys from these pairs (basis bbm92), per second after the warm-up",
+        lambda outcome: sum(e.secret_bits for e in outcome.entries) / outcome.observed_s if outcome.observed_s else 0.0,
+        "secret bits of keys from pairs",
+    ),
+    Column(
         "wrong_partner",
         "delivered pairs whose halves are not each other's partners",
         lambda outcome: sum(entry.wrong_partner for entry in outcome.entries),

@@ -36,6 +36,16 @@ class ConnectionRow:
         """Return a sum over its pairs as a mean; nan without pairs."""
         return total / self.entry.pairs if self.entry.pairs else nan
 
+    def of_key(self, value: float) -> float:
+        """Return what belongs to the key that is made of its pairs; nan if none is."""
+        return value if self.entry.request.spec.basis == "bbm92" else nan
+
+    @property
+    def secret_bps(self) -> float:
+        """Secret bits of the key per second while it was active; nan if none is made."""
+        active_s = self.entry.active_s(self.now)
+        return self.of_key(self.entry.secret_bits / active_s if active_s else 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class StackRow:

@@ -1,7 +1,7 @@
 """The tables of a run of an entanglement network.
 
-Column names carry their unit: ``_s`` seconds, ``_hz`` pairs per second; pairs, trials and connections are counts.
-Fidelities are the true ones unless the name says estimated.
+Column names carry their unit: ``_s`` seconds, ``_hz`` pairs per second, ``_bps`` bits per second; pairs, trials and
+connections are counts. Fidelities are the true ones unless the name says estimated.
 """
 
 from __future__ import annotations
@@ -98,8 +98,31 @@ class EntanglementResults(Results):
             Column(
                 "error_rate",
                 "share of measured pairs whose bits were not those of Phi+ (the QBER); empty unless measured",
-                lambda row: row.per_pair(row.entry.measured_errors) if row.entry.request.spec.basis else nan,
+                lambda row: (
+                    row.per_pair(row.entry.measured_errors) if row.entry.request.spec.basis in ("X", "Y", "Z") else nan
+                ),
             ),
+            Column(
+                "sifted_pairs",
+                "pairs that both users measured in the same basis, for a key; empty unless the basis is bbm92",
+                lambda row: row.of_key(row.entry.key.sifted),
+            ),
+            Column(
+                "error_rate_x",
+                "share of those measured in X whose bits differed",
+                lambda row: row.of_key(row.entry.key.error_rate("X")),
+            ),
+            Column(
+                "error_rate_z",
+                "share of those measured in Z whose bits differed",
+                lambda row: row.of_key(row.entry.key.error_rate("Z")),
+            ),
+            Column(
+                "secret_bits",
+                "secret bits of the key, if it were long: sifted_pairs max(0, 1 - h(error_rate_x) - f h(error_rate_z))",
+                lambda row: row.of_key(row.entry.secret_bits),
+            ),
+            Column("secret_bps", "these, per second from active_s to done_s (or the end)", lambda row: row.secret_bps),
         ],
     )
     attempts = Table[Attempt](
