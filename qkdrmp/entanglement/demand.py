@@ -136,6 +136,10 @@ class Listed:
         """Return who asks whom for what."""
         return self._requests
 
+    def times_s(self) -> list[tuple[str, float]]:
+        """Return the id of each connection, and when it is asked for, in seconds."""
+        return [(name, one.at_s) for name, one in zip(self._names, self.connections, strict=True)]
+
     def users_named(self) -> list[str]:
         """Return the users that are named."""
         return [name for one in self.connections for name in (one.src, one.dst)]

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 from qkdrmp.entanglement.nesting import Nesting, networks_of
-from qkdrmp.entanglement.request import ConnectionRequest, ListsConnections
+from qkdrmp.entanglement.request import ConnectionRequest, ListsConnections, ListsTimes
 from qkdrmp.entanglement.results.metrics import METRICS
 from qkdrmp.entanglement.results.tables import EntanglementResults
 from qkdrmp.entanglement.run import EntanglementRun
@@ -80,6 +80,13 @@ def _predict(scenario: EntanglementScenario) -> list[str]:
         )
     layers = Nesting(scenario.topology, scenario.layers.nested)
     demand = scenario.demand.build()
+    late = (
+        [name for name, at_s in demand.times_s() if at_s > scenario.duration_s]
+        if isinstance(demand, ListsTimes)
+        else []
+    )
+    if late:
+        found.append(f"the run ends before these connections are asked for, so no table has them: {', '.join(late)}")
     requests = demand.asked(scenario.topology.ends) if isinstance(demand, ListsConnections) else ()
     found += dict.fromkeys(line for request in requests for line in _never(scenario, layers, request))
     return found + list(_useless_rulesets(scenario, layers, requests))

@@ -130,6 +130,14 @@ class ListsConnections(Protocol):
         """Return a request for each pair of users that asks."""
 
 
+@runtime_checkable
+class ListsTimes(Protocol):
+    """Optional for a demand: from its times it can be predicted which connections a run is too short for."""
+
+    def times_s(self) -> Iterable[tuple[str, float]]:
+        """Return the id of each connection, and when it is asked for, in seconds."""
+
+
 class AttemptId(NamedTuple):
     """An attempt at setting up a connection: what messages, memories and trials are for.
 

@@ -12,6 +12,8 @@ from qkdrmp.entanglement.messages import CSR
 from qkdrmp.entanglement.request import AttemptId, ConnectionRequest, ConnectionSpec
 from qkdrmp.errors import QKDRMPError
 from qkdrmp.kernel.units import to_ticks
+from qkdrmp.scenario_file import make_scenario
+from qkdrmp.simulation import predict
 from tests.entanglement.small_networks import chain, entry_of, network_of, run
 
 
@@ -85,3 +87,18 @@ def test_a_demand_of_ones_own_can_only_ask_users() -> None:
         run(network_of(chain("ARB"), demand={"model": Once(ConnectionRequest("A", "b"))}), 0.01)
     with pytest.raises(ValueError, match="src and dst are both 'A'"):
         ConnectionRequest("A", "A")
+
+
+def test_it_is_predicted_which_connections_a_run_is_too_short_for() -> None:
+    asked = [{"src": "A", "dst": "B", "at_s": at_s} for at_s in (0.0, 1.0, 1.5, 2.0)]
+    scenario = make_scenario(
+        {
+            "kind": "entanglement",
+            "topology": chain("AB"),
+            "duration_s": 1.0,
+            "demand": {"model": "listed", "connections": asked},
+        }
+    )
+    said = ["the run ends before these connections are asked for, so no table has them: c3, c4"]
+    assert predict(scenario) == said
+    assert predict(scenario.replace({"duration_s": 2.0})) == []
