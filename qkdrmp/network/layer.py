@@ -37,11 +37,11 @@ class StackError(QKDRMPError):
     """A protocol stack handles a message twice or not at all (a programming error)."""
 
 
-def on(message: type[Message]) -> Callable[[HandlerT], HandlerT]:
-    """Mark a method of a `Layer` as the handler of one class of message."""
+def on(*messages: type[Message]) -> Callable[[HandlerT], HandlerT]:
+    """Mark a method of a `Layer` as the handler of one class of message, or of several."""
 
     def mark(method: HandlerT) -> HandlerT:
-        method.handles = message  # type: ignore[attr-defined]
+        method.handles = messages  # type: ignore[attr-defined]
         return method
 
     return mark
@@ -54,8 +54,7 @@ class Layer:
         """Return the methods marked with `on`, bound, by the class of message they handle."""
         found: dict[type[Message], Handler] = {}
         for name in dir(type(self)):
-            message = getattr(getattr(type(self), name), "handles", None)
-            if message is not None:
+            for message in getattr(getattr(type(self), name), "handles", ()):
                 found[message] = getattr(self, name)
         return found
 

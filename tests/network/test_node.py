@@ -42,6 +42,12 @@ class AlsoListens(Listens):
     """Inherits its handler."""
 
 
+class ListensToBoth(Layer):
+    @on(Ping, Pong)
+    def take(self, message: Ping | Pong) -> None:
+        """Handle either."""
+
+
 class Silent(Layer):
     """Handles nothing."""
 
@@ -65,6 +71,8 @@ def test_each_message_goes_to_the_protocol_that_handles_it() -> None:
 def test_handlers_are_bound_methods_by_message() -> None:
     listens = Listens()
     assert listens.handlers() == {Pong: listens.pong}
+    both = ListensToBoth()
+    assert both.handlers() == {Ping: both.take, Pong: both.take}
     assert Silent().handlers() == {}
 
 

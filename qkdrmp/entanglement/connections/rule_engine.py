@@ -149,27 +149,8 @@ class RuleEngine(Layer):
 
     # Messages about pairs
 
-    @on(SwapResult)
-    def take_swap(self, message: SwapResult) -> None:
-        """Handle SWAP RESULT."""
-        self._take(message)
-
-    @on(PurifyResult)
-    def take_bit(self, message: PurifyResult) -> None:
-        """Handle PURIFICATION RESULT."""
-        self._take(message)
-
-    @on(Discarded)
-    def take_discarded(self, message: Discarded) -> None:
-        """Handle DISCARDED."""
-        self._take(message)
-
-    @on(NewPartner)
-    def take_new_partner(self, message: NewPartner) -> None:
-        """Handle NEW PARTNER."""
-        self._take(message)
-
-    def _take(self, message: PairMessage) -> None:
+    @on(SwapResult, PurifyResult, Discarded, NewPartner)
+    def take(self, message: PairMessage) -> None:
         """Hand a message to the RuleSet; keep it during the setup of the connection, and drop it after its end."""
         record = self.records.get(message.attempt)
         if record is not None and record.session is not None:

@@ -101,17 +101,9 @@ class AllocationProtocol(Layer):
         if entry is not None:
             self._send(share.interface, share.interface.allocation.add(entry))
 
-    @on(LAU)
-    def take_update(self, message: LAU) -> None:
-        """Handle LINK ALLOCATION UPDATE."""
-        self._take(message)
-
-    @on(Barrier)
-    def take_barrier(self, message: Barrier) -> None:
-        """Handle BARRIER."""
-        self._take(message)
-
-    def _take(self, message: LAU | Barrier) -> None:
+    @on(LAU, Barrier)
+    def take(self, message: LAU | Barrier) -> None:
+        """Handle LINK ALLOCATION UPDATE and BARRIER."""
         interface = self._interfaces[message.link]
         allocation, link = interface.allocation, interface.link
         allocation.skew = self.skew if interface.end == 1 and self.node.env.now >= self.skew_from else 0
