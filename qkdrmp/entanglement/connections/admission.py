@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qkdrmp.entanglement.connections.outlook import Outlook, rate_beside
+from qkdrmp.entanglement.connections.outlook import Outlook, rate_now
 from qkdrmp.entanglement.connections.state import ConnectionState
 from qkdrmp.entanglement.connections.table import ConnectionTable
 from qkdrmp.entanglement.links.interface import Interface
@@ -44,9 +44,8 @@ class Admission:
 
     def offer(self, interface: Interface, spec: ConnectionSpec) -> Offer:
         """Return what a link offers one more connection while all of them use their whole share."""
-        others = sum(entry.weight for entry in interface.allocation.active)
         later = self.outlook.rates(interface, spec, self.bench.env.now)
-        return Offer(rate_beside(spec, interface, others), interface.fidelity, spec.memories, later)
+        return Offer(rate_now(spec, interface), interface.fidelity, spec.memories, later)
 
     def qcap(self, spec: ConnectionSpec, offer: Offer | None) -> QCap:
         """Return what this node reports to the Responder; it has no offer if it is the Initiator."""

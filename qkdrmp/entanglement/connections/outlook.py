@@ -17,6 +17,11 @@ def rate_beside(spec: ConnectionSpec, interface: Interface, others: int) -> floa
     return attempts * interface.pairs_per_s
 
 
+def rate_now(spec: ConnectionSpec, interface: Interface) -> float:
+    """Return how many pairs per second a link offers one more connection now."""
+    return rate_beside(spec, interface, sum(entry.weight for entry in interface.allocation.active))
+
+
 class Outlook:
     """What a node expects of the connections that it knows.
 

@@ -261,12 +261,10 @@ class Interface:
     def _limit_of(self, owner: AttemptId) -> int:
         """Return how many trials of a slot may be attempted here for the only owner."""
         share = self.shares.get(owner)
-        if share is None or share.arrived is None or share.idle >= share.quota:
+        offered = None if share is None else share.offered
+        if offered is None:
             return 0
-        free = self.memories - self.occupied
-        unreserved = free - self._reserved
-        usable = share.reserved + unreserved if unreserved > 0 else share.reserved
-        return usable if usable < free else free
+        return min(self.memories - self.occupied, offered + max(0, self._spare))
 
     def _limit(self) -> None:
         self.link.limited(self.end, self.limit())

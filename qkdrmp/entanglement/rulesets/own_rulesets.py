@@ -22,7 +22,7 @@ def read(value: Any, folder: Path | None = None) -> OwnRuleSets:
     value : object
         The path of a file, or the RuleSets of one connection or a list of them, as tables or `RuleSetStack`.
     folder : Path, optional
-        Where to look first for a file.
+        That a relative path starts from; by default the working directory.
 
     Raises
     ------
