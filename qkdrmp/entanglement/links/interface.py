@@ -33,6 +33,8 @@ class MemoryShare:
     arrived : callable or None
         Takes each half as it is heralded, with its ordinal; None while the connection is not installed here, and no
         trial is attempted for it.
+    resume : int
+        Once paused, it gets its trials back when no more than so many halves lie idle.
     pairs : int
         Halves heralded so far.
     released : int
@@ -54,6 +56,7 @@ class MemoryShare:
         "pairs",
         "quota",
         "released",
+        "resume",
     )
 
     def __init__(self, interface: Interface, attempt: AttemptId, quota: int) -> None:
@@ -67,6 +70,7 @@ class MemoryShare:
         self.is_here = True
         self.is_paused = False
         self.arrived: Callable[[int, Qubit], None] | None = None
+        self.resume = quota // 2
 
     @property
     def reserved(self) -> int:
@@ -87,7 +91,7 @@ class MemoryShare:
             self.interface.change_idle(self, halves)
         else:
             self.idle = idle
-        if self.is_paused and self.idle <= self.quota // 2:
+        if self.is_paused and self.idle <= self.resume:
             self.interface.drained(self)
 
     def release(self) -> None:
@@ -140,7 +144,7 @@ class Interface:
         Ticks for which trials were void between this end's Barrier and its peer's.
     passed_over, drained : callable
         Called with a share whose connection has a trial but no use for it, as its quota of halves lies idle; and with a
-        paused one of which no more than half the quota does any more.
+        paused one of which no more than half the quota does any more, or than may wait for one more pair.
     """
 
     link: ElementaryLink[Qubit]
@@ -213,11 +217,15 @@ class Interface:
                 freed()
         self._watches = [one for one in self._watches if one[0] > free]
 
-    def open(self, attempt: AttemptId, arrived: Callable[[int, Qubit], None]) -> None:
-        """Let trials be attempted for a connection; `arrived` takes its halves."""
+    def open(self, attempt: AttemptId, arrived: Callable[[int, Qubit], None], unused: int = 0) -> None:
+        """Let trials be attempted for a connection; `arrived` takes its halves.
+
+        Up to `unused` of them may lie idle until there is one more.
+        """
         share = self.shares[attempt]
         self._keep_slot_start(share)
         share.arrived = arrived
+        share.resume = max(share.resume, min(unused, share.quota - 1))
         self._limit()
 
     def vacate(self, share: MemoryShare) -> None:

@@ -98,7 +98,9 @@ def compiled(owner: Owner, bench: Workbench, ruleset: RuleSet) -> RuleSetSession
         for condition in (condition for rule in stage.rules for condition in rule.conditions):
             if isinstance(condition, Towards):
                 session.pool(condition.neighbour, stage.number).wanted = condition.partner
-    session.rules += [_prepared(session, rule, stage.number) for stage in ruleset for rule in stage.rules]
+    rules = [_prepared(session, rule, stage.number) for stage in ruleset for rule in stage.rules]
+    session.rules += rules
+    session.unused = sum(rule.needs[0][1] - 1 for rule in rules if len(rule.needs) == 1)
     return session
 
 

@@ -117,6 +117,8 @@ class RuleSetSession:
         Kinds of message that rules wait for.
     heard : Counter
         How many of each have come.
+    unused : int
+        Up to so many pairs may wait until there is one more of the same partner, to purify with.
     """
 
     __slots__ = (
@@ -134,6 +136,7 @@ class RuleSetSession:
         "owner",
         "progress",
         "rules",
+        "unused",
     )
 
     def __init__(self, owner: Owner, bench: Workbench) -> None:
@@ -151,6 +154,7 @@ class RuleSetSession:
         self._timers: dict[str, Timer] = {}
         self._working = False
         self.rules: list[Runnable] = []
+        self.unused = 0
 
     # Pairs and messages that arrive
 
