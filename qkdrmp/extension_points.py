@@ -54,6 +54,7 @@ from qkdrmp.entanglement.links.policies import (
     Priority,
     Repeats,
     RoundRobin,
+    Statistical,
     scramble,
 )
 from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal
@@ -128,6 +129,7 @@ __all__ = [
     "RuleSetStack",
     "RunMetric",
     "Span",
+    "Statistical",
     "SwapOrder",
     "TopologyReader",
     "TrialLaw",

@@ -24,12 +24,14 @@ def check_allocations(network: EntanglementNetwork) -> None:
         here, there = (network.interfaces[a][b] for a, b in (ends, ends[::-1]))
         closed = min(here.allocation.epoch, there.allocation.epoch)
         agreements = ([a for a in end.allocation.agreements if a.epoch <= closed] for end in (here, there))
+        is_bound = here.binds_late
         for mine, theirs in zip(*agreements, strict=True):
-            require(mine == theirs, f"{name}: the ends agreed on {mine} and {theirs}")
+            same = mine.entries == theirs.entries if is_bound else mine == theirs
+            require(same, f"{name}: the ends agreed on {mine} and {theirs}")
         first, last = sorted((here, there), key=lambda end: -end.allocation.epoch)
         ahead, behind = first.allocation, last.allocation
         require(ahead.epoch - behind.epoch <= 1, f"{name}: epochs {ahead.epoch} and {behind.epoch}")
-        if ahead.epoch != behind.epoch and ahead.agreements[-1].epoch == ahead.epoch:
+        if not is_bound and ahead.epoch != behind.epoch and ahead.agreements[-1].epoch == ahead.epoch:
             barrier, since = behind.void_from, ahead.agreements[-1].since
             state = behind.state(link.next_trial(last.end) - 1)
             require(

@@ -1,10 +1,11 @@
-"""The messages of connection setup, of running RuleSets, and of teardown; LAU and Barrier are in `links.epoch`."""
+"""The messages of connection setup, of running RuleSets, and of teardown; those of links are in `links`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
+from qkdrmp.entanglement.links.bind import Bind, Vacated
 from qkdrmp.entanglement.links.epoch import LAU, Barrier
 from qkdrmp.entanglement.request import AttemptId, ConnectionSpec, EndReason
 from qkdrmp.entanglement.rulesets.link_budget import QCap
@@ -210,6 +211,8 @@ VOCABULARY = (
     NewPartner,
     LAU,
     Barrier,
+    Bind,
+    Vacated,
     Segment,
     Ack,
 )

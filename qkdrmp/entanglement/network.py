@@ -12,9 +12,11 @@ from qkdrmp.entanglement.connections.release_watch import ReleaseWatch
 from qkdrmp.entanglement.connections.stack import EntanglementStack, StackContext
 from qkdrmp.entanglement.demand import ConnectionWorkload
 from qkdrmp.entanglement.ledger import ConnectionEntry, ConnectionLedger
+from qkdrmp.entanglement.links.binding_interface import BindingInterface
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.link import ElementaryLink
 from qkdrmp.entanglement.links.negotiation import LinkEnd
+from qkdrmp.entanglement.links.policies import binds_late
 from qkdrmp.entanglement.nesting import Nesting
 from qkdrmp.entanglement.quantum.pairs import Qubit, correlations, new_pair
 from qkdrmp.entanglement.request import ConnectionRequest
@@ -125,11 +127,9 @@ class EntanglementNetwork:
         sides = []
         for end, (node, peer) in enumerate((fibre.ends, fibre.ends[::-1])):
             draw = self.random.stream(f"allocation {name} at {node}")
-            barrier = settings.allocation.has_barriers
+            barrier = settings.allocation.has_barriers and not binds_late(policy)
             allocation = LinkEnd(name, node, peer, policy, partial(_draw, draw), lead, lanes=lanes, barrier=barrier)
-            memories = settings.memories.here(node=node, link=fibre.ends).per_interface
-            rate = law.pairs_per_s
-            interface = Interface(node, peer, end, memories, rate, state.fidelity, allocation)
+            interface = self._interface(fibre, end, law.pairs_per_s, state.fidelity, allocation)
             self.interfaces[node][peer] = interface
             sides.append(interface)
         devices = settings.device(fibre.ends[0], fibre), settings.device(fibre.ends[1], fibre)
@@ -141,6 +141,20 @@ class EntanglementNetwork:
             interface.link = link
             self.stacks[interface.node].sharing.connect(interface, round_trip, settings.margin)
         self.links[fibre.ends] = link
+
+    def _interface(self, fibre: Fibre, end: int, rate: float, fidelity: float, allocation: LinkEnd) -> Interface:
+        node, peer = fibre.ends[end], fibre.ends[1 - end]
+        here, there = (self.settings.memories.here(node=at, link=fibre.ends).per_interface for at in (node, peer))
+        if not binds_late(allocation.policy):
+            return Interface(node, peer, end, here, rate, fidelity, allocation)
+        users = [self.topology.nodes[at].kind is NodeKind.END for at in fibre.ends]
+        binder = users.index(False) if any(users) and not all(users) else 0
+        cutoff = self.settings.device(node, fibre).cutoff
+        made = BindingInterface(
+            self.env, node, peer, end, here, rate, fidelity, allocation, end == binder, there, cutoff
+        )
+        self.stacks[node].binder.connect(made)
+        return made
 
     # Demand
 

@@ -14,7 +14,7 @@ from qkdrmp.entanglement.invariants import check_network
 from qkdrmp.entanglement.ledger import ConnectionEntry, ConnectionStatus
 from qkdrmp.entanglement.links.epoch import LAU
 from qkdrmp.entanglement.links.interface import Interface
-from qkdrmp.entanglement.links.policies import LINK_POLICIES, Agreement
+from qkdrmp.entanglement.links.policies import LINK_POLICIES, Agreement, binds_late
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.quantum.pairs import Qubit
 from qkdrmp.entanglement.request import AttemptId, EndReason
@@ -162,6 +162,7 @@ def random_case(
     swap_success: float = 1.0,
     cutoff_trips: float | None = None,
     swap_order: str | None = None,
+    policy: str | None = None,
 ) -> EntanglementSettings:
     """Return settings with demand for about `duration_s`; connections without an end are left for the test to end."""
     choose = random.Random(seed)
@@ -171,7 +172,7 @@ def random_case(
     users = sorted(topology.ends)
     connections = tuple(random_connection(choose, users, unit_s, memories) for _ in range(choose.randint(1, 5)))
     impaired = random_faults(choose, unit_s) if faults else {}
-    policy, others = choose.choice([*LINK_POLICIES]), [*LINK_POLICIES]
+    drawn, others = choose.choice([*LINK_POLICIES]), [*LINK_POLICIES]
     links = [list(link.ends) for link in topology.links]
     return EntanglementSettings(
         topology=topology,
@@ -195,7 +196,7 @@ def random_case(
             ],
         },
         allocation={
-            "policy": policy,
+            "policy": policy or drawn,
             "lead": choose.choice(["auto", "auto", 0, 3]),
             "at": [{"link": link, "policy": choose.choice(others)} for link in links if choose.random() < 0.1],
         },
@@ -345,7 +346,9 @@ def check_ended(network: EntanglementNetwork, torn: Collection[str]) -> None:
             assert sum(side.pairs_by_attempt().values()) <= link.successes
         here, there = (side.allocation for side in sides)
         assert here.epoch == there.epoch
-        assert here.agreements == there.agreements
+        lists = [[agreement.entries for agreement in end.agreements] for end in (here, there)]
+        assert lists[0] == lists[1]
+        assert binds_late(here.policy) or here.agreements == there.agreements
         assert all(before.since <= after.since for before, after in pairwise(here.agreements))
 
 

@@ -89,6 +89,27 @@ def test_nothing_breaks_where_swaps_come_in_any_order(faults: bool, swap_success
     assert count[ConnectionStatus.DELIVERED] > 30
 
 
+@pytest.mark.parametrize(("faults", "swap_success"), [(False, 1.0), (True, 1.0), (True, 0.7)])
+@pytest.mark.parametrize("order", ["asap", None])
+def test_nothing_breaks_where_pairs_are_bound_late(faults: bool, swap_success: float, order: str | None) -> None:
+    cutoff = 2.0 if swap_success < 1 else None
+    cases = {"faults": faults, "swap_success": swap_success, "swap_order": order, "cutoff_trips": cutoff}
+    assert run_cases(range(60), policy="statistical", **cases)[ConnectionStatus.DELIVERED] > 30
+
+
+@pytest.mark.parametrize("faults", [False, True])
+def test_nothing_deadlocks_where_pairs_are_bound_late_with_one_memory_per_interface(faults: bool) -> None:
+    count = run_cases(range(100), faults=faults, most_memories=1, policy="statistical")
+    assert count[ConnectionStatus.DELIVERED] > 30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", ["asap", None])
+@pytest.mark.parametrize("first", range(0, 3000, 1000))
+def test_nothing_breaks_where_pairs_are_bound_late_at_length(first: int, order: str | None) -> None:
+    run_cases(range(first, first + 1000), policy="statistical", swap_order=order)
+
+
 @pytest.mark.parametrize("trips", [0.5, 3.0])
 def test_nothing_breaks_where_pairs_are_discarded_that_wait_too_long(trips: float) -> None:
     assert run_cases(range(60), cutoff_trips=trips, swap_success=0.9)[ConnectionStatus.DELIVERED] > 30

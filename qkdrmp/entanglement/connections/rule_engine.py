@@ -117,7 +117,8 @@ class RuleEngine(Layer):
         record.install(session)
         self.ledger.note(record.attempt, self.bench.name, "RuleSet installed")
         for interface in record.interfaces:
-            interface.open(record.attempt, session.source(interface.peer), session.unused)
+            peer = interface.peer
+            interface.open(record.attempt, session.source(peer), session.unused, session.buffer(peer, 0))
         for message in record.queue:
             session.take(message)
         for partner, number, qubit in record.early:

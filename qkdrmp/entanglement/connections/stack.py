@@ -15,6 +15,7 @@ from qkdrmp.entanglement.connections.table import ConnectionTable
 from qkdrmp.entanglement.connections.teardown import TeardownProtocol
 from qkdrmp.entanglement.ledger import ConnectionLedger
 from qkdrmp.entanglement.links.allocation_protocol import AllocationProtocol
+from qkdrmp.entanglement.links.binding import Binder
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.messages import VOCABULARY
 from qkdrmp.entanglement.nesting import Nesting
@@ -76,6 +77,7 @@ class EntanglementStack:
     node : NetworkNode
     transport : Transport
     sharing : AllocationProtocol
+    binder : Binder
     records : ConnectionTable
     teardowns : TeardownProtocol
     setup : SetupProtocol
@@ -92,6 +94,7 @@ class EntanglementStack:
         self.transport = Transport(node, partial(context.channel, name), settings.margin, reliable)
         skew = 0 if allocation.barrier else allocation.skew_trials
         self.sharing = AllocationProtocol(node, self.transport, skew, to_ticks(allocation.skew_from_s))
+        self.binder = Binder(node, self.transport)
         device = Device(Memory(memories.t1_s, memories.t2_s), gates.error, gates.readout_error)
         bench = Workbench(
             context.env,
@@ -123,7 +126,7 @@ class EntanglementStack:
         )
         self.setup.lack_of_rate = context.watch.lack_of_rate
         self.sharing.changed = context.watch.review
-        node.install([self.transport, self.sharing, self.teardowns, engine, self.setup], VOCABULARY)
+        node.install([self.transport, self.sharing, self.binder, self.teardowns, engine, self.setup], VOCABULARY)
         self.initiator = self._initiator(context) if settings.topology.nodes[name].kind is NodeKind.END else None
 
     def _initiator(self, context: StackContext) -> Initiator:

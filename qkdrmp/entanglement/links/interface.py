@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 from qkdrmp.entanglement.links.link import ElementaryLink
 from qkdrmp.entanglement.links.negotiation import LinkEnd
@@ -12,6 +13,22 @@ from qkdrmp.entanglement.links.policies import Agreement
 from qkdrmp.entanglement.links.success_sampler import SlotSuccess
 from qkdrmp.entanglement.quantum.pairs import Qubit, trace_out
 from qkdrmp.entanglement.request import AttemptId
+
+
+class PairUse(Protocol):
+    """What becomes of the pairs of a link at a node (see `pair_buffer.PairBuffer`)."""
+
+    @property
+    def partner(self) -> str:
+        """The node at the other end of the link."""
+
+    @property
+    def pairs(self) -> Mapping[int, Qubit]:
+        """Those that wait."""
+
+    @property
+    def mate(self) -> PairUse | None:
+        """With what one by one is swapped as they come; None if there is more to it."""
 
 
 class MemoryShare:
@@ -35,6 +52,8 @@ class MemoryShare:
         trial is attempted for it.
     resume : int
         Once paused, it gets its trials back when no more than so many halves lie idle.
+    use : PairUse or None
+        For what it wants halves, if that is known.
     pairs : int
         Halves heralded so far.
     released : int
@@ -57,6 +76,7 @@ class MemoryShare:
         "quota",
         "released",
         "resume",
+        "use",
     )
 
     def __init__(self, interface: Interface, attempt: AttemptId, quota: int) -> None:
@@ -70,6 +90,7 @@ class MemoryShare:
         self.is_here = True
         self.is_paused = False
         self.arrived: Callable[[int, Qubit], None] | None = None
+        self.use: PairUse | None = None
         self.resume = quota // 2
 
     @property
@@ -136,6 +157,8 @@ class Interface:
     ----------
     link : ElementaryLink
         The link; set once both ends exist.
+    binds_late : bool
+        Whether pairs are given to connections once they exist, instead of trials before.
     shares : dict of AttemptId to MemoryShare
         The connections that hold memories here.
     occupied : int
@@ -148,6 +171,7 @@ class Interface:
     """
 
     link: ElementaryLink[Qubit]
+    binds_late: ClassVar[bool] = False
 
     def __init__(
         self, node: str, peer: str, end: int, memories: int, pairs_per_s: float, fidelity: float, allocation: LinkEnd
@@ -217,14 +241,16 @@ class Interface:
                 freed()
         self._watches = [one for one in self._watches if one[0] > free]
 
-    def open(self, attempt: AttemptId, arrived: Callable[[int, Qubit], None], unused: int = 0) -> None:
+    def open(
+        self, attempt: AttemptId, arrived: Callable[[int, Qubit], None], unused: int = 0, use: PairUse | None = None
+    ) -> None:
         """Let trials be attempted for a connection; `arrived` takes its halves.
 
         Up to `unused` of them may lie idle until there is one more.
         """
         share = self.shares[attempt]
         self._keep_slot_start(share)
-        share.arrived = arrived
+        share.arrived, share.use = arrived, use
         share.resume = max(share.resume, min(unused, share.quota - 1))
         self._limit()
 

@@ -21,6 +21,8 @@ from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.errors import QKDRMPError
 
 MASK = (1 << 64) - 1
+UNBOUND = AttemptId("", 0)
+"""The owner of a trial whose pair is bound to a connection later."""
 LONGEST_CYCLE = 4096
 """Interleavings of more turns are not written out."""
 
@@ -263,6 +265,11 @@ def conserves_work(policy: LinkPolicy) -> bool:
     return policy.conserves_work if isinstance(policy, ConservesWork) else True
 
 
+def binds_late(policy: LinkPolicy) -> bool:
+    """Return whether pairs are bound to connections once they exist, instead of trials before they are made."""
+    return isinstance(policy, Statistical)
+
+
 class OwnersOfSlots:
     """The owners of whole slots by a policy, lane by lane, which are asked for once as far as they repeat.
 
@@ -332,6 +339,18 @@ class Lottery:
         """Return how many of the trials each connection may expect to own."""
         shares = zip(agreement.entries, lane_shares(agreement.entries, agreement.lanes), strict=True)
         return Counter({entry.id: round((end - first) * share / agreement.lanes) for entry, share in shares})
+
+
+class Statistical(Lottery):
+    """A pair is nobody's until it exists, and is then given to a connection that has a use for it (see `binding`)."""
+
+    def owner(self, trial: int, agreement: Agreement) -> AttemptId | None:
+        """Return `UNBOUND` as long as there is a connection."""
+        return UNBOUND if agreement.entries else None
+
+    def period(self, agreement: Agreement) -> int:
+        """Return that all trials are alike."""
+        return 1
 
 
 class Priority(RoundRobin):
@@ -413,6 +432,7 @@ LINK_POLICIES: Registry[LinkPolicy] = Registry(
     {
         "round-robin": RoundRobin(),
         "lottery": Lottery(),
+        "statistical": Statistical(),
         "priority": Priority(),
         "circuit": Circuit(),
         "buffer-space": BufferSpace(),

@@ -158,4 +158,5 @@ def message_rows(hops: Iterable[Transmission]) -> Iterator[MessageRow]:
 def _about(message: Any) -> list[str]:
     if isinstance(message, LAU):
         return [attempt.connection for attempt in dict.fromkeys(entry.id for entry in (*message.active, *message.next))]
-    return [message.attempt.connection] if hasattr(message, "attempt") else []
+    attempt: AttemptId | None = getattr(message, "attempt", None)
+    return [] if attempt is None else [attempt.connection]

@@ -219,7 +219,11 @@ class EntanglementResults(Results):
             Column("link", "its two ends, sender first", lambda row: row.link),
             Column("connection", "connection, or connection within a network", lambda row: row.attempt.connection),
             Column("attempt", "setup attempt", lambda row: row.attempt.number),
-            Column("trials", "trials of the clock given to it, seen from the sender", lambda row: row.trials),
+            Column(
+                "trials",
+                "trials of the clock given to it, seen from the sender; by lot or late binding, those it may expect",
+                lambda row: row.trials,
+            ),
             Column("pairs", "halves heralded for it at the sender", lambda row: row.pairs),
         ],
     )

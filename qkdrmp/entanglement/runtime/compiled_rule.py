@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -101,7 +102,18 @@ def compiled(owner: Owner, bench: Workbench, ruleset: RuleSet) -> RuleSetSession
     rules = [_prepared(session, rule, stage.number) for stage in ruleset for rule in stage.rules]
     session.rules += rules
     session.unused = sum(rule.needs[0][1] - 1 for rule in rules if len(rule.needs) == 1)
+    _mate(rules)
     return session
+
+
+def _mate(rules: Sequence[CompiledRule]) -> None:
+    """Note which buffers are only ever emptied together, one pair of each."""
+    takers = Counter(buffer for rule in rules for buffer, _ in rule.needs)
+    for rule in rules:
+        if len(rule.needs) == 2 and not rule.conditions:
+            (left, n), (right, m) = rule.needs
+            if n == m == takers[left] == takers[right] == 1:
+                left.mate, right.mate = right, left
 
 
 def _prepared(session: RuleSetSession, rule: Rule, stage: int) -> CompiledRule:

@@ -25,6 +25,8 @@ class PairBuffer:
         Whether such a rule delivers them, or swaps them.
     is_pool : bool
         Whether it is a `PairPool`.
+    mate : PairBuffer or None
+        What its pairs are swapped with, one by one, if no rule does anything else with either of them.
     pairs : dict of int to Qubit
     results : dict of int to SwapResult
         Results of the partner for pairs that have not come yet.
@@ -44,6 +46,7 @@ class PairBuffer:
         "discarded",
         "is_pool",
         "lost",
+        "mate",
         "next",
         "onwards",
         "pairs",
@@ -64,6 +67,7 @@ class PairBuffer:
         self.delivers = False
         self.swaps = False
         self.is_pool = False
+        self.mate: PairBuffer | None = None
         self.pairs: dict[int, Qubit] = {}
         self.results: dict[int, SwapResult] = {}
         self.void: set[int] = set()
@@ -101,6 +105,10 @@ class PairBuffer:
         self.pairs[number] = qubit
         if self.waits:
             qubit.share.add_idle(1)
+
+    def keeps(self, qubit: Qubit) -> bool:
+        """Return whether a half is here."""
+        return self.pairs.get(qubit.number) is qubit
 
     def remove(self, number: int) -> Qubit | None:
         """Take out a pair by its number; return None if it is not here."""

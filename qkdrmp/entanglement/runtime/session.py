@@ -12,9 +12,9 @@ import numpy as np
 
 from qkdrmp.entanglement.messages import Discarded, Half, NewPartner, PairMessage, PurifyResult, SwapResult
 from qkdrmp.entanglement.quantum.bell_diagonal import Basis
+from qkdrmp.entanglement.quantum.cut_off import CutOff
 from qkdrmp.entanglement.quantum.pairs import Device, Qubit, discard, estimated, estimated_after, purify
 from qkdrmp.entanglement.request import AttemptId
-from qkdrmp.entanglement.runtime.cut_off import CutOff
 from qkdrmp.entanglement.runtime.pair_buffer import PairBuffer
 from qkdrmp.entanglement.runtime.pair_pool import LOST, Onward, PairPool
 from qkdrmp.kernel.environment import Environment
@@ -382,7 +382,8 @@ class RuleSetSession:
     def _limit_wait(self, buffer: PairBuffer, qubit: Qubit, ticks: int) -> None:
         found = self._cut_offs.get(buffer)
         if found is None:
-            found = self._cut_offs[buffer] = CutOff(self.bench.env, buffer, ticks, self._expire)
+            expire = partial(self._expire, buffer)
+            found = self._cut_offs[buffer] = CutOff(self.bench.env, ticks, buffer.keeps, expire)
         found.add(qubit)
 
     def _expire(self, buffer: PairBuffer, qubit: Qubit) -> None:

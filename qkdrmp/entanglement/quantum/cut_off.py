@@ -1,4 +1,4 @@
-"""Cut-off: a half that has waited too long to be swapped is discarded."""
+"""Cut-off: a half that has waited too long is discarded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Callable
 from simpy.events import Event, EventPriority
 
 from qkdrmp.entanglement.quantum.pairs import Qubit
-from qkdrmp.entanglement.runtime.pair_buffer import PairBuffer
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.simpy_marks import ScheduledEvent
 
@@ -17,26 +16,27 @@ _AFTER_HERALDS = EventPriority(3)
 
 
 class CutOff:
-    """Watches the halves in a buffer, which all have the same time.
+    """Watches halves in one place, which all have the same time.
 
     Parameters
     ----------
     env : Environment
-    buffer : PairBuffer
     ticks : int
         How long a half may wait.
+    is_there : callable
+        Returns whether a half still waits.
     discard : callable
         Called with each half that has waited so long and is still there.
     """
 
-    __slots__ = ("_buffer", "_discard", "_env", "_is_armed", "_ticks", "_waiting")
+    __slots__ = ("_discard", "_env", "_is_armed", "_is_there", "_ticks", "_waiting")
 
     def __init__(
-        self, env: Environment, buffer: PairBuffer, ticks: int, discard: Callable[[PairBuffer, Qubit], None]
+        self, env: Environment, ticks: int, is_there: Callable[[Qubit], bool], discard: Callable[[Qubit], None]
     ) -> None:
         self._env = env
-        self._buffer = buffer
         self._ticks = ticks
+        self._is_there = is_there
         self._discard = discard
         self._waiting: deque[tuple[int, Qubit]] = deque()
         self._is_armed = False
@@ -60,8 +60,5 @@ class CutOff:
         while self._waiting and self._waiting[0][0] <= self._env.now:
             _, qubit = self._waiting.popleft()
             if self._is_there(qubit):
-                self._discard(self._buffer, qubit)
+                self._discard(qubit)
         self._arm()
-
-    def _is_there(self, qubit: Qubit) -> bool:
-        return self._buffer.pairs.get(qubit.number) is qubit
