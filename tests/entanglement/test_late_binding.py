@@ -201,6 +201,34 @@ def test_pairs_are_shared_by_weight_to_the_pair(names: str, weights: tuple[int, 
         assert number == pytest.approx(total * weight / sum(weights), abs=8), "up to 8 are on their way at each end"
 
 
+@pytest.mark.parametrize("weights", [(1, 1, 1), (1, 2, 3)])
+def test_a_link_that_a_connection_has_for_itself_does_not_count_where_it_shares_one(weights: tuple[int, ...]) -> None:
+    asked = [{**flow, "weight": weight} for flow, weight in zip(flows(3, memories=2), weights, strict=True)]
+    links = {**lossy("mim"), "at": [{"link": ["R", "S"], "source_efficiency": 0.15}]}
+    network = run(late(star(3), asked, 8, links=links, setup={"swap_order": "asap"}), 1.0)
+    assert sum(counts(network)) > 500
+    for number, weight in zip(counts(network), weights, strict=True):
+        assert number == pytest.approx(sum(counts(network)) * weight / sum(weights), rel=0.03)
+
+
+def test_who_crosses_two_shared_links_is_not_put_behind_who_crosses_one() -> None:
+    # c goes over both, d over the first and e over the second link. Turns on one link say nothing about the other one.
+    ends = ("U1", "U2", "V1", "V2", "W1", "W2")
+    nodes = [*(Node(name, NodeKind.ROUTER) for name in "RST"), *(Node(name, NodeKind.END) for name in ends)]
+    pairs = [("U1", "R"), ("U2", "R"), ("R", "S"), ("S", "V1"), ("V2", "S"), ("S", "T"), ("T", "W1"), ("T", "W2")]
+    topology = Topology("crossing", nodes, [Link(pair, 10.0, 0.0) for pair in pairs])
+    asked = [
+        {"id": name, "src": src, "dst": dst, "memories": 3}
+        for name, src, dst in (("c", "U1", "W1"), ("d", "U2", "V1"), ("e", "V2", "W2"))
+    ]
+    slow = [{"link": list(pair), "source_efficiency": 0.15} for pair in (("R", "S"), ("S", "T"))]
+    network = run(late(topology, asked, 8, links={**lossy("mim"), "at": slow}, setup={"swap_order": "asap"}), 2.0)
+    c, d, e = counts(network)
+    assert c > 500
+    assert c < d < 1.3 * c, "d and e get what c cannot use while it waits for the other link"
+    assert c < e < 1.6 * c
+
+
 def test_who_comes_later_gets_its_share_from_then_on() -> None:
     network = run(late(chain("AB"), [{}, {"at_s": 0.1}], 4, links=lossy("mim")), 0.2)
     first, second = counts(network)

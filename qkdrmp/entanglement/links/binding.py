@@ -29,7 +29,8 @@ When no connection is left at the binder it discards the halves that are not bou
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from functools import partial
 
 from qkdrmp.entanglement.links.bind import Bind, Vacated
@@ -87,8 +88,8 @@ class Binder(Layer):
         if self._serving:  # what a connection does with the pair has caused this; the loop below goes on after it
             return
         self._serving = True
-        while choice := min(self._choices(), key=_turn, default=()):
-            for share in choice:
+        while choices := list(self._choices()):
+            for share in _first(choices):
                 share.interface.bind(share)
         self._serving = False
 
@@ -130,7 +131,18 @@ class Binder(Layer):
         return other if other is not None and other.use is mate else None
 
 
-def _turn(choice: Choice) -> tuple[int, object]:
-    """Return what the choice with the lowest comes first by."""
-    entry = choice[0].interface.entries[choice[0].attempt]
-    return -entry.priority, max(share.interface.lag(share) for share in choice)
+def _first(choices: Sequence[Choice]) -> Choice:
+    """Return the choice of the highest priority that comes first; its turn is on the link where it is furthest away.
+
+    On each link turns count from the first one of those that have a use for a pair.
+    """
+    first: dict[BindingInterface, Fraction] = {}
+    for share in (share for choice in choices for share in choice):
+        turn = share.interface.turn(share)
+        first[share.interface] = min(turn, first.get(share.interface, turn))
+
+    def place(choice: Choice) -> tuple[int, Fraction]:
+        entry = choice[0].interface.entries[choice[0].attempt]
+        return -entry.priority, max(share.interface.turn(share) - first[share.interface] for share in choice)
+
+    return min(choices, key=place)

@@ -34,7 +34,7 @@ class BindingShare(MemoryShare):
     there : int
         Halves bound to it by this end whose memories at the other end are not free again as far as is known.
     finish : Fraction
-        When it is its turn again (see `BindingInterface.lag`).
+        When its last turn ended (see `BindingInterface.turn`).
     """
 
     __slots__ = ("finish", "there")
@@ -204,18 +204,18 @@ class BindingInterface(Interface):
             share.there < share.quota or sum(max(s.there, s.quota) for s in shares) < self.memories_there
         )
 
-    def lag(self, share: BindingShare) -> Fraction:
-        """Return how far its turn is away: 0 for whoever has been given the fewest pairs for its weight.
+    def turn(self, share: BindingShare) -> Fraction:
+        """Return when it is the turn of a connection: the earliest has been given the fewest pairs for its weight.
 
         Each turn takes 1/weight. Who has had no use for pairs for a while does not get more afterwards (start-time fair
         queueing: Goyal, Vin and Cheng, IEEE/ACM Trans. Netw. 5, 690 (1997)).
         """
-        return max(Fraction(0), share.finish - self._virtual)
+        return max(self._virtual, share.finish)
 
     def bind(self, share: BindingShare) -> None:
         """Bind the oldest half to a connection."""
-        start = max(self._virtual, share.finish)
-        self._virtual, share.finish = start, start + Fraction(1, self.entries[share.attempt].weight)
+        self._virtual = start = self.turn(share)
+        share.finish = start + Fraction(1, self.entries[share.attempt].weight)
         trial = next(iter(self.unbound))
         bind = Bind(self.allocation.link, trial, share.attempt, share.pairs)
         share.there += 1
