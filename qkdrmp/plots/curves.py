@@ -204,7 +204,7 @@ def multiplexing(
     Examples
     --------
     >>> import qkdrmp
-    >>> scenario = qkdrmp.load_scenario("multiplexing").replace({"duration_s": 0.1})
+    >>> scenario = qkdrmp.load_scenario("blocking").replace({"duration_s": 0.1})
     >>> runs = qkdrmp.sweep(scenario, {"allocation.policy": ["circuit", "round-robin"]}, replications=2)
     >>> panels = qkdrmp.plots.multiplexing(runs, ["pair_rate_hz", "fidelity_mean"])
     >>> [ax.get_ylabel() for ax in panels]

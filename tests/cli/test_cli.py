@@ -316,7 +316,7 @@ LEFT_OUT = QUICK.replace("[sweep]", "[swep]")
 WRONG: dict[str, tuple[list[str], str]] = {
     "unknown scenario": (
         ["run", "lin"],
-        "scenario = 'lin' must be a file or one of the bundled scenarios, beijing, beijing_figure3, busy_repeater",
+        "scenario = 'lin' must be a file or one of the bundled scenarios, beijing, beijing_figure3, blocking",
     ),
     "unknown scenario to sweep": (["sweep", "beijin"], "(did you mean 'beijing'?)"),
     "unknown topology": (["topology", "lin"], "bundled topologies, beijing_qman"),

@@ -42,7 +42,7 @@ def short(name: str) -> Scenario:
 
 
 def test_there_is_a_scenario_for_each_part_of_the_draft() -> None:
-    assert {"chain", "shared_link", "two_networks", "busy_repeater", "multiplexing"} <= set(NAMES)
+    assert {"chain", "shared_link", "two_networks", "busy_repeater", "blocking", "multiplexing"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -202,13 +202,13 @@ def test_a_lead_below_the_round_trip_stalls_the_shared_link_and_the_own_one_does
 
 @pytest.mark.parametrize("policy", LINK_POLICIES)
 def test_the_workload_runs_under_every_policy(policy: str) -> None:
-    results = simulate(load_scenario("multiplexing").replace({"allocation.policy": policy}), check=True)
+    results = simulate(load_scenario("blocking").replace({"allocation.policy": policy}), check=True)
     assert results.findings == []
     assert results.summary["pairs_delivered"] > 100
 
 
 def test_alone_a_connection_has_every_lane_but_on_a_circuit_one_of_eight() -> None:
-    scenario = load_scenario("multiplexing").replace(
+    scenario = load_scenario("blocking").replace(
         {"demand": {"model": "listed", "connections": [{"src": "A1", "dst": "A2"}]}, "duration_s": 0.2}
     )
     rates = {
@@ -248,7 +248,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("shared_link", {"allocation.lead": -1}, 'must be "auto" or a whole number of at least 0'),
     ("shared_link", {"faults.at": [{"node": "R1", "loss": 0.1}]}, "there can be no exceptions"),
-    ("multiplexing", {"demand.users": [["A1", "A1"]]}, "a connection needs two users"),
+    ("blocking", {"demand.users": [["A1", "A1"]]}, "a connection needs two users"),
     ("shared_link", {"demand.connections": [{"src": "A1", "dst": "A2", "memories": 0}]}, "memories = 0 must be"),
     ("shared_link", {"allocation.skew_trials": 1}, "skew_trials needs barrier = false"),
     ("shared_link", {"allocation.policy": "round-robbin"}, "did you mean 'round-robin'?"),
@@ -263,8 +263,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("shared_link", {"setup.hold_round_trips": 1.0}, "must be at least timeout_round_trips"),
     ("shared_link", {"faults.loss": 1.0}, "faults.loss = 1.0 must be at least 0 and less than 1"),
     ("two_networks", {"layers.nested": ["C"]}, "two_networks has no network 'C'; known are A, B"),
-    ("multiplexing", {"demand.users": [["A1", "B9"]]}, "has no end node 'B9'"),
-    ("multiplexing", {"demand.rate_per_s": 0}, "rate_per_s = 0 must be greater than 0"),
+    ("blocking", {"demand.users": [["A1", "B9"]]}, "has no end node 'B9'"),
+    ("blocking", {"demand.rate_per_s": 0}, "rate_per_s = 0 must be greater than 0"),
 ]
 
 

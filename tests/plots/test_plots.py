@@ -290,7 +290,7 @@ def test_a_rejected_connection_has_a_lane_that_says_so() -> None:
 
 
 def test_of_many_connections_there_are_only_the_lines() -> None:
-    results = connected("multiplexing")
+    results = connected("blocking")
     ax = plots.pairs_over_time(results)
     assert ax.get_title(loc="left").endswith(f": {len(results.connections)} connections")
     assert len(lines_of(ax)) == (results.connections["pairs"] > 0).sum()

@@ -166,7 +166,7 @@ def test_the_command_in_the_text_makes_the_figure_again(tmp_path: Path) -> None:
     [
         grid(),
         experiment(pools__capacity=CAPACITIES),
-        experiment("multiplexing", demand__memories=[1, 2], allocation__policy=POLICIES),
+        experiment("blocking", demand__memories=[1, 2], allocation__policy=POLICIES),
         experiment(queue__capacity=list(range(1, 21)), pools__capacity=CAPACITIES, demand__patience_s=[1.0, 2.0]),
         experiment(pools__interrupt_share=[0.1, 0.5], pools__recover_share=[0.5, 1.0], pools__capacity=CAPACITIES),
     ],

@@ -47,7 +47,7 @@ def published() -> Experiment:
 
 
 def pairs() -> Experiment:
-    scenario = qkdrmp.load_scenario("multiplexing").replace({"duration_s": 0.1})
+    scenario = qkdrmp.load_scenario("blocking").replace({"duration_s": 0.1})
     return experiment(scenario, {"demand.memories": [1, 2], "allocation.policy": ["circuit", "round-robin"]})
 
 

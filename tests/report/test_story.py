@@ -65,7 +65,7 @@ def test_served_requests_of_repeaters_are_those_of_the_table_of_nodes() -> None:
 
 
 def test_load_of_entanglement_links_is_that_of_the_table_of_links() -> None:
-    story = story_of(qkdrmp.load_scenario("multiplexing").replace({"duration_s": 0.1}), 1)
+    story = story_of(qkdrmp.load_scenario("blocking").replace({"duration_s": 0.1}), 1)
     table = story.results.links.set_index("link")
     for link in story.links:
         row = table.loc["-".join(link.ends)]
@@ -87,7 +87,7 @@ def test_of_links_that_are_as_busy_the_bottleneck_is_good_for_the_fewest_pairs()
 
 
 def test_the_story_is_of_the_run_that_simulate_gives() -> None:
-    scenario = qkdrmp.load_scenario("multiplexing").replace({"duration_s": 0.06})
+    scenario = qkdrmp.load_scenario("blocking").replace({"duration_s": 0.06})
     results = story_of(scenario, 5).results
     pd.testing.assert_series_equal(results.summary, qkdrmp.simulate(scenario, seed=5).summary)
 

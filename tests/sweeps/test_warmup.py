@@ -71,7 +71,7 @@ def test_what_is_shown_adds_up_to_what_the_run_says() -> None:
 
 
 def test_pairs_and_connections_add_up_too() -> None:
-    scenario = load_scenario("multiplexing").replace({"duration_s": 0.1, "warmup_s": 0.0})
+    scenario = load_scenario("blocking").replace({"duration_s": 0.1, "warmup_s": 0.0})
     run = simulate(scenario, 3, record=["pairs"])
     edges = np.linspace(0, 0.1, 51)
     shown = {one.name: one.measure(run, edges) for one in FAMILIES["entanglement"].settling}
@@ -157,7 +157,7 @@ def test_networks_without_pools_have_no_level() -> None:
 
 
 def test_connections_have_a_warm_up_too() -> None:
-    found = suggest_warmup(load_scenario("multiplexing"), replications=20)  # about 50 connections in each
+    found = suggest_warmup(load_scenario("blocking"), replications=20)  # about 50 connections in each
     assert list(found.series.columns) == ["time_s", "connections_active", "pair_rate_hz"]
     assert 0 < found.suggested_s <= 0.1
 
