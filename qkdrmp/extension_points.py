@@ -27,7 +27,7 @@ in the session that it opens there, and random numbers come from the generator t
 ``setup.rulesets`` takes RuleSets: a file of JSON, or each a `RuleSetStack`.
 
 Some abilities are optional, each a Protocol as well: `NamesUsers`, `KnowsSizes`, `LimitsUsers`, `ListsConnections`,
-`HasMeanRate`, `OwnsLanes`, `CountsTrials`, `Repeats`, `ConservesWork`, `BoundedDelay`, `Lossy`.
+`HasMeanRate`, `OwnsLanes`, `CountsTrials`, `Repeats`, `ConservesWork`, `AssuresTrials`, `BoundedDelay`, `Lossy`.
 """
 
 from qkdrmp.entanglement.demand import ConnectionDemand, ConnectionWorkload
@@ -44,6 +44,7 @@ from qkdrmp.entanglement.links.models import (
 from qkdrmp.entanglement.links.policies import (
     Agreement,
     AllocationEntry,
+    AssuresTrials,
     BufferSpace,
     Circuit,
     ConservesWork,
@@ -85,6 +86,7 @@ __all__ = [
     "TICKS_PER_SECOND",
     "Agreement",
     "AllocationEntry",
+    "AssuresTrials",
     "AttemptId",
     "BB84Sifted",
     "BellDiagonal",

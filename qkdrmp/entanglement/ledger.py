@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import nan
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -65,6 +66,15 @@ class Attempt:
         return None if self.ended is None else "installed"
 
 
+class Promise(NamedTuple):
+    """What a Responder expected and promised: mean fidelity, and pairs per second; nan for what it did not."""
+
+    fidelity: float = nan
+    rate: float = nan
+    promised_fidelity: float = nan
+    promised_rate: float = nan
+
+
 class DeliveredHalf(NamedTuple):
     """A half that a user has got, and what its wait has multiplied the correlations by."""
 
@@ -87,8 +97,8 @@ class ConnectionEntry:
     """By when it must be installed."""
     attempts: list[Attempt] = field(default_factory=list)
     installed: int | None = None
-    predicted: float | None = None
-    """The fidelity that the Responder predicted."""
+    promise: Promise = field(default_factory=Promise)
+    """What the Responder expected and promised."""
     active: int | None = None
     done: int | None = None
     state: ConnectionStatus = ConnectionStatus.UNFINISHED

@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple
 from qkdrmp.entanglement.links.bind import Bind, Vacated
 from qkdrmp.entanglement.links.epoch import LAU, Barrier
 from qkdrmp.entanglement.request import AttemptId, ConnectionSpec, EndReason
+from qkdrmp.entanglement.rulesets.forecast import Forecast
 from qkdrmp.entanglement.rulesets.link_budget import QCap
 from qkdrmp.entanglement.rulesets.ruleset import RuleSetStack
 from qkdrmp.network.layer import Message
@@ -66,7 +67,7 @@ class Response(Message):
     attempt: AttemptId
     path: tuple[str, ...]
     stack: RuleSetStack
-    fidelity: float
+    promise: Forecast
     qcaps: tuple[QCap, ...] = ()
     outer: Response | None = None
 

@@ -13,7 +13,7 @@ from qkdrmp.entanglement.connections.stack import EntanglementStack, StackContex
 from qkdrmp.entanglement.demand import ConnectionWorkload
 from qkdrmp.entanglement.ledger import ConnectionEntry, ConnectionLedger
 from qkdrmp.entanglement.links.binding_interface import BindingInterface
-from qkdrmp.entanglement.links.interface import Interface
+from qkdrmp.entanglement.links.interface import HopPhysics, Interface
 from qkdrmp.entanglement.links.link import ElementaryLink
 from qkdrmp.entanglement.links.negotiation import LinkEnd
 from qkdrmp.entanglement.links.policies import binds_late
@@ -137,8 +137,9 @@ class EntanglementNetwork:
         link = ElementaryLink(
             self.env, law, lanes, policy, self.random.stream(f"link {name}"), (sides[0], sides[1]), make
         )
-        for interface in sides:
+        for interface, device in zip(sides, devices, strict=True):
             interface.link = link
+            interface.physics = HopPhysics(law, state, self._delay(fibre), device)
             self.stacks[interface.node].sharing.connect(interface, round_trip, settings.margin)
         self.links[fibre.ends] = link
 

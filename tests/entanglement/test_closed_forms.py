@@ -468,7 +468,9 @@ def test_purification_comes_before_the_swap_and_both_links_get_theirs() -> None:
 
 def hand_written(network: EntanglementNetwork, stack: RuleSetStack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the Responder answer with these RuleSets, whatever it is asked for."""
-    monkeypatch.setattr("qkdrmp.entanglement.connections.setup.plan", lambda *_, **__: ConnectionPlan(stack, (), 1.0))
+    monkeypatch.setattr(
+        "qkdrmp.entanglement.connections.setup.plan_to_keep", lambda *_, **__: ConnectionPlan(stack, (), 1.0)
+    )
 
 
 def two_to_one(protocol: str) -> RuleSetStack:
@@ -529,18 +531,19 @@ def test_a_hand_written_round_of_dejmps_does_what_deutsch_and_others_found(
     assert found == pytest.approx([kept.fidelity] * len(found))
 
 
-def test_the_waits_for_the_next_pair_and_for_the_partners_bit_count_too() -> None:
+def test_the_waits_for_the_next_pair_and_for_the_partners_bit_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
     # Two memories. The first two pairs come together, 100 us old at both ends. The sacrificed one frees its memory at
     # once, for a third pair, heralded 100 later; the kept one waits 110 for the partner's bit. So the next slot but one
     # is the first with a free memory: the fourth pair comes 300 us after the second, when the third has waited 300 at
-    # both ends. From then on every round is like this one.
+    # both ends. From then on every round is like this one. No Responder would purify, as the waits cost more.
     network = network_of(
         chain("AB"),
-        [{"memories": 2, "minimum_fidelity": 0.825}],
+        [{"memories": 2}],
         links={**CERTAIN, "fidelity": 0.85},
         memories={"t1_s": 5e-3, "t2_s": 5e-3, "per_interface": 2},
         gates=PERFECT,
     )
+    hand_written(network, two_to_one("bbpssw"), monkeypatch)
     run(network, 1)
     fresh, old = (BellDiagonal.werner(fidelity_of(werner(0.85) * exp(-2 * age / 5000))) for age in (100, 300))
     (_, first), (p, later) = two_pairs(fresh, fresh), two_pairs(old, fresh)

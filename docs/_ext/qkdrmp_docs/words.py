@@ -104,7 +104,7 @@ FIELDS = {
     ("Message", "qcaps"): "what each node of the path can do, in its order",
     ("Message", "outer"): "the message of the surrounding network that is sent on at the border",
     ("Message", "stack"): "the RuleSets of the nodes that have not taken theirs yet",
-    ("Message", "fidelity"): "end to end, as predicted by the Responder",
+    ("Message", "promise"): "fidelity and rate that the Responder expects and promises",
     ("Message", "detail"): "more about the reason, such as what would have been feasible",
     ("Message", "source"): "node that sends it",
     ("Message", "stage"): "stage of the RuleSet in which the pair was used",

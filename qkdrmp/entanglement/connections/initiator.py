@@ -11,7 +11,7 @@ from qkdrmp.entanglement.connections.setup import SetupProtocol
 from qkdrmp.entanglement.connections.state import ConnectionState, Phase
 from qkdrmp.entanglement.connections.table import ConnectionTable
 from qkdrmp.entanglement.connections.teardown import TeardownProtocol
-from qkdrmp.entanglement.ledger import Attempt, ConnectionEntry, ConnectionLedger, ConnectionStatus
+from qkdrmp.entanglement.ledger import Attempt, ConnectionEntry, ConnectionLedger, ConnectionStatus, Promise
 from qkdrmp.entanglement.messages import CSR, Response, SetupReject
 from qkdrmp.entanglement.request import AttemptId, EndReason
 from qkdrmp.entanglement.settings import SetupSettings
@@ -168,7 +168,7 @@ class Initiator:
             f"{left.node}-{right.node}: {right.rate:.6g} pairs/s of fidelity {right.fidelity:.6g}"
             for left, right in pairwise(response.qcaps)
         )
-        entry.predicted = response.fidelity
+        entry.promise = Promise(*response.promise)
         self._await_nothing(entry)
         if entry.request.spec.is_null:
             self._finish(entry, ConnectionStatus.DELIVERED)

@@ -3,23 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from operator import itemgetter
 
 from qkdrmp.entanglement.connections.state import ConnectionState
 from qkdrmp.entanglement.connections.table import ConnectionTable
 from qkdrmp.entanglement.links.interface import Interface
-from qkdrmp.entanglement.request import ConnectionSpec
+from qkdrmp.entanglement.links.policies import Agreement, AllocationEntry, attempts_per_slot
+from qkdrmp.entanglement.request import AttemptId, ConnectionSpec
 from qkdrmp.entanglement.rulesets.link_budget import LaterRate
 
-
-def rate_beside(spec: ConnectionSpec, interface: Interface, others: int) -> float:
-    """Return how many pairs per second a link offers a connection beside others of so much weight in all."""
-    attempts = min(spec.memories, interface.link.lanes * spec.weight / (spec.weight + others))
-    return attempts * interface.pairs_per_s
+NEWCOMER = AttemptId("")
 
 
-def rate_now(spec: ConnectionSpec, interface: Interface) -> float:
-    """Return how many pairs per second a link offers one more connection now."""
-    return rate_beside(spec, interface, sum(entry.weight for entry in interface.allocation.active))
+def entry_of(attempt: AttemptId, spec: ConnectionSpec) -> AllocationEntry:
+    """Return a connection's claim on a link."""
+    return AllocationEntry(attempt, spec.weight, spec.priority, spec.memories)
+
+
+def attempts_of(interface: Interface, entries: Sequence[AllocationEntry]) -> dict[AttemptId, float]:
+    """Return how many trials of a slot the policy gives to connections that share a link, bounded by their quotas."""
+    lanes = interface.link.lanes
+    nameless = tuple(
+        replace(entry, id=AttemptId("", number)) for number, entry in enumerate(entries)
+    )  # shares are kept
+    agreement = Agreement(entries=nameless, places=tuple(range(len(entries))), lanes=lanes)
+    given = attempts_per_slot(interface.allocation.policy, agreement)
+    bounded = (min(entry.memories or lanes, given.get(entry.id, 0)) for entry in nameless)
+    return dict(zip((entry.id for entry in entries), bounded, strict=True))
+
+
+def rate_beside(spec: ConnectionSpec, interface: Interface, others: Sequence[AllocationEntry]) -> float:
+    """Return how many pairs per second a link offers a connection beside others."""
+    return attempts_beside(spec, interface, others) * interface.pairs_per_s
+
+
+def attempts_beside(spec: ConnectionSpec, interface: Interface, others: Sequence[AllocationEntry]) -> float:
+    """Return how many trials of a slot a link gives a connection beside others, with memories for them."""
+    return attempts_of(interface, [*others, entry_of(NEWCOMER, spec)])[NEWCOMER]
 
 
 class Outlook:
@@ -48,6 +69,10 @@ class Outlook:
             ends.append(now + round(per_pair * max(0, need - session.progress)))
         return min(ends, default=None)
 
+    def entries(self, interface: Interface) -> list[AllocationEntry]:
+        """Return the claims of all connections on a link, also of those whose setup is not complete."""
+        return [entry_of(attempt, self.records[attempt].spec) for attempt in interface.shares]
+
     def memories(self, interfaces: Sequence[Interface], memories: int, now: int) -> int | None:
         """Return when so many memories will be free at all of these interfaces; None if that is not known."""
         times = [self._memories(interface, memories, now) for interface in interfaces]
@@ -67,13 +92,11 @@ class Outlook:
 
         After an end the link is shared anew within a round trip.
         """
-        entries = interface.allocation.active
+        entries = self.entries(interface)
         settling = self.records.sharing.round_trip(interface)
-        known = [(self.records.get(entry.id), entry.weight) for entry in entries]
-        ends = [(None if record is None else self.end(record, now), weight) for record, weight in known]
-        others = sum(weight for _, weight in ends)
-        found: list[LaterRate] = []
-        for end, weight in sorted((end, weight) for end, weight in ends if end is not None):
-            others -= weight
+        others, found = list(entries), list[LaterRate]()
+        ends = [(self.end(self.records[entry.id], now), entry) for entry in entries]
+        for end, entry in sorted(((end, entry) for end, entry in ends if end is not None), key=itemgetter(0)):
+            others.remove(entry)
             found.append((end + settling, rate_beside(spec, interface, others)))
-        return (*found, (None, rate_beside(spec, interface, 0))) if others else tuple(found)
+        return (*found, (None, rate_beside(spec, interface, []))) if others else tuple(found)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from qkdrmp.entanglement.connections.outlook import rate_now
+from qkdrmp.entanglement.connections.outlook import rate_beside
 from qkdrmp.entanglement.ledger import Attempt, ConnectionEntry, ConnectionLedger
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.messages import CSR
@@ -35,7 +35,7 @@ class RateWatch:
         """Return whether all links offer the rates."""
         spec = self.csr.spec
         return all(
-            rate_now(spec, interface) >= qcap.rate * (1 - _CLOSE)
+            rate_beside(spec, interface, interface.allocation.active) >= qcap.rate * (1 - _CLOSE)
             for interface, qcap in zip(self.interfaces, self.csr.qcaps[1:], strict=True)
         )
 

@@ -16,9 +16,10 @@ from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.messages import CSR, Response, SetupReject, Teardown
 from qkdrmp.entanglement.nesting import Nesting
 from qkdrmp.entanglement.request import EndReason
-from qkdrmp.entanglement.rulesets.link_budget import Infeasible, LaterRate, NoisyPhysics, later_ticks
+from qkdrmp.entanglement.rulesets.link_budget import HopReport, Infeasible, LaterRate, NoisyPhysics, later_ticks
 from qkdrmp.entanglement.rulesets.own_rulesets import fitted
-from qkdrmp.entanglement.rulesets.planner import ConnectionPlan, null_stack, plan
+from qkdrmp.entanglement.rulesets.plan_search import plan_to_keep
+from qkdrmp.entanglement.rulesets.planner import ConnectionPlan, null_stack
 from qkdrmp.entanglement.rulesets.ruleset import RuleSetError, RuleSetStack
 from qkdrmp.entanglement.rulesets.swap_tree import SwapOrder
 from qkdrmp.errors import QKDRMPError
@@ -111,7 +112,8 @@ class SetupProtocol(Layer):
             self._pass_back(record, reject)
             return
         self._hold(record, csr)
-        qcap = self.admission.qcap(csr.spec, offer)
+        self.admission.promise(record)
+        qcap = self.admission.qcap(record, offer)
         csr = replace(csr, path=(*csr.path, self.node.name), qcaps=(*csr.qcaps, qcap))
         if isinstance(after, PhysicalHop | VirtualHop):
             after.request(csr)
@@ -173,13 +175,19 @@ class SetupProtocol(Layer):
         self.records.note(record, "RuleSets made")
         is_null = csr.spec.is_null
         stack = null_stack(csr.attempt.connection, csr.attempt.number, csr.path) if is_null else made.stack
-        response = Response(csr.attempt, csr.path, stack, made.fidelity, csr.qcaps if is_null else ())
+        response = Response(csr.attempt, csr.path, stack, made.promise, csr.qcaps if is_null else ())
         if csr.outer is None:
             self._return(record, response)
             return
-        spare = max(1, csr.spec.memories - max(link.rounds for link in made.links))
         border = VirtualHop(csr.initiator, csr.attempt, self.node, response)
-        self.request(csr.outer, border, Offer(made.rate, made.fidelity, spare, self._later(csr)))
+        self.request(csr.outer, border, self._offer(csr, made))
+
+    def _offer(self, csr: CSR, made: ConnectionPlan) -> Offer:
+        """Return what the virtual link that a nested network is offers."""
+        spare = max(1, csr.spec.memories - max(link.rounds for link in made.links))
+        times = HopReport(delay=self.node.env.now - csr.asked, lanes=spare)
+        inner = made.path(csr.qcaps, self.swap_order)
+        return Offer(made.expected_rate, made.expected_fidelity, spare, self._later(csr), spare, times, inner)
 
     def _shortage(self, csr: CSR, error: QKDRMPError) -> SetupReject:
         """Return the REJECT of a request that cannot be met now: it is infeasible if it could not without others."""
@@ -200,7 +208,7 @@ class SetupProtocol(Layer):
         found = []
         for tick in later_ticks(csr.qcaps):
             with suppress(Infeasible):  # with more rate, unless another link is the slowest then, and memories differ
-                found.append((tick, self._plan(csr.at(tick)).rate))
+                found.append((tick, self._plan(csr.at(tick)).expected_rate))
         return tuple(found)
 
     def _plan(self, csr: CSR) -> ConnectionPlan:
@@ -209,7 +217,7 @@ class SetupProtocol(Layer):
         given = None if spec.is_null else self.rulesets.get(csr.attempt.connection)
         is_bound = not spec.is_null and given is None
         fidelity, rate = (spec.minimum_fidelity, spec.minimum_rate) if is_bound else (0.25, 0.0)
-        made = plan(
+        made = plan_to_keep(
             csr.attempt.connection,
             csr.attempt.number,
             csr.qcaps,

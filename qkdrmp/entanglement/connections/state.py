@@ -57,6 +57,13 @@ class ConnectionState:
     queue: list[PairMessage] = field(default_factory=list)
     early: list[tuple[str, int, Qubit | None]] = field(default_factory=list)
     active: int = 0
+    attempts: dict[str, float] = field(default_factory=dict)
+    """Trials of a slot that it was promised, by neighbour."""
+
+    @property
+    def is_promised(self) -> bool:
+        """Whether it was promised a rate."""
+        return self.spec.minimum_rate > 0 and not self.spec.is_null
 
     @property
     def is_over(self) -> bool:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from qkdrmp.entanglement.links.link import ElementaryLink
+from qkdrmp.entanglement.links.models import TrialLaw
 from qkdrmp.entanglement.links.negotiation import LinkEnd
 from qkdrmp.entanglement.links.policies import Agreement
 from qkdrmp.entanglement.links.success_sampler import SlotSuccess
-from qkdrmp.entanglement.quantum.pairs import Qubit, trace_out
+from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal
+from qkdrmp.entanglement.quantum.pairs import Device, Qubit, trace_out
 from qkdrmp.entanglement.request import AttemptId
 
 
@@ -137,6 +139,27 @@ class AtSlotStart:
     offered: dict[AttemptId, int | None]
 
 
+class HopPhysics(NamedTuple):
+    """What a node knows of a link besides its rate.
+
+    Parameters
+    ----------
+    law : TrialLaw
+        Of its trials.
+    state : BellDiagonal
+        Of its new pairs.
+    delay : int
+        How long a message takes along it, without its processing, in ticks.
+    device : Device
+        The memories here, with the gates of the node.
+    """
+
+    law: TrialLaw
+    state: BellDiagonal
+    delay: int
+    device: Device
+
+
 class Interface:
     """A node's end of a link.
 
@@ -159,6 +182,8 @@ class Interface:
         The link; set once both ends exist.
     binds_late : bool
         Whether pairs are given to connections once they exist, instead of trials before.
+    physics : HopPhysics
+        What else is known of it; set with the link.
     shares : dict of AttemptId to MemoryShare
         The connections that hold memories here.
     occupied : int
@@ -172,6 +197,7 @@ class Interface:
 
     link: ElementaryLink[Qubit]
     binds_late: ClassVar[bool] = False
+    physics: HopPhysics
 
     def __init__(
         self, node: str, peer: str, end: int, memories: int, pairs_per_s: float, fidelity: float, allocation: LinkEnd

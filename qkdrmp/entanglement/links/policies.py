@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -25,6 +25,8 @@ UNBOUND = AttemptId("", 0)
 """The owner of a trial whose pair is bound to a connection later."""
 LONGEST_CYCLE = 4096
 """Interleavings of more turns are not written out."""
+SLOTS = 64
+"""Over how many slots trials are counted to find shares."""
 
 
 class AllocationError(QKDRMPError, ValueError):
@@ -159,6 +161,7 @@ def weights_of(entries: Sequence[AllocationEntry]) -> tuple[int, ...]:
     return tuple(entry.weight for entry in entries)
 
 
+@lru_cache(maxsize=4096)
 def lane_shares(entries: tuple[AllocationEntry, ...], lanes: int, by_class: bool = False) -> tuple[Fraction, ...]:
     """Return how many trials of a slot each entry is to have on average: in proportion to the weights.
 
@@ -243,6 +246,14 @@ class ConservesWork(Protocol):
         """False if the connection keeps them, used or not."""
 
 
+@runtime_checkable
+class AssuresTrials(Protocol):
+    """Optional for a link policy: rates and fidelities are promised only if it says what connections can count on."""
+
+    def assured(self, agreement: Agreement) -> Mapping[AttemptId, float]:
+        """Return how many trials of a slot each connection gets on average while it has memories for them."""
+
+
 def owned_lanes_of(policy: LinkPolicy, agreement: Agreement) -> Collection[int]:
     """Return the lanes whose trials may have owners: all of them, unless the policy or the empty list excludes some."""
     if hasattr(policy, "owned_lanes"):  # much faster than to ask for the protocol
@@ -258,6 +269,14 @@ def trials_given(policy: LinkPolicy, first: int, end: int, agreement: Agreement)
         return policy.given(first, end, agreement)
     owners = (policy.owner(trial, agreement) for trial in range(first, end))
     return Counter(owner for owner in owners if owner is not None)
+
+
+def attempts_per_slot(policy: LinkPolicy, agreement: Agreement) -> Mapping[AttemptId, float]:
+    """Return how many trials of a slot each connection can count on, or has had of some if the policy does not say."""
+    if isinstance(policy, AssuresTrials):
+        return policy.assured(agreement)
+    given = trials_given(policy, 0, SLOTS * agreement.lanes, agreement)
+    return {entry.id: given[entry.id] / SLOTS for entry in agreement.entries}
 
 
 def conserves_work(policy: LinkPolicy) -> bool:
@@ -323,6 +342,10 @@ class RoundRobin:
         before, after = (turns(trial - agreement.since, weights) for trial in (first, end))
         return Counter({entry.id: b - a for entry, a, b in zip(agreement.entries, before, after, strict=True)})
 
+    def assured(self, agreement: Agreement) -> Mapping[AttemptId, float]:
+        """Return the share of each connection, by how often it has a turn."""
+        return shares_of_turns(self.weights(agreement), agreement)
+
 
 class Lottery:
     """Each trial is drawn by lot before it is made, in proportion to the weights; the lot depends on its number."""
@@ -339,6 +362,10 @@ class Lottery:
         """Return how many of the trials each connection may expect to own."""
         shares = zip(agreement.entries, lane_shares(agreement.entries, agreement.lanes), strict=True)
         return Counter({entry.id: round((end - first) * share / agreement.lanes) for entry, share in shares})
+
+    def assured(self, agreement: Agreement) -> Mapping[AttemptId, float]:
+        """Return the share of each connection, by how likely the lot falls on it."""
+        return shares_of_turns(agreement.turn_weights, agreement)
 
 
 class Statistical(Lottery):
@@ -383,6 +410,10 @@ class Circuit:
         """Return how many of the trials each connection owns."""
         return lanes_between(first, end, [self.owner(lane, agreement) for lane in range(agreement.lanes)])
 
+    def assured(self, agreement: Agreement) -> Mapping[AttemptId, float]:
+        """Return how many lanes each connection owns."""
+        return self.given(0, agreement.lanes, agreement)
+
 
 class BufferSpace:
     """The lanes are shared out by weight, and each entry gets one as long as there are enough."""
@@ -401,11 +432,21 @@ class BufferSpace:
         """Return how many of the trials each connection owns."""
         return lanes_between(first, end, [self.owner(lane, agreement) for lane in range(agreement.lanes)])
 
+    def assured(self, agreement: Agreement) -> Mapping[AttemptId, float]:
+        """Return how many lanes each connection owns."""
+        return self.given(0, agreement.lanes, agreement)
+
 
 def whole(shares: tuple[Fraction, ...]) -> tuple[int, ...]:
     """Return the smallest whole numbers in proportion to `shares`."""
     numbers = [int(share * lcm(*(share.denominator for share in shares))) for share in shares]
     return tuple(number // gcd(*numbers) for number in numbers)
+
+
+def shares_of_turns(weights: tuple[int, ...], agreement: Agreement) -> dict[AttemptId, float]:
+    """Return how many trials of a slot entries have if they take turns by these weights."""
+    total = sum(weights)
+    return {e.id: agreement.lanes * weight / total for e, weight in zip(agreement.entries, weights, strict=True)}
 
 
 def take_turns(position: int, weights: tuple[int, ...]) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from qkdrmp.entanglement.presentation.promises import broken_promises
 from qkdrmp.entanglement.run import EntanglementRun
 from qkdrmp.family import LinkStory, Results, Series, Story
 from qkdrmp.family.story import BINS, Values, served_by
@@ -39,7 +40,7 @@ def story(run: EntanglementRun, results: Results) -> Story:
         level_label="trials given to connections (share)",
         load_is_good=False,
         bottleneck=next((link for link in links if "-".join(link.ends) == worst), None),
-        finding=finding,
+        finding=" ".join([finding, *broken_promises(results.table("connections"), results.table("pairs"))]),
         tables={
             "Connections": results.table("connections"),
             "Links": results.table("links"),

@@ -87,8 +87,23 @@ class EntanglementResults(Results):
             ),
             Column(
                 "predicted_fidelity",
-                "fidelity that the Responder predicted when it made the RuleSets",
-                lambda row: nan if row.entry.predicted is None else row.entry.predicted,
+                "mean fidelity that the Responder expected when it made the RuleSets",
+                lambda row: row.entry.promise.fidelity,
+            ),
+            Column(
+                "promised_fidelity",
+                "mean fidelity that it promised, if one was asked for: chance falls short in 1 of 740 connections",
+                lambda row: row.entry.promise.promised_fidelity,
+            ),
+            Column(
+                "predicted_rate_hz",
+                "pairs per second that the Responder expected if others use all that is not the connection's own",
+                lambda row: row.entry.promise.rate,
+            ),
+            Column(
+                "promised_rate_hz",
+                "pairs per second that it promised, if they were asked for; later connections do not get them",
+                lambda row: row.entry.promise.promised_rate,
             ),
             Column(
                 "wrong_partner",

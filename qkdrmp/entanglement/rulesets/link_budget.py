@@ -7,9 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal, shared_gate_error, shared_readout_error, swap
+from qkdrmp.entanglement.quantum.bell_diagonal import (
+    BellDiagonal,
+    Memory,
+    shared_gate_error,
+    shared_readout_error,
+    swap,
+)
 from qkdrmp.entanglement.quantum.bell_diagonal import bbpssw as purify
+from qkdrmp.entanglement.quantum.pairs import Device
+from qkdrmp.entanglement.rulesets.swap_tree import Span
 from qkdrmp.errors import QKDRMPError
+from qkdrmp.kernel.units import TICKS_PER_SECOND
 
 _CLOSE = 1e-12
 """Werner parameters, fidelities, and rates (as a share) that are closer than this are the same."""
@@ -18,8 +27,46 @@ _SLACK = 1e-9
 """What `_CLOSE` may add up to along a path."""
 
 
+PERFECT_MEMORY = Memory(math.inf, math.inf)
+
 LaterRate = tuple[int | None, float]
 """A rate, and from which tick on it is expected; None if that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class HopReport:
+    """What a node knows of the link to the previous hop besides its rate; times are in ticks.
+
+    Parameters
+    ----------
+    slot : int
+        Time of a trial; 0 if pairs come at any time.
+    starts, heralds : tuple of int
+        When the halves come into memory, and when the ends know of a success, after the start of a slot; first at the
+        previous hop.
+    delay : int
+        How long a message takes, without its processing.
+    lanes : int
+        Trials of a slot.
+    success : float
+        Probability that a trial succeeds.
+    state : BellDiagonal, optional
+        Of new pairs; without it, the Werner state of their fidelity.
+    is_assured : bool
+        Whether the connection can count on its attempts, as the policy of the link assures it of them.
+    """
+
+    slot: int = 0
+    starts: tuple[int, int] = (0, 0)
+    heralds: tuple[int, int] = (0, 0)
+    delay: int = 0
+    lanes: int = 1
+    success: float = 1.0
+    state: BellDiagonal | None = None
+    is_assured: bool = True
+
+
+NO_REPORT = HopReport()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +80,25 @@ class QCap:
         Pairs per second and raw fidelity of the link to the previous hop; the Initiator's are not used.
     gate_error, readout_error : float
         Chance that a two-qubit gate, or a readout, depolarises.
-    t1, t2 : float
-        Time constants of the memories, in seconds.
+    before, after : Memory
+        The memories towards the previous and the next hop.
     free_memories : int
         Memories the connection may have at each of the node's interfaces on the path.
     later : tuple of (int or None, float)
         Higher rates to come: from which tick on, and how many pairs per second. None is for what the connection would
         have by itself, where it is not known when the others will end.
+    attempts : float
+        Trials of a slot that the connection has on average beside others, with memories for them.
+    processing : int
+        Ticks that a message takes to be processed.
+    hop : HopReport
+        Of the link to the previous hop.
+    inner : InnerPath, optional
+        How the network between the previous hop and this one is crossed, if there is one.
+    swap_success : float
+        Probability that a swap succeeds.
+    cutoffs : tuple of (int or None)
+        Ticks after which a half that waits for a swap is discarded, in the memories before and after.
     """
 
     node: str
@@ -47,15 +106,62 @@ class QCap:
     fidelity: float = 1.0
     gate_error: float = 0.0
     readout_error: float = 0.0
-    t1: float = math.inf
-    t2: float = math.inf
+    before: Memory = PERFECT_MEMORY
+    after: Memory = PERFECT_MEMORY
     free_memories: int = 1
     later: tuple[LaterRate, ...] = ()
+    attempts: float = 1.0
+    processing: int = 0
+    hop: HopReport = NO_REPORT
+    inner: InnerPath | None = None
+    swap_success: float = 1.0
+    cutoffs: tuple[int | None, int | None] = (None, None)
+
+    def device(self, after: bool) -> Device:
+        """Return the memories towards the next or the previous hop, with the gates."""
+        memory = self.after if after else self.before
+        return Device(memory, self.gate_error, self.readout_error, self.cutoffs[after])
 
     def at(self, tick: int | None) -> QCap:
         """Return what the node will report at a tick, as far as it knows; for None, what it would without others."""
         rates = [rate for since, rate in self.later if tick is None or (since is not None and since <= tick)]
-        return replace(self, rate=rates[-1], later=()) if rates else self
+        if not rates:
+            return self
+        attempts = rates[-1] * self.hop.slot / TICKS_PER_SECOND / self.hop.success if self.hop.slot else self.attempts
+        return replace(self, rate=rates[-1], attempts=attempts, later=(), inner=self.inner and self.inner.at(tick))
+
+
+@dataclass(frozen=True, slots=True)
+class InnerPath:
+    """A path with the plan for it, as it is played in a forecast.
+
+    Parameters
+    ----------
+    qcaps : tuple of QCap
+        Of all its nodes, from left to right.
+    tree : Span
+        In which order its pairs are swapped.
+    rounds : tuple of int
+        Of purification, by link.
+    """
+
+    qcaps: tuple[QCap, ...]
+    tree: Span
+    rounds: tuple[int, ...]
+
+    def at(self, tick: int | None) -> InnerPath:
+        """Return what its nodes will report at a tick (see `QCap.at`)."""
+        return replace(self, qcaps=tuple(qcap.at(tick) for qcap in self.qcaps))
+
+    @property
+    def as_it_is(self) -> InnerPath:
+        """The path without the rates to come: what is the same now has the same forecast."""
+        return replace(self, qcaps=tuple(replace(q, later=(), inner=q.inner and q.inner.as_it_is) for q in self.qcaps))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no memory or trial of any link is anybody else's."""
+        return all(q.inner.is_whole if q.inner else q.attempts >= q.hop.lanes for q in self.qcaps[1:])
 
 
 def later_ticks(qcaps: Sequence[QCap]) -> list[int | None]:
@@ -114,11 +220,8 @@ class Physics:
         """Return the fidelity of a pair that waits for the second one of a round of purification."""
         return fidelity
 
-    def wait_quality(self, qcaps: Sequence[QCap], period_s: float) -> float:
-        """Return the factor by which waiting in memories lowers the Werner parameter (above 0).
-
-        `period_s` is the mean time in which the slowest link makes a pair that is ready to be swapped.
-        """
+    def wait_quality(self, qcaps: Sequence[QCap]) -> float:
+        """Return the factor by which waiting that cannot be avoided lowers the Werner parameter (above 0)."""
         return 1.0
 
 
@@ -148,29 +251,26 @@ class NoisyPhysics(Physics):
 
     def waited(self, fidelity: float, seconds: float, left: QCap, right: QCap) -> float:
         """Return the fidelity of a pair that waits for the second one of a round of purification."""
-        return (1 + 3 * werner(fidelity) * math.exp(-seconds * (_decay(left) + _decay(right)))) / 4
+        return (1 + 3 * werner(fidelity) * math.exp(-seconds * (_decay(left.after) + _decay(right.before)))) / 4
 
-    def wait_quality(self, qcaps: Sequence[QCap], period_s: float) -> float:
-        """Return the factor by which waiting lowers the Werner parameter (above 0).
+    def wait_quality(self, qcaps: Sequence[QCap]) -> float:
+        """Return the factor by which waiting that cannot be avoided lowers the Werner parameter (above 0).
 
-        A rough estimate, as it is not known beforehand how the links will synchronise: every half waits for its herald,
-        which takes as long as a message along the link; all links but the slowest wait for one pair of that one; the
-        ends wait for the result of the last swap, the nodes between them for those of the swaps before it.
+        Every half waits for its herald, which takes as long as a message along the link; the ends wait for the result
+        of the last swap, the nodes between them for those of the swaps before it. How long halves wait for each other
+        is for a forecast to say.
         """
-        decay = [_decay(qcap) for qcap in qcaps]
-        links = list(pairwise(decay))
-        slowest = min(range(len(links)), key=lambda index: qcaps[index + 1].rate)
-        herald = self.one_way_s / len(links)
-        waits = [herald + (0.0 if index == slowest else period_s) for index in range(len(links))]
-        lost = sum(wait * (left + right) for wait, (left, right) in zip(waits, links, strict=True))
-        if len(links) > 1:
-            lost += self.one_way_s * (decay[0] + decay[-1] + sum(decay[1:-1]) / 2)
+        decays = [_decay(left.after) + _decay(right.before) for left, right in pairwise(qcaps)]
+        lost = sum(decays) * self.one_way_s / len(decays)
+        if len(decays) > 1:
+            inner = sum(_decay(qcap.before) + _decay(qcap.after) for qcap in qcaps[1:-1])
+            lost += self.one_way_s * (_decay(qcaps[0].after) + _decay(qcaps[-1].before) + inner / 4)
         return math.exp(-lost)
 
 
-def _decay(qcap: QCap) -> float:
-    """Return how fast a half in a node's memory lowers the Werner parameter, per second."""
-    return (1 / qcap.t1 + 2 / qcap.t2) / 3
+def _decay(memory: Memory) -> float:
+    """Return how fast a half in a memory lowers the Werner parameter, per second."""
+    return (1 / memory.t1_s + 2 / memory.t2_s) / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,14 +309,18 @@ def link_plans(left: QCap, right: QCap, physics: Physics) -> list[LinkPlan]:
     return plans
 
 
+def level_plans(qcaps: Sequence[QCap], physics: Physics) -> list[tuple[LinkPlan, ...]]:
+    """Return the ways to use all links alike, with 0, 1, 2... rounds each, as far as all of them can."""
+    return list(zip(*(link_plans(left, right, physics) for left, right in pairwise(qcaps)), strict=False))
+
+
 Choices = Sequence[Sequence[LinkPlan]]
 """For each link the ways to use it, from the fewest rounds to the most."""
 
 
-def quality(qcaps: Sequence[QCap], physics: Physics, slowest_rate: float) -> float:
-    """Return the factor by which swaps and waiting along a path lower the Werner parameter."""
-    period_s = 1 / slowest_rate if slowest_rate > 0 else math.inf
-    return physics.wait_quality(qcaps, period_s) * math.prod(physics.swap_quality(qcap) for qcap in qcaps[1:-1])
+def quality(qcaps: Sequence[QCap], physics: Physics) -> float:
+    """Return the factor by which swaps and waits that cannot be avoided lower the Werner parameter."""
+    return physics.wait_quality(qcaps) * math.prod(physics.swap_quality(qcap) for qcap in qcaps[1:-1])
 
 
 def _at_rate(choices: Choices, rate: float) -> list[list[LinkPlan]]:
@@ -297,17 +401,10 @@ def choose(
         If no choice meets both bounds.
     """
     choices = [link_plans(left, right, physics) for left, right in pairwise(qcaps)]
-    fast = _at_rate(choices, minimum_rate)
-    slowest = min(qcap.rate for qcap in qcaps[1:])
-    while True:
-        kept = quality(qcaps, physics, slowest)
-        best = _best_fidelity(fast, kept)
-        if not all(fast) or best < minimum_fidelity - _CLOSE:
-            raise Infeasible(best, _best_rate(choices, kept, minimum_fidelity))
-        # Rounding, or waits that leave nothing, must not ask for more than there is.
-        most = math.prod(werner(plans[-1].fidelity) for plans in fast)
-        chosen = _cheapest(fast, min(most, werner(minimum_fidelity) / kept) if kept else 0.0)
-        slower = min(plan.rate for plan in chosen)
-        if slower >= slowest:
-            return chosen
-        slowest = slower  # purified pairs come more slowly, so the others wait longer than predicted
+    fast, kept = _at_rate(choices, minimum_rate), quality(qcaps, physics)
+    best = _best_fidelity(fast, kept)
+    if not all(fast) or best < minimum_fidelity - _CLOSE:
+        raise Infeasible(best, _best_rate(choices, kept, minimum_fidelity))
+    # Rounding, or waits that leave nothing, must not ask for more than there is.
+    most = math.prod(werner(plans[-1].fidelity) for plans in fast)
+    return _cheapest(fast, min(most, werner(minimum_fidelity) / kept) if kept else 0.0)

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Literal
 
 from qkdrmp.entanglement.quantum.bell_diagonal import Basis
+from qkdrmp.entanglement.rulesets.forecast import NO_FORECAST, Forecast
 from qkdrmp.entanglement.rulesets.language import (
     Action,
     Count,
@@ -21,7 +22,15 @@ from qkdrmp.entanglement.rulesets.language import (
     Terminate,
     Towards,
 )
-from qkdrmp.entanglement.rulesets.link_budget import LinkPlan, Physics, QCap, choose, end_to_end, quality
+from qkdrmp.entanglement.rulesets.link_budget import (
+    InnerPath,
+    LinkPlan,
+    Physics,
+    QCap,
+    choose,
+    end_to_end,
+    quality,
+)
 from qkdrmp.entanglement.rulesets.ruleset import RuleSet, RuleSetStack, Stage
 from qkdrmp.entanglement.rulesets.swap_tree import Span, SwapOrder, midpoint
 
@@ -143,12 +152,35 @@ class ConnectionPlan:
     links : tuple of LinkPlan
         How each link of the path is used, from the Initiator on.
     fidelity : float
-        Of the delivered pairs.
+        Of the delivered pairs, if halves never waited for each other.
+    forecast : Forecast, optional
+        What can be promised; without one, nothing is.
     """
 
     stack: RuleSetStack
     links: tuple[LinkPlan, ...]
     fidelity: float
+    forecast: Forecast | None = None
+
+    def path(self, qcaps: Sequence[QCap], swap_order: SwapOrder) -> InnerPath:
+        """Return the path with this plan for it."""
+        tree = swap_order([qcap.node for qcap in qcaps])
+        return InnerPath(tuple(qcaps), tree, tuple(link.rounds for link in self.links))
+
+    @property
+    def promise(self) -> Forecast:
+        """What can be promised: nothing without a forecast."""
+        return self.forecast or NO_FORECAST
+
+    @property
+    def expected_fidelity(self) -> float:
+        """As forecast; else what it would be if halves never waited for each other."""
+        return self.forecast.fidelity if self.forecast else self.fidelity
+
+    @property
+    def expected_rate(self) -> float:
+        """As forecast; else what the slowest link allows."""
+        return self.forecast.rate if self.forecast else self.rate
 
     @property
     def rate(self) -> float:
@@ -194,11 +226,37 @@ def plan(
     ValueError
         If the swap tree is not over the links of the path.
     """
-    physics = physics or Physics()
+    links = choose(qcaps, minimum_fidelity, minimum_rate, physics or Physics())
+    return plan_with(links, connection, attempt, qcaps, need, swap_order, physics, outer, basis)
+
+
+def swap_tree(qcaps: Sequence[QCap], swap_order: SwapOrder) -> Span:
+    """Return the swap tree of a path.
+
+    Raises
+    ------
+    ValueError
+        If it is not over the links of the path.
+    """
     path = [qcap.node for qcap in qcaps]
     tree = swap_order(path)
     if tree.links != tuple(pairwise(path)):
         raise ValueError(f"swap_order must return a tree over the links of the path {path}, not over {tree.links}")
-    links = choose(qcaps, minimum_fidelity, minimum_rate, physics)
+    return tree
+
+
+def plan_with(
+    links: tuple[LinkPlan, ...],
+    connection: str,
+    attempt: int,
+    qcaps: Sequence[QCap],
+    need: int | None,
+    swap_order: SwapOrder = midpoint,
+    physics: Physics | None = None,
+    outer: str | None = None,
+    basis: Basis | None = None,
+) -> ConnectionPlan:
+    """Return the RuleSets that use the links in these ways (see `plan`)."""
+    tree = swap_tree(qcaps, swap_order)
     stack = compose(connection, attempt, tree, [link.rounds for link in links], need, outer, basis)
-    return ConnectionPlan(stack, links, end_to_end(links, quality(qcaps, physics, min(link.rate for link in links))))
+    return ConnectionPlan(stack, links, end_to_end(links, quality(qcaps, physics or Physics())))

@@ -25,6 +25,11 @@ class Span:
         return 1 + max(half.height for half in self.halves) if self.halves else 0
 
     @property
+    def spans(self) -> tuple[Span, ...]:
+        """This span and all that it is swapped from."""
+        return (self, *(span for half in self.halves for span in half.spans))
+
+    @property
     def links(self) -> tuple[tuple[str, str], ...]:
         """The links it is made of, from left to right."""
         return tuple(link for half in self.halves for link in half.links) or ((self.left, self.right),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,15 +34,18 @@ def rivals(
     memories: int = 8,
     at: Sequence[Mapping[str, Any]] = (),
     nested: bool = False,
+    policy: str = "round-robin",
+    loss: float = 0.0,
 ) -> EntanglementNetwork:
     """Return a network in which a second connection is asked for while the first one is there."""
     return network_of(
-        chain(names, networks=NESTED if nested else {}),
+        chain(names, networks=NESTED if nested else {}, loss=loss),
         [holder, {"at_s": 0.01, **other}],
         links=CERTAIN,
         gates=PERFECT,
         memories={**FOR_EVER, "per_interface": memories, "at": at},
         layers={"nested": ["x"] if nested else []},
+        allocation={"policy": policy},
         trace=True,
     )
 
@@ -136,11 +140,11 @@ def test_a_connection_of_so_many_pairs_is_expected_to_end_as_it_does(nested: boo
 
 HEAVY = {"weight": 3, "memories": 2}
 FAST = {"memories": 2, "minimum_rate": 15_000.0}
-"""A trial of 20 km takes 100 us: two memories make 20,000 pairs/s alone, and 10,000 beside HEAVY on four lanes."""
+"""A trial of 20 km takes 100 us: two memories make 20,000 pairs/s alone, and 10,000 with the lane beside HEAVY."""
 
 
 def test_a_rate_that_others_keep_a_connection_from_is_busy_and_comes_when_it_was_expected() -> None:
-    network = run(rivals("AB", {**HEAVY, "teardown_s": 0.06}, FAST, memories=4), 0.5)
+    network = run(rivals("AB", {**HEAVY, "teardown_s": 0.06}, FAST, memories=4, policy="buffer-space"), 0.5)
     attempt, again = entry_of(network, "c2").attempts
     assert (attempt.reason, attempt.by) == (EndReason.BUSY, "B")
     assert "15000" in attempt.detail or "10000" in attempt.detail
@@ -153,14 +157,20 @@ def test_a_rate_that_others_keep_a_connection_from_is_busy_and_comes_when_it_was
 
 
 def test_a_rate_that_the_link_never_has_is_infeasible_whoever_is_there() -> None:
-    network = run(rivals("AB", {**HEAVY, "teardown_s": 0.06}, {**FAST, "minimum_rate": 20_001.0}, memories=4), 0.5)
+    network = run(
+        rivals(
+            "AB", {**HEAVY, "teardown_s": 0.06}, {**FAST, "minimum_rate": 25_000.0}, memories=4, policy="buffer-space"
+        ),
+        0.5,
+    )
     entry = entry_of(network, "c2")
     assert [attempt.reason for attempt in entry.attempts] == [EndReason.INFEASIBLE]
-    assert "the best rate is 20000 pairs/s" in entry.attempts[0].detail, "what an empty network would have"
+    best = float(re.findall(r"the best rate is ([\d.]+)", entry.attempts[0].detail)[0])
+    assert 15_000 < best <= 20_000, "what an empty network would promise"
 
 
 def test_if_it_is_not_known_when_the_others_end_it_is_busy_without_an_estimate() -> None:
-    network = run(rivals("AB", HEAVY, FAST, memories=4), 0.5)
+    network = run(rivals("AB", HEAVY, FAST, memories=4, policy="buffer-space"), 0.5)
     entry = entry_of(network, "c2")
     assert {(attempt.reason, attempt.available, attempt.freed) for attempt in entry.attempts} == {
         (EndReason.BUSY, None, None)
@@ -188,8 +198,9 @@ def test_of_several_that_end_as_many_are_waited_for_as_are_in_the_way() -> None:
 
 
 def test_a_busy_nested_network_offers_its_rate_later() -> None:
-    # The exit of the network, q, is the Responder inside it, and rejects.
-    network = run(rivals("ApoqB", {**HEAVY, "teardown_s": 0.06}, FAST, memories=4, nested=True), 0.5)
+    # The exit of the network, q, is the Responder inside it, and rejects. One trial in ten succeeds.
+    holder, asked = {**HEAVY, "teardown_s": 0.06}, {**FAST, "minimum_rate": 700.0}
+    network = run(rivals("ApoqB", holder, asked, memories=4, policy="buffer-space", nested=True, loss=0.5), 0.5)
     attempt, again = entry_of(network, "c2").attempts
     assert (attempt.reason, attempt.by) == (EndReason.BUSY, "q")
     # q is 330 us from A, and the one inside ends as the TERMINATION of its own users comes.

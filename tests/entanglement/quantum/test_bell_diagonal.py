@@ -17,6 +17,7 @@ from qkdrmp.entanglement.quantum.bell_diagonal import (
     BellDiagonal,
     Memory,
     bbpssw,
+    bbpssw_fidelity,
     dejmps,
     measure_correlation,
     shared_gate_error,
@@ -343,6 +344,15 @@ def test_bbpssw_of_two_equal_werner_pairs(before: float, after: float) -> None:
 def test_the_chance_of_bbpssw(fidelity: float, probability: float) -> None:
     pair = BellDiagonal.werner(fidelity)
     assert bbpssw(pair, pair)[0] == pytest.approx(probability, abs=5e-7)
+
+
+@given(STATES, STATES, GATE_ERRORS, READOUT_ERRORS)
+def test_bbpssw_of_fidelities_is_that_of_pairs(
+    keep: BellDiagonal, sacrifice: BellDiagonal, gate_error: float, readout_error: float
+) -> None:
+    probability, kept = bbpssw(keep, sacrifice, gate_error, readout_error)
+    found = bbpssw_fidelity(keep.fidelity, sacrifice.fidelity, gate_error, readout_error)
+    assert found == pytest.approx((probability, kept.fidelity), abs=1e-9)
 
 
 def test_dejmps_of_two_equal_pairs() -> None:

@@ -641,7 +641,7 @@ def test_the_example_runs_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> N
     stack = RuleSetStack.from_json(json.dumps(EXAMPLE))
     network = network_for_example(0.25)  # so that a plan of the Responder's own would not purify
     made = ConnectionPlan(stack, (LinkPlan(1, 2.3, 1.0, 0.9),) * 2, 0.8)
-    monkeypatch.setattr("qkdrmp.entanglement.connections.setup.plan", lambda *_, **__: made)
+    monkeypatch.setattr("qkdrmp.entanglement.connections.setup.plan_to_keep", lambda *_, **__: made)
     run(network, 1)
 
     assert entry_of(network, "c7").state == "delivered"
