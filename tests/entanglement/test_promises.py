@@ -133,6 +133,14 @@ def test_unequal_states_of_links_are_played_as_they_are() -> None:
     assert row["predicted_fidelity"] == pytest.approx(0.82, abs=1e-4)
 
 
+def test_a_circuit_has_its_lane_also_on_a_link_without_others() -> None:
+    # So no link fills its memories while another one is shared; the pairs of this scenario wait for nobody else's.
+    circuits = load_scenario("multiplexing").replace({"allocation.policy": "circuit"})
+    table = simulate(circuits).connections
+    assert list(table["state"]) == ["unfinished"] * 5
+    assert (table["fidelity_mean"] >= table["promised_fidelity"] - SLACK).all()
+
+
 @pytest.mark.parametrize("bound", [0.8, 0.86, 0.88, 0.89, 0.9])
 def test_a_fidelity_asked_of_networks_in_networks_is_kept(bound: float) -> None:
     row = rows(load_scenario("two_networks"), pairs=300, minimum_fidelity=bound, memories=4)

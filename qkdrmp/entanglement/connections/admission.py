@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qkdrmp.entanglement.connections.hops import PhysicalHop
-from qkdrmp.entanglement.connections.outlook import Outlook, attempts_beside, attempts_of, entry_of
+from qkdrmp.entanglement.connections.outlook import Outlook, attempts_alone, attempts_beside, attempts_of, entry_of
 from qkdrmp.entanglement.connections.state import ConnectionState
 from qkdrmp.entanglement.connections.table import ConnectionTable
 from qkdrmp.entanglement.links.interface import Interface
@@ -58,7 +58,7 @@ class Admission:
         later = self.outlook.rates(interface, spec, self.bench.env.now)
         rate = attempts * interface.pairs_per_s
         fidelity = interface.physics.state.fidelity
-        return Offer(rate, fidelity, spec.memories, later, attempts, _report(interface))
+        return Offer(rate, fidelity, spec.memories, later, attempts, _report(interface, spec))
 
     def qcap(self, record: ConnectionState, offer: Offer | None) -> QCap:
         """Return what this node reports to the Responder; it has no offer if it is the Initiator."""
@@ -137,12 +137,20 @@ class Admission:
         return SetupReject(attempt, reason, self.bench.name, available, detail)
 
 
-def _report(interface: Interface) -> HopReport:
+def _report(interface: Interface, spec: ConnectionSpec) -> HopReport:
     """Return what is known of a link; of its two ends, that of the previous hop comes first."""
     physics, here = interface.physics, interface.end
     law, lanes = physics.law, interface.link.lanes
     starts, heralds = (law.starts[1 - here], law.starts[here]), (law.heralds[1 - here], law.heralds[here])
     is_assured = isinstance(interface.allocation.policy, AssuresTrials) and not interface.binds_late
     return HopReport(
-        law.slot_ticks, starts, heralds, physics.delay, lanes, law.success_probability, physics.state, is_assured
+        law.slot_ticks,
+        starts,
+        heralds,
+        physics.delay,
+        lanes,
+        attempts_alone(spec, interface),
+        law.success_probability,
+        physics.state,
+        is_assured,
     )

@@ -43,6 +43,11 @@ def attempts_beside(spec: ConnectionSpec, interface: Interface, others: Sequence
     return attempts_of(interface, [*others, entry_of(NEWCOMER, spec)])[NEWCOMER]
 
 
+def attempts_alone(spec: ConnectionSpec, interface: Interface) -> float:
+    """Return how many trials of a slot a link gives a connection while there are no others, and memories for all."""
+    return attempts_of(interface, [replace(entry_of(NEWCOMER, spec), memories=None)])[NEWCOMER]
+
+
 class Outlook:
     """What a node expects of the connections that it knows.
 

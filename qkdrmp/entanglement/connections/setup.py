@@ -185,7 +185,7 @@ class SetupProtocol(Layer):
     def _offer(self, csr: CSR, made: ConnectionPlan) -> Offer:
         """Return what the virtual link that a nested network is offers."""
         spare = max(1, csr.spec.memories - max(link.rounds for link in made.links))
-        times = HopReport(delay=self.node.env.now - csr.asked, lanes=spare)
+        times = HopReport(delay=self.node.env.now - csr.asked, lanes=spare, alone=spare)
         inner = made.path(csr.qcaps, self.swap_order)
         return Offer(made.expected_rate, made.expected_fidelity, spare, self._later(csr), spare, times, inner)
 

@@ -48,6 +48,8 @@ class HopReport:
         How long a message takes, without its processing.
     lanes : int
         Trials of a slot.
+    alone : float
+        Those of them that the connection has while there are no others.
     success : float
         Probability that a trial succeeds.
     state : BellDiagonal, optional
@@ -61,6 +63,7 @@ class HopReport:
     heralds: tuple[int, int] = (0, 0)
     delay: int = 0
     lanes: int = 1
+    alone: float = 1.0
     success: float = 1.0
     state: BellDiagonal | None = None
     is_assured: bool = True
@@ -122,6 +125,11 @@ class QCap:
         memory = self.after if after else self.before
         return Device(memory, self.gate_error, self.readout_error, self.cutoffs[after])
 
+    @property
+    def has_all(self) -> bool:
+        """Whether there are no more trials or memories of the link to the previous hop for it without others."""
+        return self.attempts >= self.hop.alone and self.free_memories >= self.hop.lanes
+
     def at(self, tick: int | None) -> QCap:
         """Return what the node will report at a tick, as far as it knows; for None, what it would without others."""
         rates = [rate for since, rate in self.later if tick is None or (since is not None and since <= tick)]
@@ -160,8 +168,8 @@ class InnerPath:
 
     @property
     def is_whole(self) -> bool:
-        """Whether no memory or trial of any link is anybody else's."""
-        return all(q.inner.is_whole if q.inner else q.attempts >= q.hop.lanes for q in self.qcaps[1:])
+        """Whether a connection has no more trials or memories of any link without others."""
+        return all(q.inner.is_whole if q.inner else q.has_all for q in self.qcaps[1:])
 
 
 def later_ticks(qcaps: Sequence[QCap]) -> list[int | None]:

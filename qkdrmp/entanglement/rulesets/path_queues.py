@@ -170,7 +170,7 @@ class LinkQueue:
     def __init__(self, left: QCap, right: QCap, shared: bool, chance: Chance) -> None:
         hop = right.hop
         quota = min(left.free_memories, right.free_memories)
-        self.attempts = right.attempts if shared else max(hop.lanes, right.attempts)
+        self.attempts = right.attempts if shared else max(hop.alone, right.attempts)
         memories = quota if shared else max(hop.lanes, quota)
         success = hop.success if hop.slot else TINY
         self.slot_ticks = hop.slot or TINY * right.attempts * TICKS_PER_SECOND / right.rate
