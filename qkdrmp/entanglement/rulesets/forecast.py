@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import t as student_t
 
 from qkdrmp.entanglement.rulesets.link_budget import InnerPath, LinkPlan
 from qkdrmp.entanglement.rulesets.path_queues import Chance, PathQueues, Stalled
@@ -27,8 +28,8 @@ MOST_SAMPLES, MOST_SUCCESSES = 32, 16_000
 """But not if it takes so many."""
 ROUGH, MANY = 0.01, 100
 """A quick forecast whose fidelity is more uncertain than that is not enough for a connection of so many pairs."""
-CONFIDENCE = 3.0
-"""Standard deviations between what is expected and what is promised: chance falls below it about once in 740 times."""
+CHANCE = 1 / 740
+"""How likely chance makes a connection fall below what is promised: three standard deviations, if they are known."""
 
 
 class Forecast(NamedTuple):
@@ -102,40 +103,70 @@ def forecast(
         What is asked: a quick forecast is enough if it promises that or is far from it. By default a thorough one is
         made.
     """
-    path, raw = path.as_it_is, sum(link.pairs for link in links)  # of links, for each pair of the users
-    cases = _cases(path, links)
+    plan = PlayedPlan(path.as_it_is, links, need)
     if minimum_fidelity is not None:
-        quick = _expected(path, cases[:1], raw, need, QUICK)
+        quick = plan.expected(plan.cases[:1], QUICK)
         if quick.may_keep(minimum_fidelity, minimum_rate):
-            quick = _expected(path, cases, raw, need, QUICK)
+            quick = plan.expected(plan.cases, QUICK)
         is_rough = quick.fidelity - quick.promised_fidelity > ROUGH and (need is None or need >= MANY)
         if quick.keeps(minimum_fidelity, minimum_rate) and not is_rough:
             return quick
         if not quick.may_keep(minimum_fidelity, minimum_rate):
             return quick
-    return _expected(path, cases, raw, need, THOROUGH)
+    return plan.expected(plan.cases, THOROUGH)
 
 
-def _cases(path: InnerPath, links: Sequence[LinkPlan]) -> list[tuple[bool, ...]]:
-    """Return on which links others take their shares, by case; the first one is that they do on all."""
-    slowest = min(links, key=lambda link: link.rate)
-    beside, alone = (True,) * len(links), (False,) * len(links)
-    others = () if path.is_whole else (alone, tuple(link is slowest for link in links))
-    return [beside, *(case for case in others if case != beside)]
+class PlayedPlan:
+    """A plan for a connection of `need` pairs, as it is played.
 
+    Parameters
+    ----------
+    path : InnerPath
+    links : sequence of LinkPlan
+    need : int or None
 
-def _expected(
-    path: InnerPath, cases: Sequence[tuple[bool, ...]], raw: float, need: int | None, successes: int
-) -> Forecast:
-    fewest = min(FEWEST_PAIRS, round(MOST_SUCCESSES / raw))
-    pairs = max(SAMPLES, fewest, round(successes / raw))
-    whole = need if need is not None and SAMPLES * need <= pairs else None
-    full = math.ceil(max(qcap.free_memories for qcap in path.qcaps) * len(path.rounds) / raw)
-    plays = [_play(path, case, pairs, whole, full) for case in cases]
-    beside, *others = (None if one is None else _expectation(one, need) for one in plays)
-    least = min((one for one in (beside, *others) if one), key=lambda one: one.promised_fidelity, default=NOISE_ONLY)
-    rates = beside or NOISE_ONLY  # who gets no trials beside others may wait for them to end
-    return Forecast(least.fidelity, rates.rate, least.promised_fidelity, rates.promised_rate)
+    Attributes
+    ----------
+    cases : list of tuple of bool
+        On which links others take their shares; the first one is that they do on all.
+    """
+
+    def __init__(self, path: InnerPath, links: Sequence[LinkPlan], need: int | None) -> None:
+        self.path = path
+        self.need = need
+        self.raw = sum(link.pairs for link in links)  # pairs of links for each pair of the users
+        self.full = math.ceil(max(qcap.free_memories for qcap in path.qcaps) * len(links) / self.raw)
+        slowest = min(links, key=lambda link: link.rate)
+        beside, alone = (True,) * len(links), (False,) * len(links)
+        others = () if path.is_whole else (alone, tuple(link is slowest for link in links))
+        self.cases = [beside, *(case for case in others if case != beside)]
+        # Each pair takes so many successes of the slowest link, whose gaps are geometric: no gaps vary less than that.
+        self.least_variance = (1 - path.qcaps[1 + links.index(slowest)].hop.success) / slowest.pairs
+
+    def expected(self, cases: Sequence[tuple[bool, ...]], successes: int) -> Forecast:
+        """Return what the connection gets in these cases, by following so many pairs of links."""
+        need = self.need
+        fewest = max(FEWEST_PAIRS, 2 * SAMPLES * self.full)  # samples of fewer pairs than wait at once would be alike
+        pairs = max(SAMPLES, min(fewest, round(MOST_SUCCESSES / self.raw)), round(successes / self.raw))
+        whole = need if need is not None and SAMPLES * need <= pairs else None
+        plays = [_play(self.path, case, pairs, whole, self.full) for case in cases]
+        beside, *others = (None if one is None else self._expectation(one) for one in plays)
+        known = [one for one in (beside, *others) if one]
+        least = min(known, key=lambda one: one.promised_fidelity, default=NOISE_ONLY)
+        rates = beside or NOISE_ONLY  # who gets no trials beside others may wait for them to end
+        return Forecast(least.fidelity, rates.rate, least.promised_fidelity, rates.promised_rate)
+
+    def _expectation(self, found: Samples) -> Forecast:
+        """Return what samples let expect, and what can be promised."""
+        number, need = len(found.gaps), self.need
+        uncertain = _quantile(number) * math.sqrt(found.pairs / max(found.pairs, need or 0) + 1 / number)
+        fidelity, gap = float(np.mean(found.fidelities)), float(np.mean(found.gaps))
+        spread = max(float(np.std(found.gaps, ddof=1)), gap * math.sqrt(self.least_variance / found.pairs))
+        least, longest = fidelity - uncertain * float(np.std(found.fidelities, ddof=1)), gap + uncertain * spread
+        lead = found.lead / need if need else 0.0
+        return Forecast(
+            fidelity, TICKS_PER_SECOND / (lead + gap), max(0.25, least), TICKS_PER_SECOND / (lead + longest)
+        )
 
 
 class Samples(NamedTuple):
@@ -171,19 +202,17 @@ def _play(path: InnerPath, shared: tuple[bool, ...], pairs: int, whole: int | No
         queues = PathQueues(path, shared, chance)
         first = queues.deliver(1).until
         begun = queues.deliver(max(pairs // 4, full)).until
-        each = pairs // SAMPLES
-        parts = [queues.deliver(each) for _ in range(SAMPLES)]
+        samples = max(SAMPLES, min(2 * SAMPLES, pairs // max(1, 2 * full)))
+        each = pairs // samples
+        parts = [queues.deliver(each) for _ in range(samples)]
     except Stalled:
         return None
     ends = [begun, *(part.until for part in parts)]
     gaps = [(end - begin) / each for begin, end in pairwise(ends)]
-    return Samples(each, [part.fidelity for part in parts], gaps, max(0.0, first - sum(gaps) / SAMPLES))
+    return Samples(each, [part.fidelity for part in parts], gaps, max(0.0, first - sum(gaps) / samples))
 
 
-def _expectation(found: Samples, need: int | None) -> Forecast:
-    uncertain = CONFIDENCE * math.sqrt(found.pairs / max(found.pairs, need or 0) + 1 / len(found.gaps))
-    fidelity, gap = float(np.mean(found.fidelities)), float(np.mean(found.gaps))
-    least = fidelity - uncertain * float(np.std(found.fidelities, ddof=1))
-    longest = gap + uncertain * float(np.std(found.gaps, ddof=1))
-    lead = found.lead / need if need else 0.0
-    return Forecast(fidelity, TICKS_PER_SECOND / (lead + gap), max(0.25, least), TICKS_PER_SECOND / (lead + longest))
+@lru_cache
+def _quantile(samples: int) -> float:
+    """Return how many standard deviations, estimated from so many samples, are to be allowed for (Student's t)."""
+    return float(student_t.ppf(1 - CHANCE, samples - 1))
