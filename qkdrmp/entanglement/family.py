@@ -100,11 +100,13 @@ def _never(scenario: EntanglementScenario, layers: Nesting, request: ConnectionR
         yield f"there is no route from {src} to {dst}: connections between them will be rejected"
         return
     for node, peer in (*pairwise(route), *pairwise(route[::-1])):
-        has = scenario.memories.here(node=node, link=(node, peer)).per_interface
-        if spec.memories > has and not spec.is_null:
+        memories = scenario.memories.here(node=node, link=(node, peer))
+        at_both = memories.per_node is not None and node not in (src, dst)
+        if spec.memories * (1 + at_both) > memories.count and not spec.is_null:
+            where = f" towards {peer}" if memories.per_node is None else ""
             yield (
                 f"connections from {src} to {dst} want {spec.memories} memories at every interface, but {node} has "
-                f"{has} towards {peer}: they will be rejected"
+                f"{memories.count}{where}: they will be rejected"
             )
             return
 
@@ -156,6 +158,7 @@ ENTANGLEMENT = Family(
         "links.source_efficiency": "efficiency of sources",
         "links.detector_efficiency": "efficiency of detectors",
         "memories.per_interface": "memories of an interface",
+        "memories.per_node": "memories of a node",
         "memories.t1_s": "memory time $T_1$ (s)",
         "memories.t2_s": "memory time $T_2$ (s)",
         "memories.cutoff_s": "cut-off of waiting for a swap (s)",

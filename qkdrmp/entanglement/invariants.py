@@ -62,9 +62,11 @@ def check_memories(network: EntanglementNetwork) -> None:
         for peer, interface in by_peer.items():
             where = f"{name} towards {peer}"
             require(interface.free >= 0, f"{where}: quotas exceed the memories by {-interface.free}")
+            sharing = [interface] if interface.pool is None else interface.pool.interfaces
+            filled = sum(one.occupied for one in sharing)
             require(
-                0 <= interface.occupied <= interface.memories,
-                f"{where}: {interface.occupied} of {interface.memories} memories are filled",
+                interface.occupied >= 0 and filled <= interface.total,
+                f"{where}: {filled} of {interface.total} memories are filled",
             )
             for share in interface.shares.values():
                 require(share.held >= 0, f"{where}: {share.attempt} holds {share.held} halves")

@@ -16,6 +16,7 @@ from qkdrmp.entanglement.links.binding_interface import BindingInterface
 from qkdrmp.entanglement.links.interface import HopPhysics, Interface
 from qkdrmp.entanglement.links.link import ElementaryLink
 from qkdrmp.entanglement.links.negotiation import LinkEnd
+from qkdrmp.entanglement.links.node_memories import NodeMemories
 from qkdrmp.entanglement.links.policies import binds_late
 from qkdrmp.entanglement.nesting import Nesting
 from qkdrmp.entanglement.quantum.pairs import Qubit, correlations, new_pair
@@ -74,6 +75,7 @@ class EntanglementNetwork:
         self.links: dict[tuple[str, str], ElementaryLink[Qubit]] = {}
         self._faults = settings.faults.active()
         self._channels: dict[tuple[str, str], Channel] = {}
+        self._pools: dict[str, NodeMemories] = {}
         takes_part = [name for name, node in self.topology.nodes.items() if node.kind in TAKES_PART]
         self.interfaces: dict[str, dict[str, Interface]] = {name: {} for name in takes_part}
         context = StackContext(
@@ -141,21 +143,32 @@ class EntanglementNetwork:
             interface.link = link
             interface.physics = HopPhysics(law, state, self._delay(fibre), device)
             self.stacks[interface.node].sharing.connect(interface, round_trip, settings.margin)
+            self._pool(interface, fibre)
         self.links[fibre.ends] = link
 
     def _interface(self, fibre: Fibre, end: int, rate: float, fidelity: float, allocation: LinkEnd) -> Interface:
         node, peer = fibre.ends[end], fibre.ends[1 - end]
-        here, there = (self.settings.memories.here(node=at, link=fibre.ends).per_interface for at in (node, peer))
+        here, there = (self.settings.memories.here(node=at, link=fibre.ends) for at in (node, peer))
         if not binds_late(allocation.policy):
-            return Interface(node, peer, end, here, rate, fidelity, allocation)
+            return Interface(node, peer, end, here.count, rate, fidelity, allocation)
         users = [self.topology.nodes[at].kind is NodeKind.END for at in fibre.ends]
         binder = users.index(False) if any(users) and not all(users) else 0
         cutoff = self.settings.device(node, fibre).cutoff
+        at_peer = there.count if there.per_node is None else 0
         made = BindingInterface(
-            self.env, node, peer, end, here, rate, fidelity, allocation, end == binder, there, cutoff
+            self.env, node, peer, end, here.count, rate, fidelity, allocation, end == binder, at_peer, cutoff
         )
         self.stacks[node].binder.connect(made)
         return made
+
+    def _pool(self, interface: Interface, fibre: Fibre) -> None:
+        """Let an interface share the memories of its node, if that is how they are."""
+        here, there = (
+            self.settings.memories.here(node=at, link=fibre.ends).per_node for at in (interface.node, interface.peer)
+        )
+        interface.memories_move = here is not None or there is not None
+        if here is not None:
+            interface.join(self._pools.setdefault(interface.node, NodeMemories(self.env, here)))
 
     # Demand
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from qkdrmp.config.registry import Registry, Surroundings, unfit
-from qkdrmp.config.sections import ModelSection, Section
+from qkdrmp.config.sections import PLACES, ModelSection, Section
 from qkdrmp.entanglement.demand import CONNECTION_DEMANDS
 from qkdrmp.entanglement.links.models import LINK_MODELS, OpticalLink, TrialLaw
 from qkdrmp.entanglement.links.policies import LINK_POLICIES, LinkPolicy
@@ -91,7 +92,10 @@ class MemorySettings(Section):
     Attributes
     ----------
     per_interface : int
-        How many there are at each link.
+        How many there are at each link; or
+    per_node : int
+        how many there are for all links of a node: connections have their quotas of them at each link, and what is in
+        nobody's quota is divided evenly among the links that have connections. By node, not by link.
     t1_s, t2_s : float
         Time constants; see `pairs.Memory`.
     cutoff_s : float
@@ -100,6 +104,7 @@ class MemorySettings(Section):
     """
 
     per_interface: Positive = 8
+    per_node: Positive | None = None
     t1_s: Annotated[float, Field(gt=0)] = 10.0
     t2_s: Annotated[float, Field(gt=0)] = 1.0
     cutoff_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -109,6 +114,28 @@ class MemorySettings(Section):
         if self.t2_s > 2 * self.t1_s:
             raise ValueError(f"t2_s = {self.t2_s} must be at most twice t1_s = {self.t1_s}")
         return self
+
+    @model_validator(mode="after")
+    def _check_memories(self) -> Self:
+        if self.per_node is not None and "per_interface" in self.model_fields_set:
+            raise ValueError(f"per_node = {self.per_node} must not be set together with per_interface")
+        return self
+
+    @property
+    def count(self) -> int:
+        """The memories of the node, or of an interface."""
+        return self.per_interface if self.per_node is None else self.per_node
+
+    def _problems_of_place(self, exception: Mapping[str, Any]) -> list[str]:
+        by_link = ["per_node cannot be set for a single link"] if {"per_node", "link"} <= exception.keys() else []
+        return super()._problems_of_place(exception) + by_link
+
+    def _with(self, exception: Mapping[str, Any], context: Any = None) -> Self:
+        other = {"per_node": "per_interface", "per_interface": "per_node"}
+        against = {other[name] for name in exception if name in other}
+        given = {name: value for name, value in self.given().items() if name not in against - exception.keys()}
+        changed = {name: value for name, value in exception.items() if name not in PLACES}
+        return type(self).model_validate({**given, **changed}, context=context)
 
 
 class GateSettings(Section):
@@ -317,7 +344,7 @@ class EntanglementSettings(NetworkSettings):
 
     def lanes(self, link: Link) -> int:
         """Return the memories of the end of a link that has fewer."""
-        return min(self.memories.here(node=end, link=link.ends).per_interface for end in link.ends)
+        return min(self.memories.here(node=end, link=link.ends).count for end in link.ends)
 
 
 PRESETS: dict[str, dict[str, Any]] = {}

@@ -163,6 +163,7 @@ def random_case(
     cutoff_trips: float | None = None,
     swap_order: str | None = None,
     policy: str | None = None,
+    shared: bool = False,
 ) -> EntanglementSettings:
     """Return settings with demand for about `duration_s`; connections without an end are left for the test to end."""
     choose = random.Random(seed)
@@ -179,7 +180,7 @@ def random_case(
         duration_s=12 * unit_s,
         demand={"model": Listed(connections=connections)},
         memories={
-            "per_interface": memories,
+            **({"per_node": 3 * memories} if shared else {"per_interface": memories}),
             "t2_s": choose.choice([0.1, 1.0]),
             "cutoff_s": None if cutoff_trips is None else cutoff_trips * unit_s,
             "at": [
@@ -373,7 +374,7 @@ def check_interface(interface: Interface) -> None:
     where = f"{interface.node} towards {interface.peer}"
     assert interface.occupied == 0, f"{where}: {interface.occupied} memories are still filled"
     assert not interface.shares, f"{where}: {list(interface.shares)} still have memories"
-    assert interface.free == interface.memories
+    assert interface.free == interface.total
     assert not interface.allocation.waiting, f"{where}: an epoch is still open"
     assert interface.allocation.active == (), f"{where}: trials still go to {interface.allocation.active}"
     assert not interface.allocation._wanted, f"{where}: wants {interface.allocation._wanted}"

@@ -110,6 +110,18 @@ def test_nothing_breaks_where_pairs_are_bound_late_at_length(first: int, order: 
     run_cases(range(first, first + 1000), policy="statistical", swap_order=order)
 
 
+@pytest.mark.parametrize("policy", [None, "statistical"])
+@pytest.mark.parametrize("faults", [True, False])
+def test_nothing_breaks_where_the_interfaces_of_a_node_share_its_memories(faults: bool, policy: str | None) -> None:
+    assert run_cases(range(100), faults=faults, shared=True, policy=policy)[ConnectionStatus.DELIVERED] > 50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, 3000, 1000))
+def test_nothing_breaks_with_shared_memories_at_length(first: int) -> None:
+    run_cases(range(first, first + 1000), shared=True, swap_order="asap" if first else None)
+
+
 @pytest.mark.parametrize("trips", [0.5, 3.0])
 def test_nothing_breaks_where_pairs_are_discarded_that_wait_too_long(trips: float) -> None:
     assert run_cases(range(60), cutoff_trips=trips, swap_success=0.9)[ConnectionStatus.DELIVERED] > 30

@@ -17,6 +17,7 @@ def test_it_is_the_published_network() -> None:
     scenario = qkdrmp.load_scenario("multiplexing")
     assert sorted(scenario.topology.nodes) == [*"ABCDEFGHIJKLM"]
     assert {(link.length_km, link.attenuation_db_per_km) for link in scenario.topology.links} == {(30.0, 0.17)}
+    assert scenario.memories.per_node == 50
     connections = qkdrmp.simulate(scenario.replace({"duration_s": 0.01})).connections
     assert {row.id: row.path.replace(">", "") for row in connections.itertuples()} == FLOWS
 

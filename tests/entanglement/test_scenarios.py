@@ -68,7 +68,8 @@ def test_a_bundled_scenario_runs_without_findings_and_every_pair_has_its_true_pa
         summary[f"connections_{state}"] for state in ("delivered", "rejected", "aborted", "unfinished")
     )
     assert summary["stall_s"] == 0, "the lead that the scenarios take is enough"
-    assert 0.8 < summary["fidelity_min"] <= summary["fidelity_mean"] < 1
+    least = 0.6 if name == "multiplexing" else 0.8  # where memories forget within 0.1 s
+    assert least < summary["fidelity_min"] <= summary["fidelity_mean"] < 1
     assert abs(summary["estimated_fidelity"] - summary["fidelity_mean"]) < 0.001
 
 

@@ -96,14 +96,16 @@ class Admission:
     def shortage(self, record: ConnectionState) -> SetupReject | None:
         """Return the REJECT of a connection for which an interface has too few free memories; None if all have."""
         quota = record.spec.memories
-        short = [] if record.spec.is_null else [i for i in record.interfaces if i.free < quota]
-        for interface in short:
-            if interface.memories < quota:
-                there = f"there are only {interface.memories} memories towards {interface.peer}, not {quota}"
+        needed = {} if record.spec.is_null else {i: i.needed(quota, record.interfaces) for i in record.interfaces}
+        short = {interface: memories for interface, memories in needed.items() if interface.free < memories}
+        for interface, memories in short.items():
+            if interface.total < memories:
+                where = f" towards {interface.peer}" if interface.pool is None else ""
+                there = f"there are only {interface.total} memories{where}, not {memories}"
                 return self.reject(record.attempt, EndReason.INFEASIBLE, detail=there)
         if not short:
             return self._breach(record)
-        return self.reject(record.attempt, EndReason.BUSY, self.outlook.memories(short, quota, self.bench.env.now))
+        return self.reject(record.attempt, EndReason.BUSY, self.outlook.memories(short, self.bench.env.now))
 
     def _breach(self, record: ConnectionState) -> SetupReject | None:
         """Return the REJECT of a connection that would take from others what their promised rates need."""
@@ -142,7 +144,8 @@ def _report(interface: Interface, spec: ConnectionSpec) -> HopReport:
     physics, here = interface.physics, interface.end
     law, lanes = physics.law, interface.link.lanes
     starts, heralds = (law.starts[1 - here], law.starts[here]), (law.heralds[1 - here], law.heralds[here])
-    is_assured = isinstance(interface.allocation.policy, AssuresTrials) and not interface.binds_late
+    is_given_before = not (interface.binds_late or interface.memories_move)
+    is_assured = isinstance(interface.allocation.policy, AssuresTrials) and is_given_before
     return HopReport(
         law.slot_ticks,
         starts,

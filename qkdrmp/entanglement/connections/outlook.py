@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
 
@@ -78,14 +78,14 @@ class Outlook:
         """Return the claims of all connections on a link, also of those whose setup is not complete."""
         return [entry_of(attempt, self.records[attempt].spec) for attempt in interface.shares]
 
-    def memories(self, interfaces: Sequence[Interface], memories: int, now: int) -> int | None:
+    def memories(self, needed: Mapping[Interface, int], now: int) -> int | None:
         """Return when so many memories will be free at all of these interfaces; None if that is not known."""
-        times = [self._memories(interface, memories, now) for interface in interfaces]
+        times = [self._memories(interface, memories, now) for interface, memories in needed.items()]
         return max((time for time in times if time is not None), default=None) if None not in times else None
 
     def _memories(self, interface: Interface, memories: int, now: int) -> int | None:
         free = interface.free
-        ends = [(self.end(self.records[one], now), share.quota) for one, share in interface.shares.items()]
+        ends = [(self.end(self.records[share.attempt], now), share.quota) for share in interface.rivals]
         for end, quota in sorted((end, quota) for end, quota in ends if end is not None):
             free += quota
             if free >= memories:

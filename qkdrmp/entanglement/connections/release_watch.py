@@ -84,9 +84,9 @@ class ReleaseWatch:
         path = [i for peer, i in self.interfaces[node].items() if peer in entry.path]
 
         def freed() -> None:
-            lacking = [interface for interface in path if interface.free < memories]
+            lacking = [interface for interface in path if interface.free < interface.needed(memories, path)]
             if lacking:
-                lacking[0].watch(memories, freed)
+                lacking[0].watch(lacking[0].needed(memories, path), freed)
             else:
                 self._note(attempt)
 

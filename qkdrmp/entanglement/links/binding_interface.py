@@ -68,7 +68,7 @@ class BindingInterface(Interface):
     is_binder : bool
         Whether this end says whose a pair is.
     memories_there : int
-        At the other end.
+        At the other end; 0 if its interfaces share them, and more than the quotas must not be taken for granted.
     cutoff : int, optional
         After how many ticks the binder discards a half that is not bound.
 
@@ -120,6 +120,7 @@ class BindingInterface(Interface):
     def hold(self, attempt: AttemptId, quota: int) -> None:
         """Reserve memories for a connection."""
         self.shares[attempt] = BindingShare(self, attempt, quota)
+        self._requota()
 
     def release(self, attempt: AttemptId) -> None:
         """Release the memories of a connection; once nobody has any, unbound halves are discarded."""

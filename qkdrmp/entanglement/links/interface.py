@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Protocol
 
 from qkdrmp.entanglement.links.link import ElementaryLink
 from qkdrmp.entanglement.links.models import TrialLaw
 from qkdrmp.entanglement.links.negotiation import LinkEnd
+from qkdrmp.entanglement.links.node_memories import MemoryQuota, NodeMemories
 from qkdrmp.entanglement.links.policies import Agreement
 from qkdrmp.entanglement.links.success_sampler import SlotSuccess
 from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal
@@ -170,7 +171,7 @@ class Interface:
     end : int
         0 for the sender of the link, 1 for its receiver.
     memories : int
-        How many there are.
+        How many there are; now, if the interfaces of the node share them.
     pairs_per_s, fidelity : float
         Of the link, with one memory at each end.
     allocation : LinkEnd
@@ -184,6 +185,10 @@ class Interface:
         Whether pairs are given to connections once they exist, instead of trials before.
     physics : HopPhysics
         What else is known of it; set with the link.
+    pool : NodeMemories or None
+        The memories of the node, if its interfaces share them.
+    memories_move : bool
+        Whether either end shares its memories so.
     shares : dict of AttemptId to MemoryShare
         The connections that hold memories here.
     occupied : int
@@ -206,6 +211,8 @@ class Interface:
         self.peer = peer
         self.end = end
         self.memories = memories
+        self.pool: NodeMemories | None = None
+        self.memories_move = False
         self.pairs_per_s = pairs_per_s
         self.fidelity = fidelity
         self.allocation = allocation
@@ -226,15 +233,54 @@ class Interface:
 
     @property
     def free(self) -> int:
-        """Memories that are in nobody's quota."""
-        return self.memories - sum(share.quota for share in self.shares.values())
+        """Memories that are in nobody's quota, here or, if they are shared, at the node."""
+        return self.total - sum(share.quota for share in self.rivals)
+
+    @property
+    def total(self) -> int:
+        """The memories here, or at the node if they are shared."""
+        return self.memories if self.pool is None else self.pool.count
+
+    @property
+    def reservations(self) -> Sequence[MemoryShare]:
+        """What connections have reserved here."""
+        return [*self.shares.values()]
+
+    @property
+    def rivals(self) -> Iterable[MemoryQuota]:
+        """What connections have reserved of the same memories."""
+        return self.shares.values() if self.pool is None else self.pool.reservations
+
+    def needed(self, quota: int, beside: Iterable[Interface]) -> int:
+        """Return what a connection with this quota at some interfaces of the node needs of the memories of this one."""
+        return quota if self.pool is None else quota * sum(other.pool is self.pool for other in beside)
+
+    def join(self, pool: NodeMemories) -> None:
+        """Share the memories of the node."""
+        self.pool, self.memories = pool, 0
+        pool.join(self, self.physics.law.slot_ticks + max(self.physics.law.heralds))
+
+    def resize(self, memories: int) -> None:
+        """Have so many memories from now on."""
+        self._keep_slot_start()
+        self.memories = memories
+        self._limit()
+
+    def _requota(self) -> None:
+        """Apply that quotas have changed."""
+        if self.pool is None:
+            self._limit()
+            self.check_watches()
+        else:
+            self.pool.share_out()
+            self._limit()
 
     def hold(self, attempt: AttemptId, quota: int) -> None:
         """Reserve memories for a connection."""
         self._keep_slot_start()
         self.shares[attempt] = MemoryShare(self, attempt, quota)
         self._reserved += quota
-        self._limit()
+        self._requota()
 
     def release(self, attempt: AttemptId) -> None:
         """Release the memories of a connection; halves that are heralded later are discarded."""
@@ -246,8 +292,7 @@ class Interface:
             self._reserved -= share.reserved
             share.arrived = None
             self.pairs_of[attempt] = share.pairs
-            self._limit()
-            self._check_watches()
+            self._requota()
 
     def pairs_by_attempt(self) -> Counter[AttemptId]:
         """Return the halves heralded so far for each connection, also for those that are over."""
@@ -256,9 +301,10 @@ class Interface:
     def watch(self, memories: int, freed: Callable[[], None]) -> None:
         """Call `freed` as soon as so many memories are in nobody's quota."""
         self._watches.append((memories, freed))
-        self._check_watches()
+        self.check_watches()
 
-    def _check_watches(self) -> None:
+    def check_watches(self) -> None:
+        """Call who waits for free memories."""
         if not self._watches:
             return
         free = self.free
@@ -311,12 +357,12 @@ class Interface:
         if len(self._owners) == 1:
             return self._limit_of(*self._owners)
         if len(self._owners) > 1 and any(share.offered for share in self.shares.values()):
-            return self.memories
+            return max(self.memories, self.link.lanes)
         offered = {attempt: share.offered for attempt, share in self.shares.items() if share.offered is not None}
         memories = sum(offered.values()) + max(0, self._spare) if offered else 0
         if memories and self._owners - offered.keys():
-            return self.memories
-        return min(self.memories - self.occupied, memories)
+            return max(self.memories, self.link.lanes)
+        return min(max(0, self.memories - self.occupied), memories)
 
     def _limit_of(self, owner: AttemptId) -> int:
         """Return how many trials of a slot may be attempted here for the only owner."""
@@ -324,10 +370,12 @@ class Interface:
         offered = None if share is None else share.offered
         if offered is None:
             return 0
-        return min(self.memories - self.occupied, offered + max(0, self._spare))
+        return min(max(0, self.memories - self.occupied), offered + max(0, self._spare))
 
     def _limit(self) -> None:
         self.link.limited(self.end, self.limit())
+        if self.pool is not None:
+            self.pool.settle()
 
     def _keep_slot_start(self, share: MemoryShare | None = None) -> None:
         """Before a change, remember what holds for the slot that has started."""
