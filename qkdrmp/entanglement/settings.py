@@ -92,10 +92,10 @@ class MemorySettings(Section):
     Attributes
     ----------
     per_interface : int
-        How many there are at each link; or
+        How many there are at each link.
     per_node : int
-        how many there are for all links of a node: connections have their quotas of them at each link, and what is in
-        nobody's quota is divided evenly among the links that have connections. By node, not by link.
+        Instead of that, how many there are for all links of a node: connections have their quotas of them at each link,
+        and what is in nobody's quota is divided evenly among the links that have connections.
     t1_s, t2_s : float
         Time constants; see `pairs.Memory`.
     cutoff_s : float

@@ -181,9 +181,18 @@ class AnyOrder(RuleBasedStateMachine):
         model=st.sampled_from(["mim", "msm", "mm"]),
         lead=st.sampled_from(["auto", 0, 2]),
         margin=st.sampled_from([0.0, 3.0, 20.0]),
+        shared=st.booleans(),
     )
     def begin(
-        self, seed: int, nested: bool, memories: int, policy: str, model: str, lead: str | int, margin: float
+        self,
+        seed: int,
+        nested: bool,
+        memories: int,
+        policy: str,
+        model: str,
+        lead: str | int,
+        margin: float,
+        shared: bool,
     ) -> None:
         topology = random_topology(random.Random(seed), nested, relays=4, users=3)
         self.unit = unit = round_trip_s(topology)
@@ -192,7 +201,7 @@ class AnyOrder(RuleBasedStateMachine):
                 topology=topology,
                 duration_s=1.0,
                 links={"model": model, "fidelity": 0.9},
-                memories={"per_interface": memories},
+                memories={"per_node": 3 * memories} if shared else {"per_interface": memories},
                 allocation={"policy": policy, "lead": lead},
                 setup={"timeout_margin_s": margin * unit, "hold_margin_s": margin * unit, "backoff_s": unit},
                 layers={"nested": networks_in(topology)},
