@@ -16,6 +16,7 @@ from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal, Memory, swap
 from qkdrmp.entanglement.quantum.pairs import Device
 from qkdrmp.entanglement.rulesets import own_rulesets
 from qkdrmp.entanglement.rulesets.own_rulesets import OwnRuleSets
+from qkdrmp.entanglement.rulesets.purification import Purifying
 from qkdrmp.entanglement.rulesets.ruleset import RuleSetError
 from qkdrmp.entanglement.rulesets.swap_tree import SWAP_ORDERS, SwapOrder
 from qkdrmp.kernel.units import to_ticks
@@ -180,6 +181,9 @@ class SetupSettings(Section):
         are nested there is one.
     swap_order
         Which swap trees the Responders choose.
+    purification : {"bbpssw", "dejmps", "any"}
+        By which protocol Responders purify, on links alone; ``"any"`` is whichever of them promises the highest rate,
+        also after swaps.
     rulesets : list
         RuleSets of your own, by the connection that each names, whose Responder hands them out instead of planning: a
         file of JSON beside the scenario, or what such a file holds. Attempt and pairs are those of the request.
@@ -200,6 +204,7 @@ class SetupSettings(Section):
     backoff_most_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     routes: Positive = 1
     swap_order: Annotated[Any, SWAP_ORDERS] = "midpoint"
+    purification: Purifying = "bbpssw"
     rulesets: OwnRuleSets = ()
     refuse: Annotated[tuple[str, ...], Field(strict=False)] = ()
 

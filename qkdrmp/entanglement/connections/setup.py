@@ -20,6 +20,7 @@ from qkdrmp.entanglement.rulesets.link_budget import HopReport, Infeasible, Late
 from qkdrmp.entanglement.rulesets.own_rulesets import fitted
 from qkdrmp.entanglement.rulesets.plan_search import plan_to_keep
 from qkdrmp.entanglement.rulesets.planner import ConnectionPlan, null_stack
+from qkdrmp.entanglement.rulesets.purification import Purifying
 from qkdrmp.entanglement.rulesets.ruleset import RuleSetError, RuleSetStack
 from qkdrmp.entanglement.rulesets.swap_tree import SwapOrder
 from qkdrmp.errors import QKDRMPError
@@ -44,6 +45,8 @@ class SetupProtocol(Layer):
     layers : Nesting
     swap_order : callable
         How this node, as a Responder, orders swaps.
+    purification : {"bbpssw", "dejmps", "any"}
+        How it purifies, as a Responder.
     rulesets : mapping of str to RuleSetStack
         What it hands out as a Responder instead of planning, by connection.
     interfaces : dict of str to Interface
@@ -69,6 +72,7 @@ class SetupProtocol(Layer):
         teardowns: TeardownProtocol,
         layers: Nesting,
         swap_order: SwapOrder,
+        purification: Purifying,
         rulesets: Mapping[str, RuleSetStack],
         interfaces: dict[str, Interface],
         hold_ticks: Callable[[CSR], int],
@@ -81,6 +85,7 @@ class SetupProtocol(Layer):
         self.teardowns = teardowns
         self.layers = layers
         self.swap_order = swap_order
+        self.purification = purification
         self.rulesets = rulesets
         self.interfaces = interfaces
         self.hold_ticks = hold_ticks
@@ -184,7 +189,7 @@ class SetupProtocol(Layer):
 
     def _offer(self, csr: CSR, made: ConnectionPlan) -> Offer:
         """Return what the virtual link that a nested network is offers."""
-        spare = max(1, csr.spec.memories - max(link.rounds for link in made.links))
+        spare = max(1, csr.spec.memories - made.purified.most)
         times = HopReport(delay=self.node.env.now - csr.asked, lanes=spare, alone=spare)
         inner = made.path(csr.qcaps, self.swap_order)
         return Offer(made.expected_rate, made.expected_fidelity, spare, self._later(csr), spare, times, inner)
@@ -228,6 +233,7 @@ class SetupProtocol(Layer):
             NoisyPhysics(to_seconds(self.node.env.now - csr.asked)),
             None if outer is None else str(outer),
             None if spec.basis == "bbm92" else spec.basis,  # of which the user takes care
+            self.purification,
         )
         if given is None:
             return made

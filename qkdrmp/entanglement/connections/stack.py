@@ -118,6 +118,7 @@ class EntanglementStack:
             self.teardowns,
             context.nesting,
             setup.order(),
+            setup.purification,
             {stack.connection: stack for stack in setup.rulesets},
             context.interfaces[name],
             lambda csr: setup.hold_ticks(

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t as student_t
 
-from qkdrmp.entanglement.rulesets.link_budget import InnerPath, LinkPlan
+from qkdrmp.entanglement.rulesets.link_budget import InnerPath, LinkPlan, raw_pairs
 from qkdrmp.entanglement.rulesets.path_queues import Chance, PathQueues, Stalled
 from qkdrmp.kernel.units import TICKS_PER_SECOND
 
@@ -134,7 +134,7 @@ class PlayedPlan:
     def __init__(self, path: InnerPath, links: Sequence[LinkPlan], need: int | None) -> None:
         self.path = path
         self.need = need
-        self.raw = sum(link.pairs for link in links)  # pairs of links for each pair of the users
+        self.raw = raw_pairs(path.purification, links)
         self.full = math.ceil(max(qcap.free_memories for qcap in path.qcaps) * len(links) / self.raw)
         slowest = min(links, key=lambda link: link.rate)
         beside, alone = (True,) * len(links), (False,) * len(links)

@@ -10,12 +10,14 @@ from itertools import pairwise
 from qkdrmp.entanglement.quantum.bell_diagonal import (
     BellDiagonal,
     Memory,
+    dejmps,
     shared_gate_error,
     shared_readout_error,
     swap,
 )
 from qkdrmp.entanglement.quantum.bell_diagonal import bbpssw as purify
 from qkdrmp.entanglement.quantum.pairs import Device
+from qkdrmp.entanglement.rulesets.purification import Purification, PurificationProtocol
 from qkdrmp.entanglement.rulesets.swap_tree import Span
 from qkdrmp.errors import QKDRMPError
 from qkdrmp.kernel.units import TICKS_PER_SECOND
@@ -25,6 +27,9 @@ _CLOSE = 1e-12
 
 _SLACK = 1e-9
 """What `_CLOSE` may add up to along a path."""
+
+ROUND = 2.2
+"""About how many pairs a round of purification takes for each that it leaves."""
 
 
 PERFECT_MEMORY = Memory(math.inf, math.inf)
@@ -149,13 +154,12 @@ class InnerPath:
         Of all its nodes, from left to right.
     tree : Span
         In which order its pairs are swapped.
-    rounds : tuple of int
-        Of purification, by link.
+    purification : Purification
     """
 
     qcaps: tuple[QCap, ...]
     tree: Span
-    rounds: tuple[int, ...]
+    purification: Purification
 
     def at(self, tick: int | None) -> InnerPath:
         """Return what its nodes will report at a tick (see `QCap.at`)."""
@@ -317,9 +321,42 @@ def link_plans(left: QCap, right: QCap, physics: Physics) -> list[LinkPlan]:
     return plans
 
 
-def level_plans(qcaps: Sequence[QCap], physics: Physics) -> list[tuple[LinkPlan, ...]]:
+def of_links(plans: Sequence[LinkPlan]) -> Purification:
+    """Return the purification of links that are used in these ways."""
+    return Purification(tuple(plan.rounds for plan in plans))
+
+
+def raw_pairs(purification: Purification, links: Sequence[LinkPlan]) -> float:
+    """Return about how many pairs of links a pair of the users takes; a round after swaps takes two, if it succeeds."""
+    return float(sum(plan.pairs for plan in links) * ROUND ** sum(purification.heights))
+
+
+def level_plans(
+    qcaps: Sequence[QCap], physics: Physics, protocol: PurificationProtocol = "bbpssw"
+) -> list[tuple[LinkPlan, ...]]:
     """Return the ways to use all links alike, with 0, 1, 2... rounds each, as far as all of them can."""
-    return list(zip(*(link_plans(left, right, physics) for left, right in pairwise(qcaps)), strict=False))
+    found = (
+        dejmps_plans(left, right) if protocol == "dejmps" else link_plans(left, right, physics)
+        for left, right in pairwise(qcaps)
+    )
+    return list(zip(*found, strict=False))
+
+
+def dejmps_plans(left: QCap, right: QCap) -> list[LinkPlan]:
+    """Return the ways to use a link if it is purified by DEJMPS, with 0, 1, 2... rounds, as far as memories suffice.
+
+    Its first round may make the fidelity lower and a later one higher, so they are not judged here.
+    """
+    state = first = right.hop.state or BellDiagonal.werner(right.fidelity)
+    gate = shared_gate_error(left.gate_error, right.gate_error)
+    readout = shared_readout_error(left.readout_error, right.readout_error)
+    quota, pairs = min(left.free_memories, right.free_memories), 1.0
+    plans = [LinkPlan(0, pairs, right.rate, first.fidelity)] if quota else []
+    for rounds in range(1, quota):
+        success, state = dejmps(state, state, gate, readout)
+        pairs *= 2 / success
+        plans.append(LinkPlan(rounds, pairs, right.rate / pairs, state.fidelity))
+    return plans
 
 
 Choices = Sequence[Sequence[LinkPlan]]

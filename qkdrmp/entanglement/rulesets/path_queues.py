@@ -17,23 +17,30 @@ import numpy as np
 from qkdrmp.entanglement.quantum.bell_diagonal import (
     BellDiagonal,
     bbpssw_fidelity,
+    dejmps,
     shared_gate_error,
     shared_readout_error,
 )
-from qkdrmp.entanglement.quantum.pairs import Correlations, Device, correlations
+from qkdrmp.entanglement.quantum.pairs import Correlations, Device, bell_diagonal, correlations
 from qkdrmp.entanglement.rulesets.link_budget import InnerPath, QCap
+from qkdrmp.entanglement.rulesets.purification import PurificationProtocol
 from qkdrmp.entanglement.rulesets.swap_tree import Span
 from qkdrmp.kernel.units import TICKS_PER_SECOND
 
 SEED = 1
 AT_ONCE = 256
 """How many random numbers are drawn at once."""
+MOST_GAPS = 50_000
+"""How many pairs of links are followed until a plan is given up."""
 TINY = 1e-3
 """Chance of success of a trial, where no slots are reported."""
 
 
 class Stalled(Exception):
-    """A link never makes another pair: it has no trials, or its halves wait for pairs that they leave no memory for."""
+    """A link never makes another pair, or takes too many.
+
+    It has no trials, its halves wait for pairs that they leave no memory for, or purification hardly ever succeeds.
+    """
 
 
 class Chance:
@@ -42,11 +49,15 @@ class Chance:
     def __init__(self) -> None:
         self._random = np.random.default_rng(SEED)
         self._gaps: list[float] = []
+        self._drawn = 0
         self._lots: list[float] = []
 
     def gap(self) -> float:
         """Return a time that is exponential with mean 1."""
         if not self._gaps:
+            if self._drawn >= MOST_GAPS:
+                raise Stalled
+            self._drawn += AT_ONCE
             self._gaps = self._random.exponential(size=AT_ONCE).tolist()
         return self._gaps.pop()
 
@@ -229,12 +240,20 @@ class PurifiedQueue:
     delays : tuple of float
         What a message takes to the left and to the right node, with its processing, in ticks.
     chance : Chance
+    protocol : {"bbpssw", "dejmps"}
     """
 
     def __init__(
-        self, source: PairSource, left: QCap, right: QCap, delays: tuple[float, float], chance: Chance
+        self,
+        source: PairSource,
+        left: QCap,
+        right: QCap,
+        delays: tuple[float, float],
+        chance: Chance,
+        protocol: PurificationProtocol = "bbpssw",
     ) -> None:
         self.source = source
+        self.protocol = protocol
         self.errors = (
             shared_gate_error(left.gate_error, right.gate_error),
             shared_readout_error(left.readout_error, right.readout_error),
@@ -255,15 +274,22 @@ class PurifiedQueue:
         for end, tick in enumerate(ticks):
             kept.settle(end, tick)
             spent.use(end, tick)
-        probability, after = bbpssw_fidelity((1 + sum(kept.state)) / 4, (1 + sum(spent.state)) / 4, *self.errors)
+        probability, kept.state = self._after(kept.state, spent.state)
         success = self.chance.happens(probability)
-        w = (4 * after - 1) / 3
-        kept.state = w, w, w
         kept.known = max(ticks[0], ticks[1] + self.delays[0]), max(ticks[1], ticks[0] + self.delays[1])
         if not success:
             for half, known in zip(kept.halves, kept.known, strict=True):
                 half.released = known
         return success
+
+    def _after(self, kept: Correlations, spent: Correlations) -> tuple[float, Correlations]:
+        """Return the probability that a round succeeds, and the state of the pair kept then."""
+        if self.protocol == "dejmps":
+            probability, after = dejmps(bell_diagonal(*kept), bell_diagonal(*spent), *self.errors)
+            return probability, correlations(after)
+        probability, fidelity = bbpssw_fidelity((1 + sum(kept)) / 4, (1 + sum(spent)) / 4, *self.errors)
+        w = (4 * fidelity - 1) / 3
+        return probability, (w, w, w)
 
 
 class SwapQueue:
@@ -410,38 +436,39 @@ class PathQueues:
 
     def _queue(self, path: InnerPath, shared: tuple[bool, ...]) -> PairSource:
         """Return the queue of what a path delivers."""
-        nodes = {qcap.node: qcap for qcap in path.qcaps}
         links: dict[tuple[str, str], PairSource] = {}
-        for (left, right), rounds, one in zip(pairwise(path.qcaps), path.rounds, shared, strict=True):
-            inner = right.inner
-            source: PairSource = (
-                self._queue(inner, (one,) * len(inner.rounds)) if inner else LinkQueue(left, right, one, self._chance)
-            )
-            for _ in range(rounds):
-                delays = self._delay(right, left), self._delay(left, right)
-                source = PurifiedQueue(source, left, right, delays, self._chance)
-            links[left.node, right.node] = source
-        return self._swaps(path.tree, nodes, links)
+        for (left, right), rounds, one in zip(pairwise(path.qcaps), path.purification.links, shared, strict=True):
+            source = self._link(left, right, one)
+            links[left.node, right.node] = self._purified(source, left, right, rounds, path.purification.protocol)
+        return self._span(path.tree, path, {qcap.node: qcap for qcap in path.qcaps}, links)
 
-    def _swaps(self, span: Span, nodes: Mapping[str, QCap], links: Mapping[tuple[str, str], PairSource]) -> PairSource:
+    def _link(self, left: QCap, right: QCap, shared: bool) -> PairSource:
+        if right.inner is None:
+            return LinkQueue(left, right, shared, self._chance)
+        return self._queue(right.inner, (shared,) * (len(right.inner.qcaps) - 1))
+
+    def _purified(
+        self, source: PairSource, left: QCap, right: QCap, rounds: int, protocol: PurificationProtocol
+    ) -> PairSource:
+        delays = self._delay(right, left), self._delay(left, right)
+        for _ in range(rounds):
+            source = PurifiedQueue(source, left, right, delays, self._chance, protocol)
+        return source
+
+    def _span(
+        self, span: Span, path: InnerPath, nodes: Mapping[str, QCap], links: Mapping[tuple[str, str], PairSource]
+    ) -> PairSource:
         """Return the queue of the pairs of a span."""
         if not span.halves:
             return links[span.left, span.right]
-        if len(span.halves) > 2:
-            return self._in_any_order(span, nodes, links)
-        first, second = span.halves
-        at, ends = nodes[first.right], (nodes[span.left], nodes[span.right])
-        delays = self._delay(at, ends[0]), self._delay(at, ends[1])
-        return SwapQueue(
-            (self._swaps(first, nodes, links), self._swaps(second, nodes, links)), at, delays, self._chance
-        )
-
-    def _in_any_order(
-        self, span: Span, nodes: Mapping[str, QCap], links: Mapping[tuple[str, str], PairSource]
-    ) -> PairSource:
+        sources = [self._span(half, path, nodes, links) for half in span.halves]
         inner, left, right = [nodes[half.right] for half in span.halves[:-1]], nodes[span.left], nodes[span.right]
         delays = [(self._delay(node, left), self._delay(node, right)) for node in inner]
-        return AnyOrderQueue([self._swaps(half, nodes, links) for half in span.halves], inner, delays)
+        if len(sources) > 2:
+            return AnyOrderQueue(sources, inner, delays)
+        swapped = SwapQueue((sources[0], sources[1]), inner[0], delays[0], self._chance)
+        rounds, protocol = path.purification.after(span.height), path.purification.protocol
+        return self._purified(swapped, left, right, rounds, protocol)
 
     def _delay(self, source: QCap, target: QCap) -> float:
         return abs(self._positions[source.node] - self._positions[target.node]) + target.processing

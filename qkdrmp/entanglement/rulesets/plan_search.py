@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -17,9 +17,12 @@ from qkdrmp.entanglement.rulesets.link_budget import (
     choose,
     end_to_end,
     level_plans,
+    of_links,
     quality,
+    raw_pairs,
 )
 from qkdrmp.entanglement.rulesets.planner import ConnectionPlan, plan, plan_with, swap_tree
+from qkdrmp.entanglement.rulesets.purification import PROTOCOLS, Purification, PurificationProtocol, Purifying
 from qkdrmp.entanglement.rulesets.swap_tree import SwapOrder, midpoint
 
 NOISE = 0.25
@@ -45,6 +48,7 @@ def plan_to_keep(
     physics: Physics | None = None,
     outer: str | None = None,
     basis: Basis | None = None,
+    purification: Purifying = "bbpssw",
 ) -> ConnectionPlan:
     """Return the plan of the highest rate found whose promises meet both bounds (see `PlanSearch` and `forecast`).
 
@@ -58,10 +62,13 @@ def plan_to_keep(
     """
 
     is_asked = minimum_fidelity > NOISE or minimum_rate > 0
-    if not is_asked or not is_playable(InnerPath(tuple(qcaps), swap_tree(qcaps, swap_order), ())):
+    if not is_asked or not is_playable(InnerPath(tuple(qcaps), swap_tree(qcaps, swap_order), Purification(()))):
         return plan(connection, attempt, qcaps, need, minimum_fidelity, minimum_rate, swap_order, physics, outer, basis)
-    found = PlanSearch(qcaps, need, minimum_fidelity, minimum_rate, swap_order, physics or Physics()).best()
-    made = plan_with(found.links, connection, attempt, qcaps, need, swap_order, physics, outer, basis)
+    search = PlanSearch(qcaps, need, minimum_fidelity, minimum_rate, swap_order, physics or Physics(), purification)
+    found = search.best()
+    made = plan_with(
+        found.links, connection, attempt, qcaps, need, swap_order, physics, outer, basis, found.purification
+    )
     return replace(made, forecast=found.forecast.only(minimum_fidelity > NOISE, minimum_rate > 0))
 
 
@@ -69,6 +76,7 @@ class Candidate(NamedTuple):
     """A way to use the links of a path, with what it is expected to give."""
 
     links: tuple[LinkPlan, ...]
+    purification: Purification
     forecast: Forecast
 
 
@@ -84,6 +92,8 @@ class PlanSearch:
     minimum_fidelity, minimum_rate : float
     swap_order : callable
     physics : Physics
+    purification : {"bbpssw", "dejmps", "any"}
+        The protocol, on links alone; or whichever of them gives the highest rate, also after swaps.
     """
 
     def __init__(
@@ -94,14 +104,16 @@ class PlanSearch:
         minimum_rate: float,
         swap_order: SwapOrder,
         physics: Physics,
+        purification: Purifying = "bbpssw",
     ) -> None:
         self.qcaps = tuple(qcaps)
         self.need = need
         self.wanted = minimum_fidelity, minimum_rate
         self.tree = swap_tree(qcaps, swap_order)
         self.physics = physics
+        self.purification = purification
         self.quality = quality(self.qcaps, physics)
-        self.tried: dict[tuple[int, ...], Candidate] = {}
+        self.tried: dict[Purification, Candidate] = {}
 
     def best(self) -> Candidate:
         """Return the one of the highest rate of those found whose promises are enough.
@@ -111,9 +123,13 @@ class PlanSearch:
         Infeasible
             If there is none.
         """
-        self._try_alike()
-        if not self.enough or max(link.rounds for link in self.enough[0].links) > 0:
-            self._try_others()
+        for protocol, heights in self._ways():
+            self._try_alike(protocol, heights)
+            if self.enough and not self.enough[0].purification.most:
+                break
+        else:
+            if self.purification != "dejmps":
+                self._try_others()
         if not self.enough:
             raise self._shortage()
         return max(self.enough, key=lambda one: one.forecast.promised_rate)
@@ -123,15 +139,32 @@ class PlanSearch:
         """Those tried whose promises are enough."""
         return [one for one in self.tried.values() if one.forecast.keeps(*self.wanted)]
 
-    def _try_alike(self) -> None:
-        """Try more and more rounds on all links, until they are enough or the rate is not."""
-        for links in level_plans(self.qcaps, self.physics):
-            if sum(link.pairs for link in links) > MOST_RAW:
+    def _ways(self) -> Iterator[tuple[PurificationProtocol, tuple[int, ...]]]:
+        """Yield by which protocols, and how often after the swaps of each height, pairs may be purified."""
+        for protocol in PROTOCOLS if self.purification == "any" else (self.purification,):
+            yield protocol, ()
+        if self.purification == "any" and self.tree.height > 0 and len(self.tree.halves) == 2:
+            last = (*(0,) * (self.tree.height - 1), 1)
+            for heights in dict.fromkeys([last, (1,) * self.tree.height]):
+                for protocol in PROTOCOLS:
+                    yield protocol, heights
+
+    def _try_alike(self, protocol: PurificationProtocol, heights: tuple[int, ...]) -> None:
+        """Try more and more rounds on all links, until they are enough, or are no better, or the rate is not enough."""
+        memories = min(qcap.free_memories for qcap in self.qcaps)
+        best, worse = 0.0, 0
+        for links in level_plans(self.qcaps, self.physics, protocol):
+            purification = Purification(of_links(links).links, heights, protocol)
+            highest_rate = min(link.rate for link in links) / 2 ** sum(heights)
+            if raw_pairs(purification, links) > MOST_RAW or purification.most >= memories or highest_rate < self._rate:
                 return
-            if end_to_end(links, self.quality) < self.wanted[0] - FAR:
+            if protocol == "bbpssw" and not heights and end_to_end(links, self.quality) < self.wanted[0] - FAR:
                 continue
-            promised = self._forecast(links)
-            if promised.keeps(*self.wanted) or promised.promised_rate < self.wanted[1]:
+            promised = self._forecast(links, purification)
+            worse = 0 if promised.promised_fidelity > best else worse + 1
+            best = max(best, promised.promised_fidelity)
+            is_slow = promised.rate == 0 or promised.promised_rate < max(self.wanted[1], self._rate)
+            if promised.keeps(*self.wanted) or is_slow or worse == 2:
                 return
 
     def _try_others(self) -> None:
@@ -144,7 +177,7 @@ class PlanSearch:
                 if not self.tried:
                     raise
                 return
-            promised = self._forecast(links)
+            promised = self._forecast(links, of_links(links))
             if promised.keeps(*self.wanted) or promised.promised_rate < max(self.wanted[1], self._rate):
                 return
             reached = end_to_end(links, self.quality)
@@ -154,12 +187,11 @@ class PlanSearch:
     def _rate(self) -> float:
         return max((one.forecast.promised_rate for one in self.enough), default=0.0)
 
-    def _forecast(self, links: tuple[LinkPlan, ...]) -> Forecast:
-        rounds = tuple(link.rounds for link in links)
-        if rounds not in self.tried:
-            expected = forecast(InnerPath(self.qcaps, self.tree, rounds), links, self.need, *self.wanted)
-            self.tried[rounds] = Candidate(links, expected)
-        return self.tried[rounds].forecast
+    def _forecast(self, links: tuple[LinkPlan, ...], purification: Purification) -> Forecast:
+        if purification not in self.tried:
+            expected = forecast(InnerPath(self.qcaps, self.tree, purification), links, self.need, *self.wanted)
+            self.tried[purification] = Candidate(links, purification, expected)
+        return self.tried[purification].forecast
 
     def _shortage(self) -> Infeasible:
         """Return what those tried come nearest with."""

@@ -29,8 +29,10 @@ from qkdrmp.entanglement.rulesets.link_budget import (
     QCap,
     choose,
     end_to_end,
+    of_links,
     quality,
 )
+from qkdrmp.entanglement.rulesets.purification import Purification
 from qkdrmp.entanglement.rulesets.ruleset import RuleSet, RuleSetStack, Stage
 from qkdrmp.entanglement.rulesets.swap_tree import Span, SwapOrder, midpoint
 
@@ -45,54 +47,80 @@ def _rule(resources: Mapping[str, tuple[str, ...]], action: Action) -> Rule:
     return Rule(conditions=conditions, actions=(action,))
 
 
-def _rules_of_link(link: Span, rounds: int, to: int) -> Iterator[Placed]:
-    """Yield the rules that bring the pairs of a link to stage `to`, at both ends."""
-    for node, partner in ((link.left, link.right), (link.right, link.left)):
-        for stage, after in enumerate([*range(1, rounds), to] if rounds else []):
-            action = Purify(keep="k", sacrifice="s", protocol="bbpssw", to=after)
-            yield node, stage, _rule({partner: ("k", "s")}, action)
+class SpanRules:
+    """The rules of all nodes for the spans of a swap tree.
+
+    Parameters
+    ----------
+    tree : Span
+    purification : Purification
+    """
+
+    def __init__(self, tree: Span, purification: Purification) -> None:
+        self.purification = purification
+        self.rounds = dict(zip(tree.links, purification.links, strict=True))
+        self.last = self.stage(tree.height)
+
+    def stage(self, height: int) -> int:
+        """Return the stage of pairs for which everything is done up to the swaps of a height."""
+        return max(self.rounds.values()) + sum(1 + self.purification.after(one) for one in range(1, height + 1))
+
+    def of(self, span: Span, to: int) -> Iterator[Placed]:
+        """Yield the rules that bring the pairs of a span to stage `to`, at all its nodes."""
+        if not span.halves:
+            yield from self._of_link(span, self.rounds[span.left, span.right], to)
+            return
+        stage = self.stage(span.height - 1)
+        if len(span.halves) > 2:
+            yield from self._in_any_order(span, stage, to)
+            return
+        rounds = self.purification.after(span.height)
+        swap = Swap(left="l", right="r", to=stage + 1 if rounds else to)
+        yield span.halves[0].right, stage, _rule({span.left: ("l",), span.right: ("r",)}, swap)
+        yield from self._purify(span, stage + 1, rounds, to)
+        for half in span.halves:
+            yield from self.of(half, stage)
+
+    def _of_link(self, link: Span, rounds: int, to: int) -> Iterator[Placed]:
+        yield from self._purify(link, 0, rounds, to)
         if to and not rounds:
-            yield node, 0, _rule({partner: ("p",)}, Promote(pair="p", to=to))
+            for node, partner in ((link.left, link.right), (link.right, link.left)):
+                yield node, 0, _rule({partner: ("p",)}, Promote(pair="p", to=to))
 
+    def _purify(self, span: Span, first: int, rounds: int, to: int) -> Iterator[Placed]:
+        """Yield the rules of rounds of purification from stage `first` on, at both ends."""
+        for node, partner in ((span.left, span.right), (span.right, span.left)):
+            for stage in range(first, first + rounds):
+                after = stage + 1 if stage + 1 < first + rounds else to
+                action = Purify(keep="k", sacrifice="s", protocol=self.purification.protocol, to=after)
+                yield node, stage, _rule({partner: ("k", "s")}, action)
 
-def _rules_of_span(span: Span, rounds: Mapping[tuple[str, str], int], to: int) -> Iterator[Placed]:
-    """Yield the rules that bring the pairs of a span to stage `to`, at all its nodes."""
-    if not span.halves:
-        yield from _rules_of_link(span, rounds[span.left, span.right], to)
-        return
-    stage = max(rounds.values()) + span.height - 1
-    if len(span.halves) > 2:
-        yield from _rules_in_any_order(span, rounds, stage, to)
-        return
-    swap = Swap(left="l", right="r", to=to)
-    yield span.halves[0].right, stage, _rule({span.left: ("l",), span.right: ("r",)}, swap)
-    for half in span.halves:
-        yield from _rules_of_span(half, rounds, stage)
+    def _in_any_order(self, span: Span, stage: int, to: int) -> Iterator[Placed]:
+        """Yield the rules by which each inner node swaps as soon as it can.
 
-
-def _rules_in_any_order(span: Span, rounds: Mapping[tuple[str, str], int], stage: int, to: int) -> Iterator[Placed]:
-    """Yield the rules by which each inner node swaps as soon as it can; the first one numbers what reaches the last."""
-    for left, right in pairwise(span.halves):
-        pairs = Towards(neighbour=left.left, name="l"), Towards(neighbour=right.right, name="r")
-        yield left.right, stage, Rule(conditions=pairs, actions=(Swap(left="l", right="r"),))
-    whole = Towards(neighbour=span.halves[0].right, partner=span.right, name="p")
-    yield span.left, stage, Rule(conditions=(whole,), actions=(Promote(pair="p", to=to),))
-    for half in span.halves:
-        yield from _rules_of_span(half, rounds, stage)
+        The first node of the path numbers what reaches the last one.
+        """
+        for left, right in pairwise(span.halves):
+            pairs = Towards(neighbour=left.left, name="l"), Towards(neighbour=right.right, name="r")
+            yield left.right, stage, Rule(conditions=pairs, actions=(Swap(left="l", right="r"),))
+        whole = Towards(neighbour=span.halves[0].right, partner=span.right, name="p")
+        yield span.left, stage, Rule(conditions=(whole,), actions=(Promote(pair="p", to=to),))
+        for half in span.halves:
+            yield from self.of(half, stage)
 
 
 def compose(
     connection: str,
     attempt: int,
     tree: Span,
-    rounds: Sequence[int],
+    rounds: Sequence[int] | Purification,
     need: int | None,
     outer: str | None = None,
     basis: Basis | None = None,
 ) -> RuleSetStack:
     """Return the RuleSets that purify, swap by the tree, and deliver at both ends.
 
-    Purification comes first, so all swaps of one height in the tree share a stage; pairs that are ready earlier are
+    Links are purified first, so all swaps of one height in the tree share a stage; pairs that are ready earlier are
     sent straight to the stage where they are swapped.
 
     Parameters
@@ -100,8 +128,8 @@ def compose(
     connection : str
     attempt : int
     tree : Span
-    rounds : sequence of int
-        Rounds of purification of each link, from left to right.
+    rounds : sequence of int or Purification
+        Rounds of purification of each link, from left to right, by BBPSSW; or all that is purified.
     need : int or None
         Pairs to deliver; None is endless.
     outer : str, optional
@@ -109,13 +137,12 @@ def compose(
     basis : {"X", "Y", "Z"}, optional
         In which the ends measure what they deliver.
     """
-    by_link = dict(zip(tree.links, rounds, strict=True))
-    last = max(rounds) + tree.height
+    rules = SpanRules(tree, rounds if isinstance(rounds, Purification) else Purification(tuple(rounds)))
     path = (tree.left, *(right for _, right in tree.links))
     stages: dict[str, dict[int, list[Rule]]] = {node: {} for node in path}
     sides: tuple[Side, Side] = ("left", "right")
-    ends = (rule for side in sides for rule in _rules_of_end(tree, last, need, outer, basis, side))
-    for node, stage, rule in (*_rules_of_span(tree, by_link, last), *ends):
+    ends = (rule for side in sides for rule in _rules_of_end(tree, rules.last, need, outer, basis, side))
+    for node, stage, rule in (*rules.of(tree, rules.last), *ends):
         stages[node].setdefault(stage, []).append(rule)
     rulesets = {node: _ruleset(rules) for node, rules in stages.items()}
     return RuleSetStack(connection=connection, attempt=attempt, path=path, need=need, rulesets=rulesets)
@@ -155,17 +182,25 @@ class ConnectionPlan:
         Of the delivered pairs, if halves never waited for each other.
     forecast : Forecast, optional
         What can be promised; without one, nothing is.
+    purification : Purification, optional
+        Without it, that of the links.
     """
 
     stack: RuleSetStack
     links: tuple[LinkPlan, ...]
     fidelity: float
     forecast: Forecast | None = None
+    purification: Purification | None = None
 
     def path(self, qcaps: Sequence[QCap], swap_order: SwapOrder) -> InnerPath:
         """Return the path with this plan for it."""
         tree = swap_order([qcap.node for qcap in qcaps])
-        return InnerPath(tuple(qcaps), tree, tuple(link.rounds for link in self.links))
+        return InnerPath(tuple(qcaps), tree, self.purified)
+
+    @property
+    def purified(self) -> Purification:
+        """How pairs are purified."""
+        return self.purification or of_links(self.links)
 
     @property
     def promise(self) -> Forecast:
@@ -255,8 +290,10 @@ def plan_with(
     physics: Physics | None = None,
     outer: str | None = None,
     basis: Basis | None = None,
+    purification: Purification | None = None,
 ) -> ConnectionPlan:
     """Return the RuleSets that use the links in these ways (see `plan`)."""
     tree = swap_tree(qcaps, swap_order)
-    stack = compose(connection, attempt, tree, [link.rounds for link in links], need, outer, basis)
-    return ConnectionPlan(stack, links, end_to_end(links, quality(qcaps, physics or Physics())))
+    stack = compose(connection, attempt, tree, purification or of_links(links), need, outer, basis)
+    fidelity = end_to_end(links, quality(qcaps, physics or Physics()))
+    return ConnectionPlan(stack, links, fidelity, purification=purification)

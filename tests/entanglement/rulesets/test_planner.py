@@ -28,6 +28,7 @@ from qkdrmp.entanglement.rulesets.language import (
 )
 from qkdrmp.entanglement.rulesets.link_budget import Infeasible, NoisyPhysics, Physics, QCap, bbpssw, werner
 from qkdrmp.entanglement.rulesets.planner import ConnectionPlan, compose, null_stack, plan
+from qkdrmp.entanglement.rulesets.purification import Purification, PurificationProtocol
 from qkdrmp.entanglement.rulesets.ruleset import RuleSetStack
 from qkdrmp.entanglement.rulesets.swap_tree import Span, SwapOrder, joined, midpoint, sequential
 
@@ -229,14 +230,17 @@ def test_both_ends_deliver_the_need_end_to_end(swap_order: SwapOrder, nodes: int
     check_delivery(swap_order(names(nodes)), [rounds] * (nodes - 1), need=3, seed=nodes)
 
 
-def check_delivery(tree: Span, rounds: Sequence[int], need: int, seed: int) -> None:
+def check_delivery(
+    tree: Span, rounds: Sequence[int] | Purification, need: int, seed: int, raw: int | None = None
+) -> None:
     stack = compose("c", 1, tree, rounds, need)
     world = World(stack, random.Random(seed))
     world.run()
     first, last = world.ends
     assert len(world.delivered[first]) == need
     assert world.delivered[first] == world.delivered[last]
-    assert {pair.raw for pair in world.delivered[first]} == {sum(2**number for number in rounds)}
+    plain = rounds.links if isinstance(rounds, Purification) else rounds
+    assert {pair.raw for pair in world.delivered[first]} == {raw or sum(2**number for number in plain)}
 
 
 @st.composite
@@ -253,6 +257,24 @@ def test_any_tree_with_any_rounds_delivers(data: st.DataObject, nodes: int, need
     tree = data.draw(trees(names(nodes)))
     rounds = data.draw(st.lists(st.integers(0, 3), min_size=nodes - 1, max_size=nodes - 1))
     check_delivery(tree, rounds, need, seed)
+
+
+def raw_pairs(span: Span, purification: Purification) -> int:
+    """Return how many pairs of links a pair of a span takes if no round fails."""
+    if not span.halves:
+        return 2 ** purification.links[0]
+    return 2 ** purification.after(span.height) * sum(raw_pairs(half, purification) for half in span.halves)
+
+
+@fixed
+@given(st.data(), st.integers(2, 6), st.integers(0, 1), st.sampled_from(["bbpssw", "dejmps"]), st.integers())
+def test_any_tree_purified_after_its_swaps_delivers(
+    data: st.DataObject, nodes: int, rounds: int, protocol: PurificationProtocol, seed: int
+) -> None:
+    tree = data.draw(trees(names(nodes)))
+    heights = tuple(data.draw(st.lists(st.integers(0, 2), max_size=tree.height)))
+    purification = Purification((rounds,) * (nodes - 1), heights, protocol)
+    check_delivery(tree, purification, 2, seed, raw_pairs(tree, purification))
 
 
 # RuleSets
