@@ -374,7 +374,7 @@ def test_an_unbound_half_is_discarded_at_the_cut_off_and_the_other_end_informed(
         memories={"t1_s": 0.01, "t2_s": 0.01, "cutoff_s": 0.001},
         seed=2,
     )
-    run(network, 0.8)
+    run(network, 1.2)
     words = [hop for hop in network.hops or () if isinstance(hop.message, Bind) and hop.message.attempt is None]
     assert len(words) > 50
     slot = to_ticks(1e-4)

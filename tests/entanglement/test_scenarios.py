@@ -161,7 +161,7 @@ def test_the_chain_does_as_its_comment_says_when_it_is_asked_for_more_fidelity()
 
 def test_a_busy_repeater_says_when_it_will_have_room_and_that_is_about_when_it_has() -> None:
     errors = []
-    for seed in range(1, 9):
+    for seed in range(1, 17):
         results = simulate(load_scenario("busy_repeater"), seed, check=True)
         first, second = (results.attempts[results.attempts["connection"] == name] for name in ("first", "second"))
         turned_away, success = second[second["outcome"] == "busy"], second.iloc[-1]

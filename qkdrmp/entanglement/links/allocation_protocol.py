@@ -62,6 +62,8 @@ class AllocationProtocol(Layer):
         self._interfaces[link] = interface
         self._timeouts[link] = round_trip + margin
         self._round_trips[link] = round_trip
+        if conserves_work(interface.allocation.policy):  # a pause takes a round trip to begin, and one to end
+            interface.patience = 2 * round_trip
         interface.passed_over, interface.drained = self._pass_over, self._resume
         self._timers[link] = Timer(self.node.env, lambda: self._ask_again(interface))
 
@@ -82,13 +84,10 @@ class AllocationProtocol(Layer):
     # Work conservation: a connection whose quota of halves lies idle leaves its trials to others until half are used.
 
     def _pass_over(self, share: MemoryShare) -> None:
-        """Pause a connection, unless it uses its halves faster than trials could be given back to it."""
-        interface = share.interface
-        patience = self.round_trip(interface) // max(1, share.quota // 2)
-        if conserves_work(interface.allocation.policy) and self.node.env.now - share.released >= patience:
-            share.is_paused = True
-            # Not within this event, in which the link draws its successes.
-            TimedDelivery(self.node.env, 0, share, self._pause)
+        """Pause a connection that has kept its trials for long enough."""
+        share.is_paused = True
+        # Not within this event, in which the link draws its successes.
+        TimedDelivery(self.node.env, 0, share, self._pause)
 
     def _pause(self, delivery: TimedDelivery) -> None:
         share: MemoryShare = delivery.item
@@ -123,7 +122,7 @@ class AllocationProtocol(Layer):
         for entry in agreement.entries:
             share = interface.shares.get(entry.id)
             if entry not in earlier.entries and share is not None:
-                is_first, share.released = not share.released, max(tick, 1)
+                is_first, share.has_trials = not share.has_trials, True
                 if is_first:
                     self.armed(entry.id, interface, tick)
         self.changed(interface)

@@ -11,7 +11,7 @@ share the link exceed their idle halves by. More would only grow old.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import ClassVar
 
@@ -19,6 +19,7 @@ from qkdrmp.entanglement.links.bind import Bind
 from qkdrmp.entanglement.links.interface import Interface, MemoryShare, PairUse
 from qkdrmp.entanglement.links.negotiation import LinkEnd
 from qkdrmp.entanglement.links.policies import AllocationEntry
+from qkdrmp.entanglement.links.schedule import Owner
 from qkdrmp.entanglement.links.success_sampler import SlotSuccess
 from qkdrmp.entanglement.quantum.cut_off import CutOff
 from qkdrmp.entanglement.quantum.pairs import Qubit, trace_out
@@ -146,14 +147,15 @@ class BindingInterface(Interface):
     def change_idle(self, share: MemoryShare, halves: int) -> None:
         """Count idle halves of a connection."""
         share.idle += halves
+        self._note_idle(share)
         self._limit()
         if halves < 0 and share.idle < share.quota <= share.idle - halves:
             self.serve_soon()  # not within the rule that has taken them, which goes on
 
     # Which trials are attempted
 
-    def limit(self) -> int:
-        """Return below which rank trials of a slot are attempted here, as things stand."""
+    def limit(self, owner: Owner) -> int:
+        """Return below which rank trials of a slot are attempted here, as things stand; all belong together."""
         free = max(0, self.memories - self.occupied)
         if not (self.is_binder and free):
             return free
@@ -165,7 +167,16 @@ class BindingInterface(Interface):
         """Return True: a trial has no owner who could lack a memory, and those below the limit are all attempted."""
         return True
 
-    def _keep_slot_start(self, share: MemoryShare | None = None) -> None:
+    def _limit(self, share: MemoryShare | None = None) -> None:
+        self.link.limited(self.end, None, self.limit(None))
+        if self.pool is not None:
+            self.pool.settle()
+
+    def _limit_all(self) -> bool:
+        self._limit()
+        return True
+
+    def _keep_slot_start(self, *shares: MemoryShare) -> None:
         """Do nothing: the limit says all."""
 
     def review(self) -> None:
@@ -179,6 +190,9 @@ class BindingInterface(Interface):
         """Count a memory as filled by a trial that has succeeded."""
         self.occupied += 1
         self._unbound += 1
+
+    def occupied_all(self, owners: Sequence[AttemptId]) -> None:
+        """Do nothing: the link has asked for the limit."""
 
     def take(self, owner: AttemptId, half: Qubit, trial: int) -> None:
         """Take in a half that has been heralded."""
@@ -250,8 +264,8 @@ class BindingInterface(Interface):
         half.share = share
         self._limit()
         share.arrived(bind.number, half)
-        if not self.is_binder and share.idle >= share.quota and share.is_here and not share.is_paused:
-            self.passed_over(share)
+        if not self.is_binder and self.link.now >= self._next_review:
+            self._pass_over()
 
     def vacated(self, attempt: AttemptId) -> None:
         """Note that a memory with a half of a connection is free again at the other end."""

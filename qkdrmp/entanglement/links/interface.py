@@ -12,10 +12,12 @@ from qkdrmp.entanglement.links.models import TrialLaw
 from qkdrmp.entanglement.links.negotiation import LinkEnd
 from qkdrmp.entanglement.links.node_memories import MemoryQuota, NodeMemories
 from qkdrmp.entanglement.links.policies import Agreement
+from qkdrmp.entanglement.links.schedule import Owner
 from qkdrmp.entanglement.links.success_sampler import SlotSuccess
 from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal
 from qkdrmp.entanglement.quantum.pairs import Device, Qubit, trace_out
 from qkdrmp.entanglement.request import AttemptId
+from qkdrmp.kernel.units import NEVER
 
 
 class PairUse(Protocol):
@@ -59,8 +61,8 @@ class MemoryShare:
         For what it wants halves, if that is known.
     pairs : int
         Halves heralded so far.
-    released : int
-        When a half was released last, or the connection got its trials, in ticks.
+    has_trials : bool
+        Whether the connection has got trials by an agreement, once at least.
     is_here : bool
         Whether its quota is still reserved.
     is_paused : bool
@@ -70,6 +72,7 @@ class MemoryShare:
     __slots__ = (
         "arrived",
         "attempt",
+        "has_trials",
         "held",
         "idle",
         "interface",
@@ -77,7 +80,6 @@ class MemoryShare:
         "is_paused",
         "pairs",
         "quota",
-        "released",
         "resume",
         "use",
     )
@@ -89,7 +91,7 @@ class MemoryShare:
         self.held = 0
         self.idle = 0
         self.pairs = 0
-        self.released = 0
+        self.has_trials = False
         self.is_here = True
         self.is_paused = False
         self.arrived: Callable[[int, Qubit], None] | None = None
@@ -195,9 +197,12 @@ class Interface:
         Memories with a half in them.
     stalled : int
         Ticks for which trials were void between this end's Barrier and its peer's.
+    patience : int
+        For how long a connection keeps its trials without any use for them, as its quota of halves lies idle, if half
+        its quota is one memory: in ticks. With more memories it is as much shorter.
     passed_over, drained : callable
-        Called with a share whose connection has a trial but no use for it, as its quota of halves lies idle; and with a
-        paused one of which no more than half the quota does any more, or than may wait for one more pair.
+        Called with a share whose connection has kept its trials so long, while others use theirs; and with a paused one
+        of which no more than half the quota lies idle any more, or than may wait for one more pair.
     """
 
     link: ElementaryLink[Qubit]
@@ -221,11 +226,17 @@ class Interface:
         self._watches: list[tuple[int, Callable[[], None]]] = []
         self.occupied = 0
         self.stalled = 0
-        self._reviewed: tuple[int, int | None] = (1, None)
+        self._reviewed = 1
+        self._void = range(0)
+        self.patience = NEVER
         self.passed_over: Callable[[MemoryShare], None] = lambda share: None
         self.drained: Callable[[MemoryShare], None] = lambda share: None
-        self._owners: set[AttemptId] = set()
+        self._several = False, False  # whether connections share the trials: before a slot, and from it on
+        self._several_since = 0
+        self._keep_until: dict[MemoryShare, int] = {}  # of the connections that have no use for their trials
+        self._next_review = NEVER
         self._reserved = 0
+        self._known_spare = memories  # for which the link knows the limits
         self._slot = -1
         self._at_start = AtSlotStart(memories, 0, {})
 
@@ -264,16 +275,17 @@ class Interface:
         """Have so many memories from now on."""
         self._keep_slot_start()
         self.memories = memories
-        self._limit()
+        self._limit_all()
 
     def _requota(self) -> None:
         """Apply that quotas have changed."""
-        if self.pool is None:
-            self._limit()
-            self.check_watches()
-        else:
+        if self.pool is not None:
             self.pool.share_out()
-            self._limit()
+            self._limit_all()
+            self.pool.settle()
+        else:
+            self._limit_all()
+            self.check_watches()
 
     def hold(self, attempt: AttemptId, quota: int) -> None:
         """Reserve memories for a connection."""
@@ -292,6 +304,8 @@ class Interface:
             self._reserved -= share.reserved
             share.arrived = None
             self.pairs_of[attempt] = share.pairs
+            self._keep_until.pop(share, None)
+            self.link.limited(self.end, attempt, 0)
             self._requota()
 
     def pairs_by_attempt(self) -> Counter[AttemptId]:
@@ -324,7 +338,7 @@ class Interface:
         self._keep_slot_start(share)
         share.arrived, share.use = arrived, use
         share.resume = max(share.resume, min(unused, share.quota - 1))
-        self._limit()
+        self._limit(share)
 
     def vacate(self, share: MemoryShare) -> None:
         """Free a memory that holds a half of a connection."""
@@ -333,14 +347,30 @@ class Interface:
         share.held -= 1
         if share.held < share.quota and share.is_here:
             self._reserved += 1
-        self._limit()
-        share.released = self.link.now
+        self._limit(share)
 
     def change_idle(self, share: MemoryShare, halves: int) -> None:
         """Count idle halves of a connection that begins or ceases to be served."""
         self._keep_slot_start(share)
         share.idle += halves
-        self._limit()
+        self._note_idle(share)
+        self._limit(share)
+
+    def _note_idle(self, share: MemoryShare) -> None:
+        """Note until when a connection of which a quota of halves lies idle keeps its trials."""
+        if share.idle < share.quota:
+            self._keep_until.pop(share, None)
+        elif share not in self._keep_until and not share.is_paused:
+            due = self._keep_until[share] = self.link.now + self.patience // max(1, share.quota // 2)
+            self._next_review = min(self._next_review, due)
+
+    def _pass_over(self) -> None:
+        """Pass over the connections that have kept trials too long without any use for them."""
+        now = self.link.now
+        for share in [share for share, due in self._keep_until.items() if due <= now]:
+            del self._keep_until[share]
+            self.passed_over(share)
+        self._next_review = min(self._keep_until.values(), default=NEVER)
 
     # Which trials are attempted. A half has a memory of its connection's quota, or one that is reserved for nobody.
 
@@ -349,56 +379,70 @@ class Interface:
         """Free memories that are reserved for nobody."""
         return self.memories - self.occupied - self._reserved
 
-    def limit(self) -> int:
-        """Return below which rank trials of a slot may be attempted here, as things stand.
+    def limit(self, owner: Owner) -> int:
+        """Return below which rank an owner's trials of a slot may be attempted here, as things stand.
 
-        Where some owner has no memory left while others have, trials are passed over, so that any rank may be reached.
+        That is a bound: others may take spare memories first. Of trials whose owner is not known, any may be attempted.
         """
-        if len(self._owners) == 1:
-            return self._limit_of(*self._owners)
-        if len(self._owners) > 1 and any(share.offered for share in self.shares.values()):
-            return max(self.memories, self.link.lanes)
-        offered = {attempt: share.offered for attempt, share in self.shares.items() if share.offered is not None}
-        memories = sum(offered.values()) + max(0, self._spare) if offered else 0
-        if memories and self._owners - offered.keys():
-            return max(self.memories, self.link.lanes)
-        return min(max(0, self.memories - self.occupied), memories)
-
-    def _limit_of(self, owner: AttemptId) -> int:
-        """Return how many trials of a slot may be attempted here for the only owner."""
+        if owner is None:
+            offered = [share.offered for share in self.shares.values() if share.offered is not None]
+            return self.link.lanes if any(offered) or (offered and self._spare > 0) else 0
         share = self.shares.get(owner)
-        offered = None if share is None else share.offered
+        return 0 if share is None else self._limit_of(share)
+
+    def _limit_of(self, share: MemoryShare) -> int:
+        offered, spare = share.offered, self.memories - self.occupied - self._reserved
         if offered is None:
             return 0
-        return min(max(0, self.memories - self.occupied), offered + max(0, self._spare))
+        return offered + spare if spare >= 0 else min(max(0, self.memories - self.occupied), offered)
 
-    def _limit(self) -> None:
-        self.link.limited(self.end, self.limit())
+    def _limit(self, share: MemoryShare) -> None:
+        """Inform the link what has changed with the memories of one connection, and perhaps with the spare ones."""
+        spare = self.memories - self.occupied - self._reserved
+        if spare == self._known_spare >= 0 or not self._limit_all():
+            self.link.limited(self.end, share.attempt, self._limit_of(share) if share.is_here else 0)
+            if self.link.has_unknown:
+                self.link.limited(self.end, None, self.limit(None))
         if self.pool is not None:
             self.pool.settle()
 
-    def _keep_slot_start(self, share: MemoryShare | None = None) -> None:
-        """Before a change, remember what holds for the slot that has started."""
+    def _limit_all(self) -> bool:
+        """Inform the link of the limits of all connections, if the spare memories have changed so that it matters."""
+        spare, known = self._spare, self._known_spare
+        self._known_spare = spare
+        if spare == known >= 0 or min(spare, known) >= self.link.most:
+            return False
+        for attempt, share in self.shares.items():
+            self.link.limited(self.end, attempt, self._limit_of(share))
+        if self.link.has_unknown:
+            self.link.limited(self.end, None, self.limit(None))
+        return True
+
+    def _keep_slot_start(self, *shares: MemoryShare) -> None:
+        """Before a change, remember what holds for the slot that has started, where connections share the trials."""
+        if not (self._several[1] or self.link.has_unknown):
+            return
         slot = self.link.last_slot(self.end)
         if slot > self._slot:
             free = self.memories - self.occupied
             self._slot, self._at_start = slot, AtSlotStart(free, free - self._reserved, {})
-        if share is not None and share.attempt not in self._at_start.offered:
-            self._at_start.offered[share.attempt] = share.offered
+        for share in shares:
+            if share.attempt not in self._at_start.offered:
+                self._at_start.offered[share.attempt] = share.offered
 
     def attempts(self, slot: int, success: SlotSuccess) -> bool:
-        """Return whether a trial of a slot that has started was attempted here."""
+        """Return whether a trial of a slot that has started was attempted here.
+
+        If nobody else has trials, those above the limit have been left out already.
+        """
+        if success.rank is not None and not self._several[slot >= self._several_since]:
+            return not self._was_void(success.trial)
         start = self._at_start if slot == self._slot else AtSlotStart(self.memories - self.occupied, self._spare, {})
         owner = success.owners[self.end]
         offered = self._offered_at(start, owner)
-        if offered is None:
-            share = self.shares.get(owner)
-            if share is not None and share.idle >= share.quota and not share.is_paused:
-                self.passed_over(share)
+        if offered is None or self._was_void(success.trial):
             return False
-        if success.alone:
-            return success.rank < min(start.free, offered + max(0, start.spare))
-        if success.rank < start.spare and success.agreed:
+        if success.rank is not None and success.rank < offered and start.spare >= 0:
             return True
         return self._attempts_shared(start, success.trial, owner, offered)
 
@@ -407,23 +451,21 @@ class Interface:
 
         Each owner has those that are reserved for it, and takes those that it needs beyond from the spare ones.
         """
-        before = self.link.owners_before(trial, self.end)
-        reserved = {one: self._offered_at(start, one) for one in {*before, owner}}
-        if start.spare < 0:  # some keep more than their quota, so that not all that is reserved is free
-            return self._is_served([*before, owner], start.free, reserved)
-        if before.count(owner) < offered:
+        if start.spare >= 0 and self.link.place(trial) < offered + start.spare:
             return True
-        beyond = (trials - (reserved[one] or 0) for one, trials in Counter(before).items() if reserved[one] is not None)
-        return sum(number for number in beyond if number > 0) < start.spare
-
-    @staticmethod
-    def _is_served(owners: Sequence[AttemptId], free: int, reserved: Mapping[AttemptId, int | None]) -> bool:
-        """Return whether the last of these trials in order finds a memory, if none is spare."""
-        used, finds = Counter[AttemptId](), False
-        for one in owners:
-            finds = free > 0 and used[one] < (reserved[one] or 0)
-            free -= finds
-            used[one] += finds
+        before = self.link.owners_before(trial, self.end)
+        free, spare, reserved, finds = start.free, start.spare, dict[AttemptId, int](), False
+        for one in (*before, owner):
+            left = reserved.get(one)
+            if left is None:
+                left = self._offered_at(start, one)
+                if left is None:  # nothing is attempted for it
+                    continue
+            finds = free > 0 and (left > 0 or spare > 0)
+            if finds:
+                free -= 1
+                spare -= left == 0
+            reserved[one] = left - 1 if left else 0
         return finds
 
     def _offered_at(self, start: AtSlotStart, owner: AttemptId) -> int | None:
@@ -437,11 +479,31 @@ class Interface:
 
     def review(self) -> None:
         """Inform the link if trials to come belong to others than before."""
-        now = len(self.allocation.agreements), self.allocation.void_from
-        if now != self._reviewed:
-            self._reviewed = now
-            self._owners = {entry.id for _, one in self.regions() if one is not None for entry in one.entries}
+        allocation, reviewed = self.allocation, self._reviewed
+        self._reviewed = len(allocation.agreements)
+        if self._reviewed == reviewed:
+            return
+        if allocation.last_barrier is not None:
+            self._void = range(allocation.last_barrier, self.link.next_trial(self.end))
+        self._review_owners()
+        if allocation.barrier:
+            self.link.agreed(self.end, allocation.epoch)
+        else:
             self.link.reallocated()
+
+    def _review_owners(self) -> None:
+        """Note from which slot on several connections share the trials, or one alone has them."""
+        several = len({entry.id for _, one in self.regions() if one is not None for entry in one.entries}) > 1
+        if several != self._several[1]:
+            if not several:
+                self._keep_slot_start(*self.shares.values())
+            self._several_since = self.link.last_slot(self.end) + 1
+            self._several = self._several[1], several
+
+    def _was_void(self, trial: int) -> bool:
+        """Return whether a trial was void between this end's Barrier and its peer's."""
+        void_from = self.allocation.void_from
+        return trial in self._void or (void_from is not None and trial >= void_from)
 
     def regions(self) -> Sequence[tuple[int, Agreement | None]]:
         """Return who governs the trials that this end has not started: from which trial on, which agreement."""
@@ -450,11 +512,24 @@ class Interface:
     def occupy(self, owner: AttemptId) -> None:
         """Count a memory as filled by a trial that has succeeded."""
         share = self.shares.get(owner)
-        self._keep_slot_start(share)
+        if share is None:
+            self._keep_slot_start()
+        else:
+            self._keep_slot_start(share)
         self.occupied += 1
         if share is not None:
             self._reserved -= share.held < share.quota
             share.held += 1
+
+    def occupied_all(self, owners: Sequence[AttemptId]) -> None:
+        """Inform the link which limits the pairs of a slot have changed, and see who is to pause."""
+        self._limit_all()
+        if self.link.has_unknown:
+            for owner in owners:
+                self.link.limited(self.end, owner, self.limit(owner))
+            self.link.limited(self.end, None, self.limit(None))
+        if self.link.now >= self._next_review:
+            self._pass_over()
 
     def take(self, owner: AttemptId, half: Qubit, trial: int) -> None:
         """Take in a half that has been heralded."""
@@ -462,7 +537,9 @@ class Interface:
         if share is None or share.arrived is None:
             self._keep_slot_start()
             self.occupied -= 1
-            self._limit()
+            self._limit_all()
+            if self.pool is not None:
+                self.pool.settle()
             trace_out(half)
             return
         half.share = share

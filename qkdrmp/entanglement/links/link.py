@@ -1,7 +1,7 @@
 """An elementary link: the heralds of the trials that succeed, and the halves they put into the memories at both ends.
 
 Which trials succeed is drawn by the `SuccessSampler`; no trial is simulated one by one. One event waits for the first
-herald of each candidate that the sampler has drawn.
+herald of each slot in which the sampler has drawn a success.
 
 What happens at a tick happens before the trials that start at that tick. Only where a herald comes as a trial starts
 (receiver of an MM link) does a change that a herald of the same tick causes come too late for that slot.
@@ -9,16 +9,18 @@ What happens at a tick happens before the trials that start at that tick. Only w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, Protocol, TypeVar, cast
 
 import numpy as np
 from simpy.events import Event, EventPriority, Timeout
 
 from qkdrmp.entanglement.links.models import TrialLaw
+from qkdrmp.entanglement.links.own_trials import first_lane
 from qkdrmp.entanglement.links.policies import LinkPolicy
-from qkdrmp.entanglement.links.schedule import Regions
-from qkdrmp.entanglement.links.success_sampler import Limits, SlotSuccess, SuccessCandidate, SuccessSampler
+from qkdrmp.entanglement.links.schedule import Owner, Regions
+from qkdrmp.entanglement.links.success_sampler import SlotSuccess, SuccessSampler
+from qkdrmp.entanglement.links.success_stream import Limits
 from qkdrmp.entanglement.links.trial_clock import TrialClock
 from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.kernel.environment import Environment
@@ -37,8 +39,8 @@ class LinkSide(Protocol[_H_contra]):
     def regions(self) -> Regions:
         """Return what governs the trials not yet started here; the last region has no end."""
 
-    def limit(self) -> int:
-        """Return below which rank trials of a slot may be attempted here, as things stand."""
+    def limit(self, owner: Owner) -> int:
+        """Return below which rank an owner's trials of a slot may be attempted here, as things stand."""
 
     def attempts(self, slot: int, success: SlotSuccess) -> bool:
         """Return whether a trial of a slot that has started was attempted here."""
@@ -46,19 +48,26 @@ class LinkSide(Protocol[_H_contra]):
     def occupy(self, owner: AttemptId) -> None:
         """Count one memory as occupied: the link has made a pair. Called at the first herald, wherever that is."""
 
+    def occupied_all(self, owners: Sequence[AttemptId]) -> None:
+        """Inform the link which limits the pairs of a slot have changed.
+
+        The limit of the stream from which a pair comes it has asked for. `owners` have pairs of which it was not known
+        in advance whose they would be, and whose own streams do not know it yet.
+        """
+
     def take(self, owner: AttemptId, half: _H_contra, trial: int) -> None:
         """Take this end's half of a pair; called at this end's herald."""
 
 
 class FirstHerald(ScheduledEvent):
-    """The first herald of a candidate; the last event of its tick.
+    """The first herald of a slot; the last event of its tick.
 
     A trial of an MM link starts at the receiver at that very tick, so what else happens then comes before it.
     """
 
-    def __init__(self, env: Environment, delay: int, candidate: SuccessCandidate) -> None:
+    def __init__(self, env: Environment, delay: int, slot: int) -> None:
         super().__init__(env, delay, _LAST)
-        self.candidate = candidate
+        self.slot = slot
 
 
 class ElementaryLink(Generic[H]):
@@ -114,6 +123,7 @@ class ElementaryLink(Generic[H]):
         self._earlier = law.heralds.index(self._herald)
         self._clock = TrialClock.of(law, lanes, origin)
         self._first = self._clock.trial_start(0, 0), self._clock.trial_start(0, 1)
+        self._epochs, self._learned = [0, 0], [0, 0]
         self._sampler = SuccessSampler(self._clock, policy, law.success_probability, random)
 
     @property
@@ -129,16 +139,42 @@ class ElementaryLink(Generic[H]):
         """Return the tick at which `end` starts `trial`."""
         return self._clock.trial_start(trial, end)
 
+    def agreed(self, end: int, epoch: int) -> None:
+        """Apply an agreement, once both ends know it; until then all trials it governs are void at one end at least."""
+        self._epochs[end] = epoch
+        self._learned[end] = self._clock.next_slot(end, self._env.now)
+        if self._epochs[0] == self._epochs[1]:
+            self._reallocate((self._learned[0], self._learned[1]))
+
     def reallocated(self) -> None:
         """Apply that the regions of an end have changed."""
-        left, right = self._sides
-        self._await(self._sampler.reallocate(self._env.now, (left.regions(), right.regions()), self._limits))
+        now = self._env.now
+        self._reallocate((self._clock.next_slot(0, now), self._clock.next_slot(1, now)))
 
-    def limited(self, end: int, limit: int) -> None:
-        """Apply that an end attempts at most so many trials of each slot to come."""
-        drawn = self._sampler.limit(self._env.now, end, limit)
+    def _reallocate(self, slots: tuple[int, int]) -> None:
+        left, right = self._sides
+        self._await(self._sampler.reallocate(self._env.now, (left.regions(), right.regions()), slots, self._limits))
+
+    def limited(self, end: int, owner: Owner, limit: int) -> None:
+        """Apply that an end attempts at most so many trials of an owner in each slot to come."""
+        drawn = self._sampler.limit(self._env.now, end, owner, limit)
         if drawn:
             self._await(drawn)
+
+    @property
+    def most(self) -> int:
+        """More than so many trials no owner has in a slot."""
+        return self._sampler.most
+
+    def place(self, trial: int) -> int:
+        """Return how many trials of its slot come before a trial, if all are attempted."""
+        slot, lane = divmod(trial, self.lanes)
+        return (lane - first_lane(slot, self.lanes)) % self.lanes
+
+    @property
+    def has_unknown(self) -> bool:
+        """Whether there are trials of which it is not known in advance whose they are."""
+        return self._sampler.has_unknown
 
     def owners_before(self, trial: int, end: int) -> list[AttemptId]:
         """Return the owners of the trials of a slot on which an end (0, 1) decides before `trial`, in order."""
@@ -149,31 +185,31 @@ class ElementaryLink(Generic[H]):
         slot = (self._env.now - self._first[end] - 1) // self.slot_ticks
         return slot if slot > -1 else -1
 
-    @property
-    def _limits(self) -> Limits:
+    def _limits(self, owner: Owner) -> Limits:
         left, right = self._sides
-        return left.limit(), right.limit()
+        return left.limit(owner), right.limit(owner)
 
-    def _await(self, candidates: Iterable[SuccessCandidate]) -> None:
-        for candidate in candidates:
-            delay = self._clock.slot_start(candidate.slot) + self._herald - self._env.now
-            FirstHerald(self._env, delay, candidate).callbacks.append(self._succeed)
+    def _await(self, slots: Iterable[int]) -> None:
+        for slot in slots:
+            delay = self._clock.slot_start(slot) + self._herald - self._env.now
+            FirstHerald(self._env, delay, slot).callbacks.append(self._succeed)
 
     def _succeed(self, event: Event) -> None:
-        """Make the pairs of a slot, unless the candidate was forgotten; then await the next success."""
-        candidate = cast(FirstHerald, event).candidate
-        found = self._sampler.realise(candidate)
-        if found is None:
-            return
+        """Make the pairs of a slot, unless its successes were forgotten; then await the next ones."""
+        slot = cast(FirstHerald, event).slot
+        found = self._sampler.realise(slot)
         left, right = self._sides
-        slot = candidate.slot
         made = [one for one in found if left.attempts(slot, one) and right.attempts(slot, one)]
         for one in made:
             left.occupy(one.owners[0])
             right.occupy(one.owners[1])
         self._await(self._sampler.resume(self._limits))
-        # Last, for what the ends do with the halves may change limits and regions again.
-        self._hand_over(slot, made)
+        if made:
+            unknown = [one for one in made if one.rank is None]
+            left.occupied_all([one.owners[0] for one in unknown])
+            right.occupied_all([one.owners[1] for one in unknown])
+            # Last, for what the ends do with the halves may change limits and regions again.
+            self._hand_over(slot, made)
 
     def _hand_over(self, slot: int, made: list[SlotSuccess]) -> None:
         """Make the pairs, and give each end its halves at its herald."""

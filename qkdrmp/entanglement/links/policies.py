@@ -233,8 +233,8 @@ class CountsTrials(Protocol):
 class Repeats(Protocol):
     """Optional for a link policy: runs are faster if it says that owners repeat."""
 
-    def period(self, agreement: Agreement) -> int:
-        """Return after how many trials (>= 1) the owners repeat."""
+    def period(self, agreement: Agreement) -> int | None:
+        """Return after how many trials (>= 1) the owners repeat; None if they do not."""
 
 
 @runtime_checkable
@@ -259,6 +259,14 @@ def owned_lanes_of(policy: LinkPolicy, agreement: Agreement) -> Collection[int]:
     if hasattr(policy, "owned_lanes"):  # much faster than to ask for the protocol
         return cast(OwnsLanes, policy).owned_lanes(agreement)
     return range(agreement.lanes) if agreement.entries else ()
+
+
+def period_of(policy: LinkPolicy, agreement: Agreement) -> int | None:
+    """Return after how many trials the owners repeat; None if that is not known, or too many to write them out."""
+    if not hasattr(policy, "period"):
+        return None
+    period = cast(Repeats, policy).period(agreement)
+    return None if period is None or period > LONGEST_CYCLE else period
 
 
 def trials_given(policy: LinkPolicy, first: int, end: int, agreement: Agreement) -> Counter[AttemptId]:
@@ -287,37 +295,6 @@ def conserves_work(policy: LinkPolicy) -> bool:
 def binds_late(policy: LinkPolicy) -> bool:
     """Return whether pairs are bound to connections once they exist, instead of trials before they are made."""
     return isinstance(policy, Statistical)
-
-
-class OwnersOfSlots:
-    """The owners of whole slots by a policy, lane by lane, which are asked for once as far as they repeat.
-
-    Parameters
-    ----------
-    policy : LinkPolicy
-    lanes : int
-        Trials of a slot.
-    """
-
-    def __init__(self, policy: LinkPolicy, lanes: int) -> None:
-        self._policy = policy
-        self._lanes = lanes
-        self._period = getattr(policy, "period", None)
-        self._agreement: Agreement | None = None
-        self._known: dict[int, list[AttemptId | None]] = {}
-
-    def of(self, slot: int, agreement: Agreement) -> list[AttemptId | None]:
-        """Return the owner of each lane in a slot."""
-        first = slot * self._lanes
-        trials = range(first, first + self._lanes)
-        if self._period is None:
-            return [self._policy.owner(trial, agreement) for trial in trials]
-        if agreement is not self._agreement:
-            self._agreement, self._known = agreement, {}
-        phase = first % self._period(agreement)
-        if phase not in self._known:
-            self._known[phase] = [self._policy.owner(trial, agreement) for trial in trials]
-        return self._known[phase]
 
 
 class RoundRobin:
@@ -358,6 +335,10 @@ class Lottery:
         lot = scramble(agreement.random, agreement.epoch, trial) * bounds[-1] >> 64
         return agreement.entries[bisect_right(bounds, lot)].id
 
+    def period(self, agreement: Agreement) -> int | None:
+        """Return 1 if there is nothing to draw."""
+        return 1 if len(agreement.entries) < 2 else None
+
     def given(self, first: int, end: int, agreement: Agreement) -> Counter[AttemptId]:
         """Return how many of the trials each connection may expect to own."""
         shares = zip(agreement.entries, lane_shares(agreement.entries, agreement.lanes), strict=True)
@@ -375,9 +356,9 @@ class Statistical(Lottery):
         """Return `UNBOUND` as long as there is a connection."""
         return UNBOUND if agreement.entries else None
 
-    def period(self, agreement: Agreement) -> int:
-        """Return that all trials are alike."""
-        return 1
+    def period(self, agreement: Agreement) -> int | None:
+        """Return None: all trials are alike, even while the two ends have different lists."""
+        return None
 
 
 class Priority(RoundRobin):

@@ -1,42 +1,26 @@
-"""Which trials of a link succeed: drawn success by success instead of trial by trial, without any clock running.
+"""Which trials of a link succeed: a stream of successes for each owner, without any clock running.
 
-In each slot an end attempts at most so many trials as it can find memories for (its *limit*), in an order that both
-ends know (see `schedule`); a trial that both ends attempt succeeds with probability P. Drawn are the successes among
-the trials whose ranks are below both limits. Which of these an end really attempts (memories may be reserved for
-others than its owner) is asked when the slot is heralded: what an end did not attempt has not succeeded.
-
-A geometric draw says how many trials fail before the next success. A `SuccessCandidate` is that success, as long as
-nothing changes before its first herald. This stays exact because
-
-- trials are taken in order of rank: if the limit is k, they are the first k of a slot. When k grows only trials of
-  ranks above the old k are new, and an earlier candidate among them is stacked on the one that waits already, which
-  stays valid;
-- when k shrinks, what was drawn for ranks above it is forgotten, whatever it was. A candidate forgotten so leaves only
-  failures at the ranks below, thus the search goes on behind its slot;
-- when the allocation changes from slot x on, what was drawn for slots before x stays and all the rest is forgotten.
-  The draws forgotten depend on x alone, never on what they were, and none has been observed: new ones are as good;
-- slots heralded are done and never drawn again; a slot that has started is judged by the allocation and the limits as
-  they were at its start, which the regions and the `Limit` of each end remember.
+Which trials an end attempts depends on the memories of their owner, and thus is little else than a limit of its
+stream (see `success_stream`); only memories that are reserved for nobody may be taken by the trials of others before.
+So which trials an end really attempts is asked when the slot is heralded: what it did not attempt has not succeeded.
+Where it is not known in advance to whom the ends give a trial (owners do not repeat, or the ends differ), all such
+trials are one stream.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy, OwnersOfSlots, scramble
-from qkdrmp.entanglement.links.schedule import Regions, TrialSchedule, clip, governing
+from qkdrmp.entanglement.links.own_trials import first_lane
+from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy
+from qkdrmp.entanglement.links.schedule import Owner, Regions, TrialSchedule, clip, governing
+from qkdrmp.entanglement.links.success_stream import Limits, SuccessCandidate, SuccessGaps, SuccessStream
 from qkdrmp.entanglement.links.trial_clock import TrialClock
 from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.kernel.units import NEVER
-
-_BATCH = 256
-
-Limits = tuple[int, int]
-"""How many trials of a slot the sender and the receiver attempt at the most."""
 
 
 class SlotSuccess(NamedTuple):
@@ -45,105 +29,23 @@ class SlotSuccess(NamedTuple):
     Parameters
     ----------
     trial : int
-    rank : int
-        Its rank among the trials of the slot that have owners at both ends.
-    agreed : bool
-        Whether these are all that have owners, so that each end decides on `rank` trials before.
-    alone : bool
-        Whether all of them have the same owner.
+    rank : int or None
+        Its rank among the trials of its owner in the slot, if both ends give these to the same one.
     owners : tuple of AttemptId
         To whom the sender and the receiver give it.
     """
 
     trial: int
-    rank: int
-    agreed: bool
-    alone: bool
+    rank: int | None
     owners: tuple[AttemptId, AttemptId]
-
-
-class SuccessGaps:
-    """How many independent trials it takes up to and including the next success (>= 1): a geometric law.
-
-    One draw skips all the failures; the mean is 1/P, the variance (1 - P)/P^2.
-
-    Parameters
-    ----------
-    random : numpy.random.Generator
-    probability : float
-        Probability P that a trial succeeds (above 0, at most 1).
-
-    Raises
-    ------
-    ValueError
-        If the probability is outside its range.
-    """
-
-    def __init__(self, random: np.random.Generator, probability: float) -> None:
-        if not 0 < probability <= 1:
-            raise ValueError(f"probability = {probability!r} must be above 0 and at most 1")
-        self._random = random
-        self._probability = probability
-        self._drawn: list[int] = []
-
-    def draw(self) -> int:
-        """Return the next number of trials."""
-        if not self._drawn:
-            self._drawn = self._random.geometric(self._probability, _BATCH).tolist()
-        return self._drawn.pop()
-
-
-class Limit:
-    """How many trials of a slot an end attempts at the most, and how far that changed too late for the slot started."""
-
-    __slots__ = ("late", "slot", "value")
-
-    def __init__(self) -> None:
-        self.value = 0
-        self.slot = -1
-        self.late = 0
-
-    def at(self, slot: int) -> int:
-        """Return the limit of `slot`."""
-        return self.value - self.late if slot == self.slot else self.value
-
-    def update(self, slot: int, value: int) -> bool:
-        """Set the limit of the slots after `slot`; return whether it has changed."""
-        change, self.value = value - self.value, value
-        if slot > self.slot:
-            self.slot, self.late = slot, change
-        elif slot == self.slot:
-            self.late += change
-        return change != 0
-
-
-@dataclass(slots=True, eq=False)
-class SuccessCandidate:
-    """A trial that succeeds unless something changes before it.
-
-    Attributes
-    ----------
-    slot, rank : int
-        The slot of the trial, and its rank among the trials that the slot has.
-    limit : int
-        Trials of lower ranks than this, in the slots that the candidate covers, are known to fail.
-    """
-
-    slot: int
-    rank: int
-    limit: int
 
 
 class SuccessSampler:
     """The successes of a link, as a function of a random generator, P, the trial clock, regions and limits.
 
-    What the nodes do with their halves cannot be known in advance, so limits are not looked up: each step is given
-    them as an argument, with the tick at which it happens. Each step returns the candidates it has drawn; the caller
-    presents each of them (`realise`, then `resume`) at the tick of its first herald, in order of time and after
-    everything else that happens at that tick.
-
-    The top of the stack of candidates is the next success. Each covers the slots between the one above it (the top:
-    between now) and its own: their trials of ranks below its limit fail. The bottom covers what follows all candidates.
+    Each step that draws successes returns the slots in which there may be some and that have not been returned yet.
+    The caller presents each of them (`realise`, then `resume`) at the tick of its first herald, in order of time and
+    after everything else that happens at that tick.
 
     Parameters
     ----------
@@ -154,95 +56,116 @@ class SuccessSampler:
         Probability P that a trial attempted by both ends succeeds (above 0, at most 1).
     random : numpy.random.Generator
         Decides which trials succeed.
+
+    Attributes
+    ----------
+    most : int
+        No owner has more trials in a slot.
     """
 
     def __init__(self, clock: TrialClock, policy: LinkPolicy, probability: float, random: np.random.Generator) -> None:
+        self.most = 0
         self._clock = clock
         self._policy = policy
         self._draw = SuccessGaps(random, probability).draw
-        self._owners = OwnersOfSlots(policy, clock.lanes), OwnersOfSlots(policy, clock.lanes)
         self._regions: list[list[tuple[int, Agreement | None]]] = [[(0, None)], [(0, None)]]
-        self._schedule = TrialSchedule(policy, clock.lanes, *self._regions)
-        self._limits = Limit(), Limit()
-        self._stack = [SuccessCandidate(NEVER, -1, 0)]
+        self._schedule = TrialSchedule(policy, clock.lanes, self._regions[0], self._regions[1])
+        self._streams: dict[Owner, SuccessStream] = {}
+        self._due: dict[int, list[tuple[SuccessStream, SuccessCandidate]]] = {}
+        self._realised: list[SuccessStream] = []
         self._done = 0  # the first slot that has not been heralded
-        self._gap = 0  # how many trials after the slot heralded last the next one succeeds
 
-    def reallocate(self, now: int, regions: tuple[Regions, Regions], limits: Limits) -> Iterable[SuccessCandidate]:
-        """Apply changed regions: what governs the trials not yet started at each end, at tick `now`."""
-        slots = self._clock.next_slot(0, now), self._clock.next_slot(1, now)
+    def reallocate(
+        self,
+        now: int,
+        regions: tuple[Regions, Regions],
+        slots: tuple[int, int],
+        limits: Callable[[Owner], Limits],
+    ) -> Sequence[int]:
+        """Apply, at tick `now`, what governs the trials of each end from the slots on that it had not started."""
+        started = self._clock.next_slot(0, now), self._clock.next_slot(1, now)
         start, before = min(slots), self._schedule
         self._govern(regions, slots)
-        changed = [
-            limit.update(slot - 1, value) for limit, slot, value in zip(self._limits, slots, limits, strict=True)
-        ]
-        begin = start if any(changed) else self._schedule.difference(before, start)
-        return self._restart(begin) if begin < NEVER else ()
+        schedule = self._schedule
+        begin = schedule.difference(before, start)
+        most = self.most if begin == NEVER else max((schedule.bounds(one)[1] for one in schedule.owners), default=0)
+        has_grown, self.most = most > self.most, most
+        for owner in self._streams.keys() - schedule.owners.keys():
+            self._streams.pop(owner).reschedule(schedule, begin)  # forgets what it has drawn
+        fresh: list[int] = []
+        for owner in schedule.owners:
+            stream = self._streams.get(owner)
+            to_ask = has_grown or owner is None or stream is None
+            if stream is None:
+                stream = self._streams[owner] = SuccessStream(owner, self._draw)
+            if drawn := stream.reschedule(schedule, max(begin, self._done)):
+                fresh += self._present(stream, drawn)
+            if to_ask and (drawn := stream.relimit(started, limits(owner), max(min(started), self._done))):
+                fresh += self._present(stream, drawn)
+        return fresh
 
-    def limit(self, now: int, end: int, value: int) -> Iterable[SuccessCandidate]:
-        """Apply that an end attempts at most `value` trials of each slot that it has not started at tick `now`."""
-        own, other = self._limits[end], self._limits[1 - end]
-        before = own.value
-        if value == before:
+    @property
+    def has_unknown(self) -> bool:
+        """Whether there are trials of which it is not known in advance whose they are."""
+        return None in self._streams
+
+    def limit(self, now: int, end: int, owner: Owner, value: int) -> Sequence[int]:
+        """Apply that an end attempts at most `value` trials of an owner in each slot it has not started at `now`."""
+        stream = self._streams.get(owner)
+        if stream is None:
             return ()
-        slot = self._clock.next_slot(end, now)
-        own.update(slot - 1, value)
-        reached = max(slot, self._done)
-        least, then = min(value, before), other.at(reached)
-        if least >= then and least >= other.value:  # the other end attempts no more than that
-            return ()
-        return self._grow(reached, min(before, then)) if value > before else self._restart(reached)
+        slot = max(self._done, self._clock.next_slot(end, now))
+        drawn = stream.limit(end, slot, value)
+        return self._present(stream, drawn) if drawn else ()
 
-    def realise(self, candidate: SuccessCandidate) -> list[SlotSuccess] | None:
-        """Return the trials of a candidate's slot that succeed if both ends attempt them; None if it was forgotten.
+    def realise(self, slot: int) -> list[SlotSuccess]:
+        """Return the trials of a slot that succeed if both ends attempt them.
 
-        The memories of the successes are occupied at both ends before `resume`, which must follow.
+        Their memories are occupied at both ends before `resume`, which must follow.
         """
-        if self._stack[-1] is not candidate:
-            return None
-        slot, rank = candidate.slot, candidate.rank
-        self._stack.pop()
-        self._done = slot + 1
-        limit = min(self._limit(slot), self._schedule.width(slot))
         found: list[SlotSuccess] = []
-        self._gap = 0 if rank < limit else self._draw()
-        while rank < limit:
-            found += self._success(self._schedule.trial(slot, rank), rank)
-            rank += self._draw()
-        self._gap = self._gap or rank - limit + 1
+        for stream, candidate in self._due.pop(slot):
+            trials = stream.realise(candidate)
+            if trials is not None:
+                self._done = slot + 1
+                self._realised.append(stream)
+                for trial, rank in trials:
+                    found += self._success(stream.owner, trial, rank)
         return sorted(found) if len(found) > 1 else found
 
-    def _success(self, trial: int, rank: int) -> list[SlotSuccess]:
-        here, there = governing(self._regions[0], trial), governing(self._regions[1], trial)
-        agreed = here is there or here == there
-        left = self._owner_by(here, trial)
-        right = left if agreed else self._owner_by(there, trial)
-        if left is None or right is None:  # a lane of a policy of your own that has an owner in some slots only
-            return []
-        alone = agreed and here is not None and len(here.entries) == 1
-        return [SlotSuccess(trial, rank, agreed, alone, (left, right))]
-
-    def _owner_by(self, agreement: Agreement | None, trial: int) -> AttemptId | None:
-        return None if agreement is None else self._policy.owner(trial, agreement)
+    def resume(self, limits: Callable[[Owner], Limits]) -> list[int]:
+        """Go on behind the slot realised last, with the limits as they are now."""
+        realised, self._realised = self._realised, []
+        return [slot for stream in realised for slot in self._present(stream, stream.resume(limits(stream.owner)))]
 
     def owners_before(self, trial: int, end: int) -> list[AttemptId]:
         """Return the owners of the trials of a slot on which an end (0, 1) decides before `trial`, in order."""
-        lanes, regions = self._clock.lanes, self._regions[end]
-        slot, lane = divmod(trial, lanes)
-        begin = scramble(slot) % lanes
-        agreement = governing(regions, slot * lanes)
-        if agreement is not None and agreement is governing(regions, slot * lanes + lanes - 1):
-            owners = self._owners[end].of(slot, agreement)
-        else:
-            owners = [self._owner_by(governing(regions, one), one) for one in range(slot * lanes, slot * lanes + lanes)]
+        slot, lane = divmod(trial, self._clock.lanes)
+        begin, owners = first_lane(slot, self._clock.lanes), self._owners(slot, end)
         before = owners[begin:lane] if lane >= begin else owners[begin:] + owners[:lane]
         return [owner for owner in before if owner is not None]
 
-    def resume(self, limits: Limits) -> Iterable[SuccessCandidate]:
-        """Go on behind the slot realised last, with the limits as they are now."""
-        self._limits[0].update(self._done - 1, limits[0])
-        self._limits[1].update(self._done - 1, limits[1])
-        return self._aim(self._done, self._gap)
+    def _owners(self, slot: int, end: int) -> list[Owner]:
+        """Return the owner of each lane of a slot at an end."""
+        lanes, regions = self._clock.lanes, self._regions[end]
+        trials = range(slot * lanes, slot * lanes + lanes)
+        agreement = governing(regions, trials[0])
+        if agreement is not None and agreement is governing(regions, trials[-1]):
+            owners = self._schedule.owners_of(slot, agreement)
+            if owners is not None:
+                return owners
+        return [self._owner_by(governing(regions, one), one) for one in trials]
+
+    def _success(self, owner: Owner, trial: int, rank: int) -> list[SlotSuccess]:
+        if owner is not None:
+            return [SlotSuccess(trial, rank, (owner, owner))]
+        left, right = (self._owner_by(governing(regions, trial), trial) for regions in self._regions)
+        if left is None or right is None:  # a lane of a policy of your own that has an owner in some slots only
+            return []
+        return [SlotSuccess(trial, None, (left, right))]
+
+    def _owner_by(self, agreement: Agreement | None, trial: int) -> AttemptId | None:
+        return None if agreement is None else self._policy.owner(trial, agreement)
 
     def _govern(self, regions: tuple[Regions, Regions], slots: tuple[int, int]) -> None:
         """Let `regions` govern from each end's next slot on."""
@@ -251,64 +174,15 @@ class SuccessSampler:
         for end, slot in enumerate(slots):
             first = slot * lanes
             self._regions[end] = clip(self._regions[end], since, first) + clip(regions[end], first, NEVER)
-        self._schedule = TrialSchedule(self._policy, lanes, *self._regions)
+        left, right = self._regions
+        self._schedule = TrialSchedule(self._policy, lanes, left, right, self._schedule)
 
-    def _limit(self, slot: int) -> int:
-        left, right = self._limits
-        return min(left.at(slot), right.at(slot))
-
-    # Which trial succeeds next
-
-    def _push(self, slot: int, rank: int, limit: int) -> tuple[SuccessCandidate]:
-        candidate = SuccessCandidate(slot, rank, limit)
-        self._stack.append(candidate)
-        return (candidate,)
-
-    def _aim(self, slot: int, count: int) -> Iterable[SuccessCandidate]:
-        """Let the top of the stack be the next success from `slot` on, with limits that hold from there on.
-
-        The next success is the `count`-th trial among those that have not been drawn yet.
-        """
-        limit = min(self._limits[0].value, self._limits[1].value)
-        while True:
-            top = self._stack[-1]
-            if limit > top.limit:
-                found = self._schedule.find(slot, count, limit, top.limit, top.slot)
-                if found is None:
-                    top.limit = limit
-                    return ()
-                return self._push(*found, limit)
-            top.limit = limit
-            if top.rank < limit:
-                return ()
-            self._stack.pop()
-            slot = top.slot + 1
-
-    def _grow(self, slot: int, before: int) -> Iterable[SuccessCandidate]:
-        """Draw the trials gained from `slot` on, of which the limit was `before`."""
-        if self._stack[-1].slot <= slot:
-            return ()  # the rest of that slot is drawn when it is heralded, and later slots after that
-        begin, count, drawn = self._try_started(slot, before)
-        return self._aim(begin, count) if count else drawn
-
-    def _restart(self, slot: int) -> Iterable[SuccessCandidate]:
-        """Forget what was drawn from `slot` on, and draw again unless an earlier candidate remains."""
-        slot = max(slot, self._done)
-        self._stack = [SuccessCandidate(NEVER, -1, 0), *(one for one in self._stack if one.slot < slot)]
-        if len(self._stack) > 1:
-            return ()
-        begin, count, drawn = self._try_started(slot, 0)
-        return self._aim(begin, count) if count else drawn
-
-    def _try_started(self, slot: int, low: int) -> tuple[int, int, Iterable[SuccessCandidate]]:
-        """Return where to go on and with which trial, or 0 and the candidate found in `slot` at rank `low` or above.
-
-        Only a slot that has started at one end, with another limit than those to come, is tried here.
-        """
-        count, limit = self._draw(), self._limit(slot)
-        if limit == self._limit(NEVER):
-            return slot, count, ()
-        fresh = max(0, min(limit, self._schedule.width(slot)) - low)
-        if count > fresh:
-            return slot + 1, count - fresh, ()
-        return slot + 1, 0, self._push(slot, low + count - 1, limit)
+    def _present(self, stream: SuccessStream, drawn: Iterable[SuccessCandidate]) -> list[int]:
+        """Note candidates, and return the slots among theirs that the caller does not know yet."""
+        fresh = []
+        for candidate in drawn:
+            if candidate.slot not in self._due:
+                self._due[candidate.slot] = []
+                fresh.append(candidate.slot)
+            self._due[candidate.slot].append((stream, candidate))
+        return fresh

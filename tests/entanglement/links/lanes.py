@@ -25,7 +25,7 @@ class On:
         return trials_given(self.policy, first, end, replace(agreement, lanes=self.lanes))
 
     @property
-    def period(self) -> Callable[[Agreement], int]:
+    def period(self) -> Callable[[Agreement], int | None]:
         if not isinstance(self.policy, Repeats):
             raise AttributeError("period")
         policy = self.policy

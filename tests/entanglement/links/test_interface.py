@@ -14,8 +14,9 @@ from simpy.events import Timeout
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.link import ElementaryLink
 from qkdrmp.entanglement.links.models import OpticalLink, TrialLaw, mim, mm, msm
+from qkdrmp.entanglement.links.own_trials import order
 from qkdrmp.entanglement.links.policies import Agreement, AllocationEntry, Lottery, RoundRobin
-from qkdrmp.entanglement.links.schedule import Regions, order
+from qkdrmp.entanglement.links.schedule import Regions
 from qkdrmp.kernel.environment import Environment
 from tests.entanglement.links.lanes import On
 
@@ -49,7 +50,8 @@ class Half:
 class Allocation:
     """What an interface asks of the negotiation."""
 
-    void_from = None
+    void_from = last_barrier = None
+    barrier = False
 
     def __init__(self, agreement: Agreement) -> None:
         self.agreements = [Agreement(), agreement]

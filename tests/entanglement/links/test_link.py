@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +13,7 @@ from simpy.events import Timeout
 
 from qkdrmp.entanglement.links.link import ElementaryLink
 from qkdrmp.entanglement.links.models import OpticalLink, TrialLaw, mim, mm, msm
+from qkdrmp.entanglement.links.own_trials import order
 from qkdrmp.entanglement.links.policies import (
     LINK_POLICIES,
     Agreement,
@@ -23,8 +24,9 @@ from qkdrmp.entanglement.links.policies import (
     Priority,
     RoundRobin,
 )
-from qkdrmp.entanglement.links.schedule import order
+from qkdrmp.entanglement.links.schedule import Owner
 from qkdrmp.entanglement.links.success_sampler import SlotSuccess
+from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.kernel.environment import Environment
 from tests.entanglement.links.lanes import On
 
@@ -55,8 +57,10 @@ class Node:
     def regions(self) -> Regions:
         return self.listed
 
-    def limit(self) -> int:
-        return self.free if not self.dead else self.free and self.link.lanes  # trials of the dead are passed over
+    def limit(self, owner: Owner) -> int:
+        if owner is None:
+            return self.free if not self.dead else self.free and self.link.lanes  # trials of the dead are passed over
+        return 0 if owner in self.dead else self.free
 
     def attempts(self, slot: int, success: SlotSuccess) -> bool:
         owner, start = success.owners[self.end], self.link.start_of(slot * self.link.lanes, self.end)
@@ -85,11 +89,16 @@ class Node:
 
     def release(self) -> None:
         self.change(1)
-        self.link.limited(self.end, self.limit())
+        self.occupied_all([])
+
+    def occupied_all(self, owners: Sequence[AttemptId]) -> None:
+        agreements = [agreement for _, agreement in self.listed if agreement is not None]
+        for owner in (None, *dict.fromkeys(entry.id for agreement in agreements for entry in agreement.entries)):
+            self.link.limited(self.end, owner, self.limit(owner))
 
     def kill(self, connection: str) -> None:
         self.dead[connection] = self.env.now
-        self.link.limited(self.end, self.limit())
+        self.occupied_all([])
 
     def reallocate(self, regions: Regions) -> None:
         self.listed = regions
@@ -433,9 +442,9 @@ def test_a_link_behaves_like_one_simulated_slot_by_slot(model: TrialLaw, scenari
 @pytest.mark.parametrize(
     ("model", "limit"), [(mim(OpticalLink(20.0)), 1.3), (msm(OpticalLink(20.0)), 1.3), (mm(OpticalLink(20.0)), 2.3)]
 )
-@pytest.mark.parametrize(("lanes", "memories"), [(1, 1), (8, 2), (8, 8)])
-def test_events_are_as_many_as_successes(model: TrialLaw, limit: float, lanes: int, memories: int) -> None:
-    agreement = agree(*"ABCD")
+@pytest.mark.parametrize(("lanes", "memories", "names"), [(1, 1, "A"), (8, 2, "A"), (8, 8, "A"), (8, 8, "ABCD")])
+def test_events_are_as_many_as_successes(model: TrialLaw, limit: float, lanes: int, memories: int, names: str) -> None:
+    agreement = agree(*names)
     bench = Bench(model, On(RoundRobin(), lanes), memories, both((0, agreement))).run(5000)
     assert bench.link.successes > 300
     assert bench.env.events / bench.link.successes < limit

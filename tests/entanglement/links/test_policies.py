@@ -247,5 +247,8 @@ def test_owners_repeat_after_the_period(name: str) -> None:
     for first in range(3):
         agreement = Agreement(1, 5, 7, tuple(entries[first:]), tuple(range(3 - first)), 8)
         period = policy.period(agreement)
+        if period is None:
+            assert name in {"lottery", "statistical"}
+            continue
         owners = [policy.owner(trial, agreement) for trial in range(5, 5 + 3 * period)]
         assert owners[:period] == owners[period : 2 * period] == owners[2 * period :]

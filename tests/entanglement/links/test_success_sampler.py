@@ -13,9 +13,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from qkdrmp.entanglement.links.own_trials import order
 from qkdrmp.entanglement.links.policies import Agreement, AllocationEntry, Lottery, RoundRobin
-from qkdrmp.entanglement.links.schedule import Regions, governing, order
-from qkdrmp.entanglement.links.success_sampler import SlotSuccess, SuccessCandidate, SuccessGaps, SuccessSampler
+from qkdrmp.entanglement.links.schedule import Owner, Regions, governing
+from qkdrmp.entanglement.links.success_sampler import SlotSuccess, SuccessSampler
+from qkdrmp.entanglement.links.success_stream import SuccessGaps
 from qkdrmp.entanglement.links.trial_clock import TrialClock
 from tests.entanglement.links.lanes import On
 
@@ -53,7 +55,7 @@ class Case(NamedTuple):
 
 
 class Driver:
-    """Presents releases, news and candidates to a sampler in order of time; candidates come last at their tick."""
+    """Presents releases, news and heralds to a sampler in order of time; heralds come last at their tick."""
 
     def __init__(self, case: Case, hold: Callable[[], int], seed: int) -> None:
         self.case, self.hold = case, hold
@@ -70,14 +72,18 @@ class Driver:
     def at(self, tick: int, last: bool, step: Callable[[], object]) -> None:
         heappush(self._steps, (tick, last, next(self._order), step))
 
-    def present(self, candidates: Iterable[SuccessCandidate]) -> None:
-        for one in candidates:
-            tick = self.case.clock.slot_start(one.slot) + self.case.herald
-            self.at(tick, True, lambda candidate=one: self.succeed(candidate))
+    def present(self, slots: Iterable[int]) -> None:
+        for slot in slots:
+            tick = self.case.clock.slot_start(slot) + self.case.herald
+            self.at(tick, True, lambda slot=slot: self.succeed(slot))
+
+    def limits(self, owner: Owner) -> tuple[int, int]:
+        return self.free[0], self.free[1]
 
     def reallocate(self) -> None:
         left, right = self.regions
-        self.present(self.sampler.reallocate(self.now, (left, right), (self.free[0], self.free[1])))
+        slots = self.case.clock.next_slot(0, self.now), self.case.clock.next_slot(1, self.now)
+        self.present(self.sampler.reallocate(self.now, (left, right), slots, self.limits))
 
     def learn(self, end: int) -> None:
         self.regions[end] = self.case.regions[end]
@@ -90,7 +96,11 @@ class Driver:
 
     def release(self, end: int) -> None:
         self.change(end, 1)
-        self.present(self.sampler.limit(self.now, end, self.free[end]))
+        self.limit(end)
+
+    def limit(self, end: int) -> None:
+        for owner in (None, "A", "B", "C"):
+            self.present(self.sampler.limit(self.now, end, owner, self.free[end]))  # type: ignore[arg-type]
 
     def attempts(self, end: int, slot: int, success: SlotSuccess) -> bool:
         start = self.case.clock.trial_start(slot * self.case.policy.lanes, end)
@@ -98,16 +108,16 @@ class Driver:
         free = changes[bisect_right(changes, start, key=lambda change: change[0]) - 1][1]
         return len(self.sampler.owners_before(success.trial, end)) < free
 
-    def succeed(self, candidate: SuccessCandidate) -> None:
-        found = self.sampler.realise(candidate)
-        if found is None:
-            return
-        made = [one for one in found if all(self.attempts(end, candidate.slot, one) for end in (0, 1))]
+    def succeed(self, slot: int) -> None:
+        found = self.sampler.realise(slot)
+        made = [one for one in found if all(self.attempts(end, slot, one) for end in (0, 1))]
         for _ in made:
             for end in (0, 1):
                 self.change(end, -1)
                 self.at(self.now + self.hold(), False, lambda end=end: self.release(end))
-        self.present(self.sampler.resume((self.free[0], self.free[1])))
+        self.present(self.sampler.resume(self.limits))
+        for end in (0, 1):
+            self.limit(end)
         self.found += [(one.trial, *one.owners) for one in made]
 
     def run(self, until: int = SLOTS * SLOT) -> list[Success]:
@@ -200,20 +210,20 @@ def test_certain_successes_are_exactly_the_trials_that_find_memories_at_both_end
 
 def test_a_forgotten_candidate_is_not_realised() -> None:
     sampler = SuccessSampler(TrialClock(1, SLOT), On(RoundRobin(), 1), 0.5, np.random.default_rng(1))
-    (drawn,) = sampler.reallocate(0, ([(0, BEFORE)], [(0, BEFORE)]), (1, 1))
-    assert list(sampler.reallocate(0, ([(0, None)], [(0, None)]), (1, 1))) == []
-    assert sampler.realise(drawn) is None
+    slots = sampler.reallocate(0, ([(0, BEFORE)], [(0, BEFORE)]), (0, 0), lambda owner: (1, 1))
+    assert slots
+    assert list(sampler.reallocate(0, ([(0, None)], [(0, None)]), (0, 0), lambda owner: (1, 1))) == []
+    assert [sampler.realise(slot) for slot in slots] == [[]] * len(slots)
 
 
 def test_nothing_is_drawn_while_an_end_has_no_memory() -> None:
     sampler = SuccessSampler(TrialClock(1, SLOT), On(RoundRobin(), 1), 1.0, np.random.default_rng(1))
-    (drawn,) = sampler.reallocate(0, ([(0, BEFORE)], [(0, BEFORE)]), (1, 1))
-    assert (drawn.slot, drawn.rank) == (0, 0)
-    assert [(one.trial, one.owners) for one in sampler.realise(drawn) or ()] == [(0, ("A", "A"))]
-    assert list(sampler.resume((1, 0))) == []
-    assert list(sampler.limit(SLOT, 0, 2)) == []
-    (later,) = sampler.limit(SLOT, 1, 1)
-    assert later.slot == 1
+    first, other = sampler.reallocate(0, ([(0, BEFORE)], [(0, BEFORE)]), (0, 0), lambda owner: (1, 1))
+    assert (first, other) == (0, 1), "A has the first slot, B the second"
+    assert [(one.trial, one.rank, one.owners) for one in sampler.realise(0)] == [(0, 0, ("A", "A"))]
+    assert sampler.resume(lambda owner: (1, 0)) == []
+    assert list(sampler.limit(SLOT, 0, "A", 2)) == []  # type: ignore[arg-type]
+    assert list(sampler.limit(SLOT, 1, "A", 1)) == [2]  # type: ignore[arg-type]
 
 
 def test_the_same_seed_gives_the_same_successes() -> None:
