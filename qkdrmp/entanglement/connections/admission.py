@@ -100,12 +100,13 @@ class Admission:
         short = {interface: memories for interface, memories in needed.items() if interface.free < memories}
         for interface, memories in short.items():
             if interface.total < memories:
-                where = f" towards {interface.peer}" if interface.pool is None else ""
-                there = f"there are only {interface.total} memories{where}, not {memories}"
+                there = f"there are only {interface.total} memories{_where(interface)}, not {memories}"
                 return self.reject(record.attempt, EndReason.INFEASIBLE, detail=there)
         if not short:
             return self._breach(record)
-        return self.reject(record.attempt, EndReason.BUSY, self.outlook.memories(short, self.bench.env.now))
+        interface, memories = next(iter(short.items()))
+        there = f"{interface.free} of {interface.total} memories{_where(interface)} are free, not {memories}"
+        return self.reject(record.attempt, EndReason.BUSY, self.outlook.memories(short, self.bench.env.now), there)
 
     def _breach(self, record: ConnectionState) -> SetupReject | None:
         """Return the REJECT of a connection that would take from others what their promised rates need."""
@@ -137,6 +138,11 @@ class Admission:
     ) -> SetupReject:
         """Return a REJECT by this node."""
         return SetupReject(attempt, reason, self.bench.name, available, detail)
+
+
+def _where(interface: Interface) -> str:
+    """Return of which memories of a node an interface speaks, if not of all."""
+    return f" towards {interface.peer}" if interface.pool is None else ""
 
 
 def _report(interface: Interface, spec: ConnectionSpec) -> HopReport:

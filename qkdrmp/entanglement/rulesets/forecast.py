@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t as student_t
+import scipy
 
 from qkdrmp.entanglement.rulesets.link_budget import InnerPath, LinkPlan, raw_pairs
 from qkdrmp.entanglement.rulesets.path_queues import Chance, PathQueues, Stalled
@@ -215,4 +215,5 @@ def _play(path: InnerPath, shared: tuple[bool, ...], pairs: int, whole: int | No
 @lru_cache
 def _quantile(samples: int) -> float:
     """Return how many standard deviations, estimated from so many samples, are to be allowed for (Student's t)."""
-    return float(student_t.ppf(1 - CHANCE, samples - 1))
+    # By way of scipy itself, which loads this part when it is first needed.
+    return float(scipy.special.stdtrit(samples - 1, 1 - CHANCE))
