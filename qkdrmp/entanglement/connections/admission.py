@@ -9,7 +9,7 @@ from qkdrmp.entanglement.connections.outlook import Outlook, attempts_alone, att
 from qkdrmp.entanglement.connections.state import ConnectionState
 from qkdrmp.entanglement.connections.table import ConnectionTable
 from qkdrmp.entanglement.links.interface import Interface
-from qkdrmp.entanglement.links.policies import AssuresTrials
+from qkdrmp.entanglement.links.policies import assures_trials
 from qkdrmp.entanglement.messages import CSR, SetupReject
 from qkdrmp.entanglement.request import AttemptId, ConnectionSpec, EndReason
 from qkdrmp.entanglement.rulesets.link_budget import NO_REPORT, HopReport, InnerPath, LaterRate, QCap
@@ -151,7 +151,7 @@ def _report(interface: Interface, spec: ConnectionSpec) -> HopReport:
     law, lanes = physics.law, interface.link.lanes
     starts, heralds = (law.starts[1 - here], law.starts[here]), (law.heralds[1 - here], law.heralds[here])
     is_given_before = not (interface.binds_late or interface.memories_move)
-    is_assured = isinstance(interface.allocation.policy, AssuresTrials) and is_given_before
+    is_assured = assures_trials(interface.allocation.policy) and is_given_before
     return HopReport(
         law.slot_ticks,
         starts,

@@ -254,16 +254,29 @@ class AssuresTrials(Protocol):
         """Return how many trials of a slot each connection gets on average while it has memories for them."""
 
 
+def can(policy: LinkPolicy, ability: str) -> bool:
+    """Return whether a policy has an optional ability, and not inherited it beside an `owner` that it has replaced."""
+    if not hasattr(policy, ability):
+        return False
+    kinds = (vars(kind) for kind in type(policy).__mro__)
+    return ability in next((names for names in kinds if "owner" in names or ability in names), {ability})
+
+
+def assures_trials(policy: LinkPolicy) -> bool:
+    """Return whether a policy says what connections can count on."""
+    return can(policy, "assured")
+
+
 def owned_lanes_of(policy: LinkPolicy, agreement: Agreement) -> Collection[int]:
     """Return the lanes whose trials may have owners: all of them, unless the policy or the empty list excludes some."""
-    if hasattr(policy, "owned_lanes"):  # much faster than to ask for the protocol
+    if can(policy, "owned_lanes"):
         return cast(OwnsLanes, policy).owned_lanes(agreement)
     return range(agreement.lanes) if agreement.entries else ()
 
 
 def period_of(policy: LinkPolicy, agreement: Agreement) -> int | None:
     """Return after how many trials the owners repeat; None if that is not known, or too many to write them out."""
-    if not hasattr(policy, "period"):
+    if not can(policy, "period"):
         return None
     period = cast(Repeats, policy).period(agreement)
     return None if period is None or period > LONGEST_CYCLE else period
@@ -273,16 +286,16 @@ def trials_given(policy: LinkPolicy, first: int, end: int, agreement: Agreement)
     """Return how many of the trials from `first` up to `end` each connection owns."""
     if first >= end or not agreement.entries:
         return Counter()
-    if isinstance(policy, CountsTrials):
-        return policy.given(first, end, agreement)
+    if can(policy, "given"):
+        return cast(CountsTrials, policy).given(first, end, agreement)
     owners = (policy.owner(trial, agreement) for trial in range(first, end))
     return Counter(owner for owner in owners if owner is not None)
 
 
 def attempts_per_slot(policy: LinkPolicy, agreement: Agreement) -> Mapping[AttemptId, float]:
     """Return how many trials of a slot each connection can count on, or has had of some if the policy does not say."""
-    if isinstance(policy, AssuresTrials):
-        return policy.assured(agreement)
+    if assures_trials(policy):
+        return cast(AssuresTrials, policy).assured(agreement)
     given = trials_given(policy, 0, SLOTS * agreement.lanes, agreement)
     return {entry.id: given[entry.id] / SLOTS for entry in agreement.entries}
 
@@ -351,6 +364,8 @@ class Lottery:
 
 class Statistical(Lottery):
     """A pair is nobody's until it exists, and is then given to a connection that has a use for it (see `binding`)."""
+
+    given = Lottery.given
 
     def owner(self, trial: int, agreement: Agreement) -> AttemptId | None:
         """Return `UNBOUND` as long as there is a connection."""

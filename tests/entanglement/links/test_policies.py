@@ -22,16 +22,19 @@ from qkdrmp.entanglement.links.policies import (
     Priority,
     Repeats,
     RoundRobin,
+    assures_trials,
     conserves_work,
     interleave,
     lane_shares,
     owned_lanes_of,
+    period_of,
     scramble,
     share_out,
     trials_given,
     turn,
     turns,
 )
+from qkdrmp.entanglement.request import AttemptId
 
 fixed = settings(derandomize=True, deadline=None, database=None)
 
@@ -252,3 +255,21 @@ def test_owners_repeat_after_the_period(name: str) -> None:
             continue
         owners = [policy.owner(trial, agreement) for trial in range(5, 5 + 3 * period)]
         assert owners[:period] == owners[period : 2 * period] == owners[2 * period :]
+
+
+def test_what_a_policy_inherits_beside_an_owner_of_its_own_does_not_count() -> None:
+    class Swapped(RoundRobin):
+        """Gives the first hundred trials to the first connection, and all others to the last one."""
+
+        def owner(self, trial: int, agreement: Agreement) -> AttemptId | None:
+            return agreement.entries[0 if trial < 100 else -1].id if agreement.entries else None
+
+    agreement = Agreement(1, 0, 7, (AllocationEntry("A"), AllocationEntry("B")), (0, 1), 4)
+    assert period_of(RoundRobin(), agreement) == 2
+    assert period_of(Swapped(), agreement) is None
+    assert trials_given(RoundRobin(), 0, 200, agreement) == {"A": 100, "B": 100}
+    assert trials_given(Swapped(), 0, 300, agreement) == {"A": 100, "B": 200}
+    assert assures_trials(RoundRobin())
+    assert assures_trials(Priority()), "it has weights of its own, but the same owner"
+    assert not assures_trials(Swapped())
+    assert not period_of(Swapped(), Agreement())
