@@ -169,8 +169,7 @@ class BindingInterface(Interface):
 
     def _limit(self, share: MemoryShare | None = None) -> None:
         self.link.limited(self.end, None, self.limit(None))
-        if self.pool is not None:
-            self.pool.settle()
+        self._settle()
 
     def _limit_all(self) -> bool:
         self._limit()

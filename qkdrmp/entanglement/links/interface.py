@@ -391,18 +391,25 @@ class Interface:
         return 0 if share is None else self._limit_of(share)
 
     def _limit_of(self, share: MemoryShare) -> int:
-        offered, spare = share.offered, self.memories - self.occupied - self._reserved
+        offered, spare = share.offered, self._spare
         if offered is None:
             return 0
         return offered + spare if spare >= 0 else min(max(0, self.memories - self.occupied), offered)
 
     def _limit(self, share: MemoryShare) -> None:
         """Inform the link what has changed with the memories of one connection, and perhaps with the spare ones."""
-        spare = self.memories - self.occupied - self._reserved
-        if spare == self._known_spare >= 0 or not self._limit_all():
+        if self._spare == self._known_spare >= 0 or not self._limit_all():
             self.link.limited(self.end, share.attempt, self._limit_of(share) if share.is_here else 0)
-            if self.link.has_unknown:
-                self.link.limited(self.end, None, self.limit(None))
+            self._limit_unknown()
+        self._settle()
+
+    def _limit_unknown(self) -> None:
+        """Inform the link of the limit of the trials whose owner is not known in advance, if there are any."""
+        if self.link.has_unknown:
+            self.link.limited(self.end, None, self.limit(None))
+
+    def _settle(self) -> None:
+        """Let interfaces of the node that share its memories have those that are free now."""
         if self.pool is not None:
             self.pool.settle()
 
@@ -414,8 +421,7 @@ class Interface:
             return False
         for attempt, share in self.shares.items():
             self.link.limited(self.end, attempt, self._limit_of(share))
-        if self.link.has_unknown:
-            self.link.limited(self.end, None, self.limit(None))
+        self._limit_unknown()
         return True
 
     def _keep_slot_start(self, *shares: MemoryShare) -> None:
@@ -512,10 +518,7 @@ class Interface:
     def occupy(self, owner: AttemptId) -> None:
         """Count a memory as filled by a trial that has succeeded."""
         share = self.shares.get(owner)
-        if share is None:
-            self._keep_slot_start()
-        else:
-            self._keep_slot_start(share)
+        self._keep_slot_start(*([] if share is None else [share]))
         self.occupied += 1
         if share is not None:
             self._reserved -= share.held < share.quota
@@ -527,7 +530,7 @@ class Interface:
         if self.link.has_unknown:
             for owner in owners:
                 self.link.limited(self.end, owner, self.limit(owner))
-            self.link.limited(self.end, None, self.limit(None))
+            self._limit_unknown()
         if self.link.now >= self._next_review:
             self._pass_over()
 
@@ -538,8 +541,7 @@ class Interface:
             self._keep_slot_start()
             self.occupied -= 1
             self._limit_all()
-            if self.pool is not None:
-                self.pool.settle()
+            self._settle()
             trace_out(half)
             return
         half.share = share
