@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from qkdrmp.entanglement.connections.hops import VirtualHop
 from qkdrmp.entanglement.connections.state import ConnectionState, Phase
 from qkdrmp.entanglement.connections.table import ConnectionTable
 from qkdrmp.entanglement.connections.teardown import TeardownProtocol
@@ -118,7 +119,8 @@ class RuleEngine(Layer):
         self.ledger.note(record.attempt, self.bench.name, "RuleSet installed")
         for interface in record.interfaces:
             peer = interface.peer
-            interface.open(record.attempt, session.source(peer), session.unused, session.buffer(peer, 0))
+            interface.open(record.attempt, session.source(peer), session.buffer(peer, 0))
+        self._let_wait(record)
         for message in record.queue:
             session.take(message)
         for partner, number, qubit in record.early:
@@ -130,6 +132,18 @@ class RuleEngine(Layer):
         record.queue.clear()
         record.early.clear()
         session.work()
+
+    def _let_wait(self, record: ConnectionState) -> None:
+        """Let halves wait for one more to purify with, in a connection, in those around it and in those inside it."""
+        around = [record]
+        while (outer := self.records.get(around[-1].attempt.outer)) is not None:
+            around.append(outer)
+        unused = sum(one.session.unused for one in around if one.session is not None)
+        for interface in record.interfaces:
+            interface.shares[record.attempt].let_wait(unused)
+        for inner in self.records.alive(*(hop.inner for hop in record.hops if isinstance(hop, VirtualHop))):
+            if inner.session is not None:
+                self._let_wait(inner)
 
     def share(self, record: ConnectionState, interface: Interface) -> None:
         """Ask for a connection's share of a link."""

@@ -130,11 +130,9 @@ class BindingInterface(Interface):
             for half in [*self.unbound.values()]:
                 self._discard(half)
 
-    def open(
-        self, attempt: AttemptId, arrived: Callable[[int, Qubit], None], unused: int = 0, use: PairUse | None = None
-    ) -> None:
+    def open(self, attempt: AttemptId, arrived: Callable[[int, Qubit], None], use: PairUse | None = None) -> None:
         """Let pairs be bound to a connection (see `Interface.open`)."""
-        super().open(attempt, arrived, unused, use)
+        super().open(attempt, arrived, use)
         self.serve()
 
     def vacate(self, share: MemoryShare) -> None:

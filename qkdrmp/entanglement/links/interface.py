@@ -120,6 +120,10 @@ class MemoryShare:
         if self.is_paused and self.idle <= self.resume:
             self.interface.drained(self)
 
+    def let_wait(self, unused: int) -> None:
+        """Get the trials back although so many halves lie idle: they may have to wait for one more."""
+        self.resume = max(self.resume, min(unused, self.quota - 1))
+
     def release(self) -> None:
         """Free one memory, so that it can be filled again."""
         self.interface.vacate(self)
@@ -327,17 +331,11 @@ class Interface:
                 freed()
         self._watches = [one for one in self._watches if one[0] > free]
 
-    def open(
-        self, attempt: AttemptId, arrived: Callable[[int, Qubit], None], unused: int = 0, use: PairUse | None = None
-    ) -> None:
-        """Let trials be attempted for a connection; `arrived` takes its halves.
-
-        Up to `unused` of them may lie idle until there is one more.
-        """
+    def open(self, attempt: AttemptId, arrived: Callable[[int, Qubit], None], use: PairUse | None = None) -> None:
+        """Let trials be attempted for a connection; `arrived` takes its halves."""
         share = self.shares[attempt]
         self._keep_slot_start(share)
         share.arrived, share.use = arrived, use
-        share.resume = max(share.resume, min(unused, share.quota - 1))
         self._limit(share)
 
     def vacate(self, share: MemoryShare) -> None:
