@@ -14,14 +14,13 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from typing import Generic, TypeVar
 
 import loky
 
 from qkdrmp.errors import QKDRMPError
+from qkdrmp.sweeps.ctrl_c import LOOK_S, CtrlC, held_back
 from qkdrmp.sweeps.store import Failure
 
 T = TypeVar("T")
@@ -94,6 +93,7 @@ class Workers(Generic[T, R]):
         self._make = executor if callable(executor) else None
         self._executor = executor() if callable(executor) else executor
         self._broken, self._fresh = False, True
+        self._ctrl_c = CtrlC()
         self._pace_s = BATCH_S
         self._tasks: Sequence[T] = ()
         self._waiting: deque[int] = deque()
@@ -103,14 +103,21 @@ class Workers(Generic[T, R]):
         self._in_progress: dict[Future[list[TaskResult[R]]], list[int]] = {}
 
     def __enter__(self) -> Workers[T, R]:
+        self._ctrl_c.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self._leave(kill=kind is not None)
+        finally:
+            self._ctrl_c.__exit__(kind)
+
+    def _leave(self, kill: bool) -> None:
         kills = hasattr(self._executor, KILLED)
         for future in self._in_progress if not kills else ():
             future.cancel()
         if self._make is not None:
-            _shut_down(self._executor, kill=kind is not None)
+            _shut_down(self._executor, kill)
 
     def outcomes(self, tasks: Sequence[T]) -> Iterator[tuple[int, TaskResult[R]]]:
         """Yield the number of each task and its outcome, in the order in which they end.
@@ -119,12 +126,15 @@ class Workers(Generic[T, R]):
         ------
         WorkersGone
             If the executor broke, and there is no function that makes another one.
+        KeyboardInterrupt
+            If Ctrl-C has been pressed, after the outcomes that are there.
         """
         self._tasks = tasks
         self._waiting.extend(range(len(tasks)))
         while self._waiting or self._suspects or self._in_progress:
+            self._ctrl_c.heed()
             self._submit()
-            ended = wait(self._in_progress, return_when=FIRST_COMPLETED).done
+            ended = wait(self._in_progress, LOOK_S, FIRST_COMPLETED).done
             for future in [future for future in self._in_progress if future in ended]:
                 yield from self._ended(future, self._in_progress.pop(future))
 
@@ -161,7 +171,7 @@ class Workers(Generic[T, R]):
 
     def _send(self, numbers: list[int]) -> None:
         batch = [self._tasks[number] for number in numbers]
-        with _ctrl_c_later():
+        with held_back():
             try:
                 self._in_progress[self._executor.submit(attempt, self._function, batch)] = numbers
             except BrokenExecutor as error:
@@ -210,17 +220,3 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(ORPHANED_S)
     os._exit(1)
-
-
-@contextmanager
-def _ctrl_c_later() -> Iterator[None]:
-    """Hold Ctrl-C back for a moment; processes that are started meanwhile leave it to this one."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    resource_tracker.ensure_running()  # unblocks Ctrl-C when it starts, so it must run before
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
