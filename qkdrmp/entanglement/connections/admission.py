@@ -100,12 +100,14 @@ class Admission:
         short = {interface: memories for interface, memories in needed.items() if interface.free < memories}
         for interface, memories in short.items():
             if interface.total < memories:
-                there = f"there are only {interface.total} memories{_where(interface)}, not {memories}"
+                there_are = "there is" if interface.total == 1 else "there are"
+                there = f"{there_are} only {_memories(interface)}, not {memories}"
                 return self.reject(record.attempt, EndReason.INFEASIBLE, detail=there)
         if not short:
             return self._breach(record)
         interface, memories = next(iter(short.items()))
-        there = f"{interface.free} of {interface.total} memories{_where(interface)} are free, not {memories}"
+        are = "is" if 1 in (interface.free, interface.total) else "are"
+        there = f"{interface.free} of {_memories(interface)} {are} free, not {memories}"
         return self.reject(record.attempt, EndReason.BUSY, self.outlook.memories(short, self.bench.env.now), there)
 
     def _breach(self, record: ConnectionState) -> SetupReject | None:
@@ -140,9 +142,10 @@ class Admission:
         return SetupReject(attempt, reason, self.bench.name, available, detail)
 
 
-def _where(interface: Interface) -> str:
-    """Return of which memories of a node an interface speaks, if not of all."""
-    return f" towards {interface.peer}" if interface.pool is None else ""
+def _memories(interface: Interface) -> str:
+    """Return how many memories there are of which an interface speaks: of its own, or of all of the node."""
+    counted = f"{interface.total} {'memory' if interface.total == 1 else 'memories'}"
+    return counted if interface.pool is not None else f"{counted} towards {interface.peer}"
 
 
 def _report(interface: Interface, spec: ConnectionSpec) -> HopReport:

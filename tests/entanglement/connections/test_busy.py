@@ -69,6 +69,22 @@ def test_a_node_knows_when_a_timed_connection_will_end(timed: Mapping[str, Any],
     assert (again.asked, again.reason) == (attempt.available, None)
 
 
+SHORT = [
+    (1, 1, 1, "0 of 1 memory towards A is free, not 1"),
+    (1, 1, 2, "there is only 1 memory towards A, not 2"),
+    (3, 2, 2, "1 of 3 memories towards A is free, not 2"),
+    (4, 2, 3, "2 of 4 memories towards A are free, not 3"),
+    (4, 2, 5, "there are only 4 memories towards A, not 5"),
+]
+
+
+@pytest.mark.parametrize(("memories", "held", "asked", "sentence"), SHORT)
+def test_a_node_says_how_many_memories_it_lacks(memories: int, held: int, asked: int, sentence: str) -> None:
+    at = [{"node": "R", "per_interface": memories}]
+    network = run(rivals("ARB", {"memories": held}, {"memories": asked}, at=at), 0.02)
+    assert entry_of(network, "c2").attempts[0].detail == sentence
+
+
 def test_nobody_knows_when_the_responder_will_release() -> None:
     holder = {"teardown_s": 0.06, "teardown_by": "dst"}
     network = run(rivals("ARB", holder, {}, at=[{"node": "R", "per_interface": 1}]), 0.05)
