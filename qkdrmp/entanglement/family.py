@@ -170,6 +170,7 @@ ENTANGLEMENT = Family(
         "setup.backoff_s": "backoff before the first retry (s)",
         "setup.routes": "routes of a connection",
         "setup.swap_order": "swap order",
+        "setup.spans_restart": "spans begin again after a swap",
         "allocation.policy": "allocation of links",
         "allocation.lead": "lead of a Barrier (trials)",
         "allocation.barrier": "Barrier",

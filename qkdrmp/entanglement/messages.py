@@ -147,6 +147,20 @@ class Discarded(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Restart(Message):
+    """RESTART, from a node after a swap, or a cut-off, to the nodes within a span: what waits there is discarded."""
+
+    attempt: AttemptId
+    span: tuple[str, ...]
+    """Its nodes, from the sender to the far end."""
+
+    @property
+    def label(self) -> str:
+        """The far end."""
+        return f"to {self.span[-1]}"
+
+
+@dataclass(frozen=True, slots=True)
 class PurifyResult(Message):
     """PURIFICATION RESULT, from one end of a pair to the other: the bit read from the sacrificed half."""
 
@@ -197,8 +211,8 @@ class NewPartner(Message):
         return "lost" if self.after is None else f"{self.after.node} for {self.before.node}"
 
 
-PairMessage = SwapResult | PurifyResult | Discarded | NewPartner
-"""What nodes say about single pairs."""
+PairMessage = SwapResult | PurifyResult | Discarded | Restart | NewPartner
+"""What nodes say about pairs."""
 
 VOCABULARY = (
     CSR,
@@ -209,6 +223,7 @@ VOCABULARY = (
     SwapResult,
     PurifyResult,
     Discarded,
+    Restart,
     NewPartner,
     LAU,
     Barrier,

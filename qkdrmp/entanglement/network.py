@@ -153,7 +153,7 @@ class EntanglementNetwork:
             return Interface(node, peer, end, here.count, rate, fidelity, allocation)
         users = [self.topology.nodes[at].kind is NodeKind.END for at in fibre.ends]
         binder = users.index(False) if any(users) and not all(users) else 0
-        cutoff = self.settings.device(node, fibre).cutoff
+        cutoff = self.settings.device(node, fibre).cutoff(1)
         at_peer = there.count if there.per_node is None else 0
         made = BindingInterface(
             self.env, node, peer, end, here.count, rate, fidelity, allocation, end == binder, at_peer, cutoff

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -99,16 +100,28 @@ class MemorySettings(Section):
         and what is in nobody's quota is divided evenly among the links that have connections.
     t1_s, t2_s : float
         Time constants; see `pairs.Memory`.
-    cutoff_s : float
+    cutoff_s : float or list of float
         How long a half may wait for another one to be swapped with; then it is discarded, and its other end informed.
-        By default for as long as it takes.
+        By default for as long as it takes. A list is by level of the swap tree: the first time is for swaps of two
+        pairs of links, the next for swaps of pairs that have been swapped once at most, and so on; higher levels
+        have the last one. A pair that is not bound yet (see ``allocation.policy``) has the first one, and in networks
+        within networks each has levels of its own. With ``asap`` there are no levels.
     """
 
     per_interface: Positive = 8
     per_node: Positive | None = None
     t1_s: Annotated[float, Field(gt=0)] = 10.0
     t2_s: Annotated[float, Field(gt=0)] = 1.0
-    cutoff_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    cutoff_s: float | tuple[float, ...] | None = None
+
+    @field_validator("cutoff_s", mode="before")
+    @classmethod
+    def _check_cutoff(cls, value: Any) -> Any:
+        times = () if value is None else value if isinstance(value, list | tuple) else (value,)
+        are_times = [isinstance(one, int | float) and one is not True and 0 < one < inf for one in times]
+        if value is not None and not (are_times and all(are_times)):
+            raise unfit("must be greater than 0, or a list of such times by level of the swap tree")
+        return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
     def _check_times(self) -> Self:
@@ -121,6 +134,12 @@ class MemorySettings(Section):
         if self.per_node is not None and "per_interface" in self.model_fields_set:
             raise ValueError(f"per_node = {self.per_node} must not be set together with per_interface")
         return self
+
+    @property
+    def cutoffs_s(self) -> tuple[float, ...]:
+        """The cut-offs by level; none if there is no cut-off."""
+        cutoffs = () if self.cutoff_s is None else self.cutoff_s
+        return cutoffs if isinstance(cutoffs, tuple) else (cutoffs,)
 
     @property
     def count(self) -> int:
@@ -184,6 +203,10 @@ class SetupSettings(Section):
     purification : {"bbpssw", "dejmps", "any"}
         By which protocol Responders purify, on links alone; ``"any"`` is whichever of them promises the highest rate,
         also after swaps.
+    spans_restart : bool
+        Whether after each swap, and after each cut-off, both spans begin again from nothing, as in the model of Brand,
+        Coopmans and Elkouss (arXiv:1912.07688): what waits for swaps between the node and the far ends is discarded. By
+        default it is for the next pair. Meant for one memory of a connection at each interface; nothing is promised.
     rulesets : list
         RuleSets of your own, by the connection that each names, whose Responder hands them out instead of planning: a
         file of JSON beside the scenario, or what such a file holds. Attempt and pairs are those of the request.
@@ -192,7 +215,7 @@ class SetupSettings(Section):
     """
 
     exceptions_by: ClassVar[tuple[str, ...]] = ("node",)
-    same_everywhere: ClassVar[tuple[str, ...]] = ("rulesets",)
+    same_everywhere: ClassVar[tuple[str, ...]] = ("spans_restart", "rulesets")
 
     processing_s: Seconds = 1e-5
     timeout_round_trips: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
@@ -205,6 +228,7 @@ class SetupSettings(Section):
     routes: Positive = 1
     swap_order: Annotated[Any, SWAP_ORDERS] = "midpoint"
     purification: Purifying = "bbpssw"
+    spans_restart: bool = False
     rulesets: OwnRuleSets = ()
     refuse: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
@@ -218,6 +242,12 @@ class SetupSettings(Section):
         longer = self.hold_round_trips >= self.timeout_round_trips and self.hold_margin_s >= self.timeout_margin_s
         if not longer:
             raise ValueError("hold_round_trips and hold_margin_s must be at least timeout_round_trips and _margin_s")
+        return self
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.spans_restart and self.swap_order == "asap":
+            raise ValueError('spans_restart = true must not be set with swap_order = "asap", which has no spans')
         return self
 
     def timeout_ticks(self, round_trip: int) -> int:
@@ -340,12 +370,24 @@ class EntanglementSettings(NetworkSettings):
         """How long beyond the round trip a sender waits before it sends something again, in ticks."""
         return to_ticks(2 * self.faults.longest_delay_s + self.allocation.margin_s)
 
-    def device(self, node: str, link: Link) -> Device:
-        """Return what the memories of a node at one of its links, and its gates, do to qubits."""
-        memories = self.memories.here(node=node, link=link.ends)
+    @model_validator(mode="after")
+    def _check_levels(self) -> Self:
+        orders = (self.setup.swap_order, *(exception.get("swap_order") for exception in self.setup.at))
+        cutoffs = (self.memories.cutoff_s, *(exception.get("cutoff_s") for exception in self.memories.at))
+        by_level = next((cutoff for cutoff in cutoffs if isinstance(cutoff, list | tuple)), None)
+        if by_level is not None and "asap" in orders:
+            raise ValueError(
+                f"memories.cutoff_s = {list(by_level)} must be one time, because there are no levels with "
+                'setup.swap_order = "asap"'
+            )
+        return self
+
+    def device(self, node: str, link: Link | None = None) -> Device:
+        """Return what the memories of a node, at one of its links or at most of them, and its gates do to qubits."""
+        memories = self.memories.here(node=node, link=() if link is None else link.ends)
         gates = self.gates.here(node=node)
-        cutoff = None if memories.cutoff_s is None else to_ticks(memories.cutoff_s)
-        return Device(Memory(memories.t1_s, memories.t2_s), gates.error, gates.readout_error, cutoff)
+        cutoffs = tuple(map(to_ticks, memories.cutoffs_s))
+        return Device(Memory(memories.t1_s, memories.t2_s), gates.error, gates.readout_error, cutoffs)
 
     def lanes(self, link: Link) -> int:
         """Return the memories of the end of a link that has fewer."""

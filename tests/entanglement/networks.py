@@ -160,12 +160,16 @@ def random_case(
     faults: bool = True,
     most_memories: int = 8,
     swap_success: float = 1.0,
-    cutoff_trips: float | None = None,
+    cutoff_trips: float | Sequence[float] | None = None,
     swap_order: str | None = None,
     policy: str | None = None,
     shared: bool = False,
+    spans_restart: bool = False,
 ) -> EntanglementSettings:
-    """Return settings with demand for about `duration_s`; connections without an end are left for the test to end."""
+    """Return settings with demand for about `duration_s`; connections without an end are left for the test to end.
+
+    A cut-off in round trips may be one for each level of the swap tree.
+    """
     choose = random.Random(seed)
     topology = random_topology(choose, nested=choose.random() < 0.5)
     unit_s = round_trip_s(topology)
@@ -182,7 +186,7 @@ def random_case(
         memories={
             **({"per_node": 3 * memories} if shared else {"per_interface": memories}),
             "t2_s": choose.choice([0.1, 1.0]),
-            "cutoff_s": None if cutoff_trips is None else cutoff_trips * unit_s,
+            "cutoff_s": in_seconds(cutoff_trips, unit_s),
             "at": [
                 {"node": name, "per_interface": choose.randint(1, most_memories)}
                 for name in sorted(topology.nodes)
@@ -202,11 +206,17 @@ def random_case(
             "at": [{"link": link, "policy": choose.choice(others)} for link in links if choose.random() < 0.1],
         },
         setup=random_setup(choose, topology, unit_s, impaired)
-        | ({} if swap_order is None else {"swap_order": swap_order}),
+        | ({} if swap_order is None else {"swap_order": swap_order})
+        | {"spans_restart": spans_restart},
         gates={"swap_success": swap_success},
         layers={"nested": networks_in(topology)},
         faults=impaired,
     )
+
+
+def in_seconds(trips: float | Sequence[float] | None, unit_s: float) -> float | list[float] | None:
+    """Return round trips as times, one or several."""
+    return [one * unit_s for one in trips] if isinstance(trips, Sequence) else trips and trips * unit_s
 
 
 def networks_in(topology: Topology) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from math import log, sqrt
+from math import inf, log, sqrt
 from typing import Any
 
 import numpy as np
@@ -110,9 +110,9 @@ def test_a_cut_off_leaves_nothing_behind() -> None:
     assert left_over(network) == []
 
 
-@pytest.mark.parametrize("cutoff_s", [0.0, -1.0])
-def test_a_cut_off_is_above_zero(cutoff_s: float) -> None:
-    with pytest.raises(ValidationError, match="greater than 0"):
+@pytest.mark.parametrize("cutoff_s", [0.0, -1.0, True, [], [0.1, 0.0], [0.1, inf], "0.1"])
+def test_a_cut_off_is_above_zero(cutoff_s: Any) -> None:
+    with pytest.raises(ValidationError, match="must be greater than 0, or a list of such times"):
         MemorySettings(cutoff_s=cutoff_s)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -125,6 +126,26 @@ def test_nothing_breaks_with_shared_memories_at_length(first: int) -> None:
 @pytest.mark.parametrize("trips", [0.5, 3.0])
 def test_nothing_breaks_where_pairs_are_discarded_that_wait_too_long(trips: float) -> None:
     assert run_cases(range(60), cutoff_trips=trips, swap_success=0.9)[ConnectionStatus.DELIVERED] > 30
+
+
+@pytest.mark.parametrize("faults", [True, False])
+@pytest.mark.parametrize("spans_restart", [False, True])
+def test_nothing_breaks_with_cut_offs_by_level(spans_restart: bool, faults: bool) -> None:
+    cases = {"faults": faults, "spans_restart": spans_restart, "cutoff_trips": (1.0, 3.0, 8.0), "swap_success": 0.9}
+    assert run_cases(range(60), **cases)[ConnectionStatus.DELIVERED] > 30
+
+
+@pytest.mark.parametrize("kind", [{"policy": "statistical"}, {"shared": True}, {"most_memories": 1}], ids=str)
+def test_nothing_breaks_where_spans_begin_again(kind: dict[str, Any]) -> None:
+    assert run_cases(range(60), spans_restart=True, swap_success=0.9, **kind)[ConnectionStatus.DELIVERED] > 30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spans_restart", [False, True])
+@pytest.mark.parametrize("faults", [True, False])
+def test_nothing_breaks_with_cut_offs_by_level_at_length(spans_restart: bool, faults: bool) -> None:
+    levels = {"cutoff_trips": (1.0, 3.0, 8.0), "swap_success": 0.9}
+    run_cases(range(1000, 3000), faults=faults, spans_restart=spans_restart, **levels)
 
 
 @pytest.mark.slow

@@ -230,6 +230,8 @@ PROMISES = {"predicted_fidelity": "f", "promised_fidelity": "p", "predicted_rate
         ({"setup.swap_order": "asap"}, {"minimum_fidelity": 0.8}, "fpr"),
         ({"setup.swap_order": "asap", "gates.swap_success": 0.9}, {"minimum_fidelity": 0.8}, ""),
         ({"setup.swap_order": "asap", "memories.cutoff_s": 0.1}, {"minimum_fidelity": 0.8}, ""),
+        ({"memories.cutoff_s": [0.1, 0.2]}, {"minimum_fidelity": 0.8}, "fpr"),
+        ({"setup.spans_restart": True}, {"minimum_fidelity": 0.8}, ""),
     ],
 )
 def test_nothing_is_promised_where_nothing_is_asked_or_can_be_known(

@@ -82,7 +82,7 @@ class Admission:
             offer.hop,
             offer.inner,
             self.bench.swap_success,
-            (before.cutoff, after.cutoff),
+            (before.cutoffs, after.cutoffs),
         )
 
     def refusal(self, csr: CSR, record: ConnectionState) -> SetupReject | None:

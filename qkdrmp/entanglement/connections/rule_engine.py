@@ -12,7 +12,7 @@ from qkdrmp.entanglement.ledger import ConnectionLedger
 from qkdrmp.entanglement.links.allocation_protocol import AllocationProtocol
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.policies import AllocationEntry
-from qkdrmp.entanglement.messages import Discarded, NewPartner, PairMessage, PurifyResult, SwapResult
+from qkdrmp.entanglement.messages import Discarded, NewPartner, PairMessage, PurifyResult, Restart, SwapResult
 from qkdrmp.entanglement.quantum.bell_diagonal import Basis
 from qkdrmp.entanglement.quantum.pairs import Qubit, discard
 from qkdrmp.entanglement.request import AttemptId
@@ -47,6 +47,11 @@ class RunningConnection:
     def attempt(self) -> AttemptId:
         """The attempt at the connection."""
         return self.record.attempt
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The nodes of the network that the connection is in."""
+        return self.record.path
 
     def deliver(self, qubit: Qubit, basis: Basis | None) -> None:
         """Give a pair to the application."""
@@ -164,7 +169,7 @@ class RuleEngine(Layer):
 
     # Messages about pairs
 
-    @on(SwapResult, PurifyResult, Discarded, NewPartner)
+    @on(SwapResult, PurifyResult, Discarded, Restart, NewPartner)
     def take(self, message: PairMessage) -> None:
         """Hand a message to the RuleSet; keep it during the setup of the connection, and drop it after its end."""
         record = self.records.get(message.attempt)

@@ -47,6 +47,8 @@ class SetupProtocol(Layer):
         How this node, as a Responder, orders swaps.
     purification : {"bbpssw", "dejmps", "any"}
         How it purifies, as a Responder.
+    spans_restart : bool
+        Whether the spans of each swap begin again after it.
     rulesets : mapping of str to RuleSetStack
         What it hands out as a Responder instead of planning, by connection.
     interfaces : dict of str to Interface
@@ -73,6 +75,7 @@ class SetupProtocol(Layer):
         layers: Nesting,
         swap_order: SwapOrder,
         purification: Purifying,
+        spans_restart: bool,
         rulesets: Mapping[str, RuleSetStack],
         interfaces: dict[str, Interface],
         hold_ticks: Callable[[CSR], int],
@@ -86,6 +89,7 @@ class SetupProtocol(Layer):
         self.layers = layers
         self.swap_order = swap_order
         self.purification = purification
+        self.spans_restart = spans_restart
         self.rulesets = rulesets
         self.interfaces = interfaces
         self.hold_ticks = hold_ticks
@@ -234,6 +238,7 @@ class SetupProtocol(Layer):
             None if outer is None else str(outer),
             None if spec.basis == "bbm92" else spec.basis,  # of which the user takes care
             self.purification,
+            self.spans_restart,
         )
         if given is None:
             return made

@@ -19,8 +19,6 @@ from qkdrmp.entanglement.links.binding import Binder
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.messages import VOCABULARY
 from qkdrmp.entanglement.nesting import Nesting
-from qkdrmp.entanglement.quantum.bell_diagonal import Memory
-from qkdrmp.entanglement.quantum.pairs import Device
 from qkdrmp.entanglement.runtime.session import Workbench
 from qkdrmp.entanglement.settings import EntanglementSettings
 from qkdrmp.kernel.environment import Environment
@@ -88,21 +86,19 @@ class EntanglementStack:
     def __init__(self, name: str, context: StackContext) -> None:
         settings, ledger, random = context.settings, context.ledger, context.random
         allocation, setup = settings.allocation, settings.setup.here(node=name)
-        memories, gates = settings.memories.here(node=name), settings.gates.here(node=name)
         self.node = node = NetworkNode(context.env, name)
         reliable = settings.faults.active() is not None
         self.transport = Transport(node, partial(context.channel, name), settings.margin, reliable)
         skew = 0 if allocation.barrier else allocation.skew_trials
         self.sharing = AllocationProtocol(node, self.transport, skew, to_ticks(allocation.skew_from_s))
         self.binder = Binder(node, self.transport)
-        device = Device(Memory(memories.t1_s, memories.t2_s), gates.error, gates.readout_error)
         bench = Workbench(
             context.env,
             name,
-            device,
+            settings.device(name),
             self.transport,
             random.stream(f"purification {name}"),
-            gates.swap_success,
+            settings.gates.here(node=name).swap_success,
             random.stream(f"swaps {name}").random,
         )
         self.records = ConnectionTable(name, ledger, self.sharing)
@@ -119,6 +115,7 @@ class EntanglementStack:
             context.nesting,
             setup.order(),
             setup.purification,
+            setup.spans_restart,
             {stack.connection: stack for stack in setup.rulesets},
             context.interfaces[name],
             lambda csr: setup.hold_ticks(

@@ -47,5 +47,5 @@ MESSAGES = MessagePresentation(
         "TEARDOWN": "brown",
         "TERMINATION": "black",
     },
-    frequent=("SWAPRESULT", "PURIFYRESULT", "DISCARDED", "NEWPARTNER", "BIND", "VACATED"),
+    frequent=("SWAPRESULT", "PURIFYRESULT", "DISCARDED", "RESTART", "NEWPARTNER", "BIND", "VACATED"),
 )

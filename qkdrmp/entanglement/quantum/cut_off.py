@@ -11,7 +11,7 @@ from qkdrmp.entanglement.quantum.pairs import Qubit
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.simpy_marks import ScheduledEvent
 
-_AFTER_HERALDS = EventPriority(3)
+AFTER_HERALDS = EventPriority(3)
 """A pair that is heralded at the very tick still comes in time; heralds have priority 2."""
 
 
@@ -54,7 +54,7 @@ class CutOff:
         self._is_armed = bool(self._waiting)
         if self._is_armed:
             delay = self._waiting[0][0] - self._env.now
-            ScheduledEvent(self._env, delay, _AFTER_HERALDS).callbacks.append(self._look)
+            ScheduledEvent(self._env, delay, AFTER_HERALDS).callbacks.append(self._look)
 
     def _look(self, event: Event) -> None:
         while self._waiting and self._waiting[0][0] <= self._env.now:

@@ -53,14 +53,15 @@ class Device:
         Probability that a two-qubit gate leaves its qubits maximally mixed.
     readout_error : float
         Probability that a readout is wrong.
-    cutoff : int, optional
-        After how many ticks a half that waits to be swapped is discarded.
+    cutoffs : tuple of int
+        After how many ticks a half that waits to be swapped is discarded, by level of the swap (see `cutoff`); by
+        default never.
     """
 
     memory: Memory
     gate_error: float = 0.0
     readout_error: float = 0.0
-    cutoff: int | None = None
+    cutoffs: tuple[int, ...] = ()
 
     # Looked up at every wait and swap, so each is worked out once.
 
@@ -73,6 +74,10 @@ class Device:
     def phase_rate(self) -> float:
         """1/T2, per tick."""
         return 1 / TICKS_PER_SECOND / self.memory.t2_s
+
+    def cutoff(self, level: int) -> int | None:
+        """Return the cut-off of swaps of a level, from 1; those above the last one given have that one."""
+        return self.cutoffs[min(level, len(self.cutoffs)) - 1] if self.cutoffs else None
 
     @cached_property
     def swap_factors(self) -> Correlations:

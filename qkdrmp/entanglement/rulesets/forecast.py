@@ -76,7 +76,7 @@ def is_playable(path: InnerPath) -> bool:
     swapped in any order and may get lost: then those that are swapped with each other are not those made in turn.
     """
     any_order = any(len(span.halves) > 2 for span in path.tree.spans)
-    may_lose = any(qcap.swap_success < 1 or qcap.cutoffs != (None, None) for qcap in path.qcaps[1:-1])
+    may_lose = any(qcap.swap_success < 1 or any(qcap.cutoffs) for qcap in path.qcaps[1:-1])
     known = all(qcap.hop.is_assured and (qcap.inner is None or is_playable(qcap.inner)) for qcap in path.qcaps)
     return known and not (any_order and may_lose)
 

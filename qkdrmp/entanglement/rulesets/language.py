@@ -131,7 +131,9 @@ class Fidelity(Term):
 class Swap(Term):
     """Measure both pairs in the Bell basis; their far ends then share a pair in stage `to`.
 
-    Without `to` they are pairs of `towards`, and so is what the far ends share.
+    Without `to` they are pairs of `towards`, and so is what the far ends share. `level`, by default 1, says which of
+    the node's cut-offs holds for pairs that wait for it. With `restart`, both spans begin again from nothing after it,
+    and after a cut-off: what waits for a swap between the node and the far ends is discarded.
     """
 
     pair_fields = ("left", "right")
@@ -139,6 +141,8 @@ class Swap(Term):
     left: str
     right: str
     to: int | None = None
+    level: Annotated[int, Field(ge=1)] | None = None
+    restart: bool | None = None
 
 
 class Purify(Term):

@@ -105,8 +105,8 @@ class QCap:
         How the network between the previous hop and this one is crossed, if there is one.
     swap_success : float
         Probability that a swap succeeds.
-    cutoffs : tuple of (int or None)
-        Ticks after which a half that waits for a swap is discarded, in the memories before and after.
+    cutoffs : tuple of tuple of int
+        Ticks after which a half that waits for a swap is discarded, by level, in the memories before and after.
     """
 
     node: str
@@ -123,7 +123,7 @@ class QCap:
     hop: HopReport = NO_REPORT
     inner: InnerPath | None = None
     swap_success: float = 1.0
-    cutoffs: tuple[int | None, int | None] = (None, None)
+    cutoffs: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
 
     def device(self, after: bool) -> Device:
         """Return the memories towards the next or the previous hop, with the gates."""

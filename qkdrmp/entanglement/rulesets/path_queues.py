@@ -300,6 +300,8 @@ class SwapQueue:
     sources : tuple of PairSource
     at : QCap
         Of the node.
+    level : int
+        Of the swap, from 1.
     delays : tuple of float
         What a message takes to the left and to the right end, with its processing, in ticks.
     chance : Chance
@@ -309,13 +311,14 @@ class SwapQueue:
         self,
         sources: tuple[PairSource, PairSource],
         at: QCap,
+        level: int,
         delays: tuple[float, float],
         chance: Chance,
     ) -> None:
         self.left, self.right = sources
         self.factors = at.device(after=False).swap_factors
         self.success = at.swap_success
-        self.cutoffs = at.cutoffs
+        self.cutoffs = at.device(after=False).cutoff(level), at.device(after=True).cutoff(level)
         self.delays = delays
         self.chance = chance
         self.last = 0.0
@@ -466,7 +469,7 @@ class PathQueues:
         delays = [(self._delay(node, left), self._delay(node, right)) for node in inner]
         if len(sources) > 2:
             return AnyOrderQueue(sources, inner, delays)
-        swapped = SwapQueue((sources[0], sources[1]), inner[0], delays[0], self._chance)
+        swapped = SwapQueue((sources[0], sources[1]), inner[0], span.height, delays[0], self._chance)
         rounds, protocol = path.purification.after(span.height), path.purification.protocol
         return self._purified(swapped, left, right, rounds, protocol)
 

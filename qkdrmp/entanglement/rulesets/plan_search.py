@@ -49,11 +49,12 @@ def plan_to_keep(
     outer: str | None = None,
     basis: Basis | None = None,
     purification: Purifying = "bbpssw",
+    restart: bool = False,
 ) -> ConnectionPlan:
     """Return the plan of the highest rate found whose promises meet both bounds (see `PlanSearch` and `forecast`).
 
-    Promised is what is asked for, a fidelity above 1/4 or a rate. If neither is, or the path cannot be played, there is
-    no forecast, and the plan has the fewest raw pairs (see `plan`).
+    Promised is what is asked for, a fidelity above 1/4 or a rate. If neither is, or the path cannot be played, as with
+    `restart`, there is no forecast, and the plan has the fewest raw pairs (see `plan`).
 
     Raises
     ------
@@ -62,8 +63,10 @@ def plan_to_keep(
     """
 
     is_asked = minimum_fidelity > NOISE or minimum_rate > 0
-    if not is_asked or not is_playable(InnerPath(tuple(qcaps), swap_tree(qcaps, swap_order), Purification(()))):
-        return plan(connection, attempt, qcaps, need, minimum_fidelity, minimum_rate, swap_order, physics, outer, basis)
+    path = InnerPath(tuple(qcaps), swap_tree(qcaps, swap_order), Purification(()))
+    if not is_asked or restart or not is_playable(path):
+        bounds = minimum_fidelity, minimum_rate
+        return plan(connection, attempt, qcaps, need, *bounds, swap_order, physics, outer, basis, restart)
     search = PlanSearch(qcaps, need, minimum_fidelity, minimum_rate, swap_order, physics or Physics(), purification)
     found = search.best()
     made = plan_with(

@@ -54,10 +54,16 @@ class SpanRules:
     ----------
     tree : Span
     purification : Purification
+    with_levels : bool
+        Whether swaps say at which level they are.
+    restart : bool
+        Whether the spans of each swap begin again after it.
     """
 
-    def __init__(self, tree: Span, purification: Purification) -> None:
+    def __init__(self, tree: Span, purification: Purification, with_levels: bool, restart: bool) -> None:
         self.purification = purification
+        self.with_levels = with_levels
+        self.restart = restart or None
         self.rounds = dict(zip(tree.links, purification.links, strict=True))
         self.last = self.stage(tree.height)
 
@@ -75,7 +81,8 @@ class SpanRules:
             yield from self._in_any_order(span, stage, to)
             return
         rounds = self.purification.after(span.height)
-        swap = Swap(left="l", right="r", to=stage + 1 if rounds else to)
+        level = span.height if self.with_levels else None
+        swap = Swap(left="l", right="r", to=stage + 1 if rounds else to, level=level, restart=self.restart)
         yield span.halves[0].right, stage, _rule({span.left: ("l",), span.right: ("r",)}, swap)
         yield from self._purify(span, stage + 1, rounds, to)
         for half in span.halves:
@@ -117,6 +124,8 @@ def compose(
     need: int | None,
     outer: str | None = None,
     basis: Basis | None = None,
+    with_levels: bool = False,
+    restart: bool = False,
 ) -> RuleSetStack:
     """Return the RuleSets that purify, swap by the tree, and deliver at both ends.
 
@@ -136,8 +145,13 @@ def compose(
         The connection to hand the pairs over to, instead of delivering them.
     basis : {"X", "Y", "Z"}, optional
         In which the ends measure what they deliver.
+    with_levels : bool
+        Whether swaps say at which level they are, for nodes that have a cut-off for each.
+    restart : bool
+        Whether the spans of each swap begin again after it.
     """
-    rules = SpanRules(tree, rounds if isinstance(rounds, Purification) else Purification(tuple(rounds)))
+    purification = rounds if isinstance(rounds, Purification) else Purification(tuple(rounds))
+    rules = SpanRules(tree, purification, with_levels, restart)
     path = (tree.left, *(right for _, right in tree.links))
     stages: dict[str, dict[int, list[Rule]]] = {node: {} for node in path}
     sides: tuple[Side, Side] = ("left", "right")
@@ -234,6 +248,7 @@ def plan(
     physics: Physics | None = None,
     outer: str | None = None,
     basis: Basis | None = None,
+    restart: bool = False,
 ) -> ConnectionPlan:
     """Return the RuleSets that meet both bounds with the fewest raw pairs, and what they promise.
 
@@ -253,6 +268,8 @@ def plan(
         The connection to hand the pairs over to, instead of delivering them.
     basis : {"X", "Y", "Z"}, optional
         In which the ends measure what they deliver.
+    restart : bool
+        Whether the spans of each swap begin again after it.
 
     Raises
     ------
@@ -262,7 +279,7 @@ def plan(
         If the swap tree is not over the links of the path.
     """
     links = choose(qcaps, minimum_fidelity, minimum_rate, physics or Physics())
-    return plan_with(links, connection, attempt, qcaps, need, swap_order, physics, outer, basis)
+    return plan_with(links, connection, attempt, qcaps, need, swap_order, physics, outer, basis, restart=restart)
 
 
 def swap_tree(qcaps: Sequence[QCap], swap_order: SwapOrder) -> Span:
@@ -291,9 +308,12 @@ def plan_with(
     outer: str | None = None,
     basis: Basis | None = None,
     purification: Purification | None = None,
+    restart: bool = False,
 ) -> ConnectionPlan:
     """Return the RuleSets that use the links in these ways (see `plan`)."""
     tree = swap_tree(qcaps, swap_order)
-    stack = compose(connection, attempt, tree, purification or of_links(links), need, outer, basis)
+    has_levels = any(len(cutoffs) > 1 for qcap in qcaps for cutoffs in qcap.cutoffs)
+    used = purification or of_links(links)
+    stack = compose(connection, attempt, tree, used, need, outer, basis, has_levels, restart)
     fidelity = end_to_end(links, quality(qcaps, physics or Physics()))
     return ConnectionPlan(stack, links, fidelity, purification=purification)

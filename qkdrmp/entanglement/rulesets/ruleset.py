@@ -166,6 +166,8 @@ def _misuse(action: Action, towards: Mapping[str, Towards]) -> Iterator[str]:
     if isinstance(action, Swap):
         if (action.to is None) != (len(used) == 2):
             yield "swap.to must be there, unless both pairs are of towards"
+        if used and (action.level or action.restart):
+            yield "swap.level and swap.restart must not be there with pairs of towards, which have no levels"
     elif isinstance(action, Promote):
         yield from (
             f"towards.partner must be there to promote '{name}'" for name, one in used.items() if not one.partner

@@ -44,6 +44,11 @@ def _deliver(deliver: Deliver) -> str:
     return f"deliver {deliver.pair}" + (f" measured in {deliver.basis}" if deliver.basis else "")
 
 
+def _swap(swap: Swap) -> str:
+    said = f"swap {swap.left} and {swap.right}" + ("" if swap.to is None else f", to stage {swap.to}")
+    return said + (f", at level {swap.level}" if swap.level else "") + (", then restart" if swap.restart else "")
+
+
 WORDS: dict[type[Condition] | type[Action], Callable[[Any], str]] = {
     Res: _res,
     Towards: lambda one: f"a pair {one.name} towards {one.neighbour}" + (f" with {one.partner}" if one.partner else ""),
@@ -51,7 +56,7 @@ WORDS: dict[type[Condition] | type[Action], Callable[[Any], str]] = {
     TimerExpired: lambda timer: f"timer {timer.name} has run out",
     Recv: lambda recv: f"a {recv.kind} has come",
     Fidelity: lambda fidelity: f"fidelity of {fidelity.pair} {fidelity.op} {fidelity.value:g}",
-    Swap: lambda swap: f"swap {swap.left} and {swap.right}" + ("" if swap.to is None else f", to stage {swap.to}"),
+    Swap: _swap,
     Purify: lambda one: f"purify {one.keep} by {one.sacrifice} ({one.protocol}), to stage {one.to}",
     Deliver: _deliver,
     Promote: lambda promote: f"promote {promote.pair} to stage {promote.to}",

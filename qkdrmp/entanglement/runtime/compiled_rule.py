@@ -34,6 +34,7 @@ from qkdrmp.entanglement.rulesets.ruleset import RuleSet
 from qkdrmp.entanglement.runtime.pair_buffer import PairBuffer
 from qkdrmp.entanglement.runtime.pair_pool import Onward, PairPool
 from qkdrmp.entanglement.runtime.session import Owner, RuleSetSession, Workbench
+from qkdrmp.entanglement.runtime.span_restart import SpanRestart
 from qkdrmp.kernel.units import to_ticks
 
 Taken = Sequence[Qubit]
@@ -184,6 +185,7 @@ class _Swap:
         "_j",
         "_name",
         "_random",
+        "_restart",
         "_send",
         "_session",
         "_stage",
@@ -195,7 +197,10 @@ class _Swap:
     def __init__(self, session: RuleSetSession, action: Swap, places: Places) -> None:
         (self._i, left), (self._j, right) = places[action.left], places[action.right]
         self._a, self._b = left.partner, right.partner
-        left.swaps = right.swaps = True
+        left.level = right.level = action.level or 1
+        if action.restart:
+            left.restart = right.restart = SpanRestart(session, (left, right))
+        self._restart = left.restart
         self._stage, self._to = left.stage, cast(int, action.to)
         self._session = session
         self._env, self._name = session.bench.env, session.bench.name
@@ -220,6 +225,8 @@ class _Swap:
         self._send(b, SwapResult(attempt, name, stage, second.number, a, to, number, estimate, success))
         first.share.release()
         second.share.release()
+        if self._restart is not None:
+            self._restart()
 
 
 def _swap(session: RuleSetSession, action: Swap, places: Places) -> Callable[[Taken], None]:
@@ -228,7 +235,7 @@ def _swap(session: RuleSetSession, action: Swap, places: Places) -> Callable[[Ta
     (i, left), (j, right) = places[action.left], places[action.right]
     assert isinstance(left, PairPool)
     assert isinstance(right, PairPool)
-    left.swaps = right.swaps = True
+    left.level = right.level = 1
     return lambda taken: _swap_in_any_order(session, left, right, taken[i], taken[j])
 
 

@@ -21,8 +21,12 @@ class PairBuffer:
         Whether a rule of this node takes pairs from here; elsewhere they wait for the partner to use them.
     waits : bool
         Whether such a rule needs more than one pair, or something else, so that pairs lie idle here.
-    delivers, swaps : bool
-        Whether such a rule delivers them, or swaps them.
+    delivers : bool
+        Whether such a rule delivers them.
+    level : int
+        Of the swap that such a rule makes of them, from 1; 0 if none does.
+    restart : callable or None
+        If both spans of that swap begin again after it, lets them.
     is_pool : bool
         Whether it is a `PairPool`.
     mate : PairBuffer or None
@@ -45,15 +49,16 @@ class PairBuffer:
         "delivers",
         "discarded",
         "is_pool",
+        "level",
         "lost",
         "mate",
         "next",
         "onwards",
         "pairs",
         "partner",
+        "restart",
         "results",
         "stage",
-        "swaps",
         "used",
         "void",
         "waits",
@@ -65,7 +70,8 @@ class PairBuffer:
         self.used = False
         self.waits = False
         self.delivers = False
-        self.swaps = False
+        self.level = 0
+        self.restart: Callable[[], None] | None = None
         self.is_pool = False
         self.mate: PairBuffer | None = None
         self.pairs: dict[int, Qubit] = {}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, Protocol, cast
 
 import numpy as np
 
-from qkdrmp.entanglement.messages import Discarded, Half, NewPartner, PairMessage, PurifyResult, SwapResult
+from qkdrmp.entanglement.messages import Discarded, Half, NewPartner, PairMessage, PurifyResult, Restart, SwapResult
 from qkdrmp.entanglement.quantum.bell_diagonal import Basis
 from qkdrmp.entanglement.quantum.cut_off import CutOff
 from qkdrmp.entanglement.quantum.pairs import Device, Qubit, discard, estimated, estimated_after, purify
@@ -28,6 +28,10 @@ class Owner(Protocol):
     @property
     def attempt(self) -> AttemptId:
         """The attempt at the connection."""
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The nodes of the network that the connection is in."""
 
     def deliver(self, qubit: Qubit, basis: Basis | None) -> None:
         """Give a pair to the application."""
@@ -181,6 +185,8 @@ class RuleSetSession:
             self.take_bit(message)
         elif isinstance(message, NewPartner):
             self.take_new_partner(message)
+        elif isinstance(message, Restart):
+            self.restart(message.span)
         else:
             self.take_discarded(message)
         if self.awaited:
@@ -372,22 +378,37 @@ class RuleSetSession:
             discard(qubit)
             return
         buffer.add(number, qubit)
-        if buffer.swaps and (ticks := qubit.device.cutoff) is not None:
-            self._limit_wait(buffer, qubit, ticks)
+        if buffer.level and qubit.device.cutoffs:
+            self._limit_wait(buffer, qubit)
         if buffer.results and number in buffer.results:
             self.take_swap(buffer.results.pop(number))
         if buffer.is_pool:
             self._catch_up(cast(PairPool, buffer), number)
 
-    def _limit_wait(self, buffer: PairBuffer, qubit: Qubit, ticks: int) -> None:
+    def _limit_wait(self, buffer: PairBuffer, qubit: Qubit) -> None:
         found = self._cut_offs.get(buffer)
         if found is None:
+            ticks = cast(int, qubit.device.cutoff(buffer.level))
             expire = partial(self._expire, buffer)
             found = self._cut_offs[buffer] = CutOff(self.bench.env, ticks, buffer.keeps, expire)
         found.add(qubit)
 
     def _expire(self, buffer: PairBuffer, qubit: Qubit) -> None:
-        """Discard a pair that has waited too long to be swapped: nobody else does anything with it meanwhile."""
+        """Discard a pair that has waited too long to be swapped."""
+        self._give_up(buffer, qubit)
+        if buffer.restart is not None:
+            buffer.restart()
+        self.work()
+
+    def restart(self, span: Sequence[str]) -> None:
+        """Discard what waits here to be swapped of the pairs within a span of these nodes."""
+        for buffer in [one for one in self._buffers.values() if one.level and one.partner in span]:
+            for qubit in [*buffer.pairs.values()]:
+                self._give_up(buffer, qubit)
+        self.work()
+
+    def _give_up(self, buffer: PairBuffer, qubit: Qubit) -> None:
+        """Discard a pair that waits to be swapped: nobody else does anything with it meanwhile."""
         buffer.remove(qubit.number)
         if isinstance(buffer, PairPool):
             self.lose(buffer, qubit)
@@ -395,7 +416,6 @@ class RuleSetSession:
             buffer.leave_out(qubit.number)
             self._send_discarded(buffer.partner, buffer.stage, qubit.number)
             discard(qubit)
-        self.work()
 
     def estimated(self, qubit: Qubit) -> float:
         """Return the estimated fidelity of a pair now."""

@@ -59,6 +59,7 @@ class Owner:
     """Notes what the session asks of it."""
 
     attempt: AttemptId = ATTEMPT
+    path: tuple[str, ...] = ()
     delivered: list[tuple[int, str | None]] = field(default_factory=list)
     handed_over: list[tuple[str, int]] = field(default_factory=list)
     retracted: list[int] = field(default_factory=list)
@@ -103,7 +104,7 @@ class Bench:
         path: tuple[str, ...] = ("A", "R", "B"),
         swap_success: float = 1.0,
     ) -> None:
-        self.env, self.wire, self.owner, self.share = Environment(), Wire(), Owner(), MemoryShare()
+        self.env, self.wire, self.owner, self.share = Environment(), Wire(), Owner(path=path), MemoryShare()
         stages: dict[int, list[dict[str, Any]]] = {}
         for stage, rule in rules:
             stages.setdefault(stage, []).append(rule)
