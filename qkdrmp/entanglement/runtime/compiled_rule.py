@@ -198,9 +198,8 @@ class _Swap:
         (self._i, left), (self._j, right) = places[action.left], places[action.right]
         self._a, self._b = left.partner, right.partner
         left.level = right.level = action.level or 1
-        if action.restart:
-            left.restart = right.restart = SpanRestart(session, (left, right))
-        self._restart = left.restart
+        self._restart = SpanRestart(session, (left, right)) if action.restart else None
+        left.restart = right.restart = self._restart
         self._stage, self._to = left.stage, cast(int, action.to)
         self._session = session
         self._env, self._name = session.bench.env, session.bench.name
