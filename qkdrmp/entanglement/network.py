@@ -97,7 +97,7 @@ class EntanglementNetwork:
 
     def round_trip(self, path: Sequence[str]) -> int:
         """Return how long messages take hop by hop along a path and back, in ticks."""
-        return sum(self.channel(*hop).delay for hop in (*pairwise(path), *pairwise(path[::-1])))
+        return sum(self.channel(a, b).delay + self.channel(b, a).delay for a, b in pairwise(path))
 
     # Links and channels
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from operator import itemgetter
 
 from qkdrmp.entanglement.connections.state import ConnectionState
@@ -24,13 +23,9 @@ def entry_of(attempt: AttemptId, spec: ConnectionSpec) -> AllocationEntry:
 def attempts_of(interface: Interface, entries: Sequence[AllocationEntry]) -> dict[AttemptId, float]:
     """Return how many trials of a slot the policy gives to connections that share a link, bounded by their quotas."""
     lanes = interface.link.lanes
-    nameless = tuple(
-        replace(entry, id=AttemptId("", number)) for number, entry in enumerate(entries)
-    )  # shares are kept
-    agreement = Agreement(entries=nameless, places=tuple(range(len(entries))), lanes=lanes)
+    agreement = Agreement(entries=(*entries,), places=(*range(len(entries)),), lanes=lanes)
     given = attempts_per_slot(interface.allocation.policy, agreement)
-    bounded = (min(entry.memories or lanes, given.get(entry.id, 0)) for entry in nameless)
-    return dict(zip((entry.id for entry in entries), bounded, strict=True))
+    return {entry.id: min(entry.memories or lanes, given.get(entry.id, 0)) for entry in entries}
 
 
 def rate_beside(spec: ConnectionSpec, interface: Interface, others: Sequence[AllocationEntry]) -> float:
@@ -45,7 +40,7 @@ def attempts_beside(spec: ConnectionSpec, interface: Interface, others: Sequence
 
 def attempts_alone(spec: ConnectionSpec, interface: Interface) -> float:
     """Return how many trials of a slot a link gives a connection while there are no others, and memories for all."""
-    return attempts_of(interface, [replace(entry_of(NEWCOMER, spec), memories=None)])[NEWCOMER]
+    return attempts_of(interface, [entry_of(NEWCOMER, spec)._replace(memories=None)])[NEWCOMER]
 
 
 class Outlook:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from qkdrmp.entanglement.links.epoch import LAU, Barrier
-from qkdrmp.entanglement.links.interface import Interface, MemoryShare
+from qkdrmp.entanglement.links.interface import Interface
+from qkdrmp.entanglement.links.memory_share import MemoryShare
 from qkdrmp.entanglement.links.policies import AllocationEntry, conserves_work
 from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.kernel.simpy_marks import TimedDelivery
@@ -64,7 +66,8 @@ class AllocationProtocol(Layer):
         self._round_trips[link] = round_trip
         if conserves_work(interface.allocation.policy):  # a pause takes a round trip to begin, and one to end
             interface.patience = 2 * round_trip
-        interface.passed_over, interface.drained = self._pass_over, self._resume
+        interface.passed_over = partial(self._pass_over, interface)
+        interface.drained = partial(self._resume, interface)
         self._timers[link] = Timer(self.node.env, lambda: self._ask_again(interface))
 
     def round_trip(self, interface: Interface) -> int:
@@ -83,22 +86,22 @@ class AllocationProtocol(Layer):
 
     # Work conservation: a connection whose quota of halves lies idle leaves its trials to others until half are used.
 
-    def _pass_over(self, share: MemoryShare) -> None:
+    def _pass_over(self, interface: Interface, share: MemoryShare) -> None:
         """Pause a connection that has kept its trials for long enough."""
         share.is_paused = True
         # Not within this event, in which the link draws its successes.
-        TimedDelivery(self.node.env, 0, share, self._pause)
+        TimedDelivery(self.node.env, 0, share, partial(self._pause, interface))
 
-    def _pause(self, delivery: TimedDelivery) -> None:
+    def _pause(self, interface: Interface, delivery: TimedDelivery) -> None:
         share: MemoryShare = delivery.item
         if share.is_paused:
-            self._send(share.interface, share.interface.allocation.remove(share.attempt))
+            self._send(interface, interface.allocation.remove(share.attempt))
 
-    def _resume(self, share: MemoryShare) -> None:
+    def _resume(self, interface: Interface, share: MemoryShare) -> None:
         share.is_paused = False
-        entry = self._entries.get((share.interface.peer, share.attempt))
+        entry = self._entries.get((interface.peer, share.attempt))
         if entry is not None:
-            self._send(share.interface, share.interface.allocation.add(entry))
+            self._send(interface, interface.allocation.add(entry))
 
     @on(LAU, Barrier)
     def take(self, message: LAU | Barrier) -> None:
@@ -119,9 +122,10 @@ class AllocationProtocol(Layer):
             voided = link.next_trial(interface.end) - allocation.last_barrier
             interface.stalled += max(0, voided) * link.slot_ticks // link.lanes
         tick = max(self.node.env.now, link.start_of(agreement.since, interface.end))
+        before = set(earlier.entries)
         for entry in agreement.entries:
             share = interface.shares.get(entry.id)
-            if entry not in earlier.entries and share is not None:
+            if entry not in before and share is not None:
                 is_first, share.has_trials = not share.has_trials, True
                 if is_first:
                     self.armed(entry.id, interface, tick)

@@ -16,7 +16,8 @@ from fractions import Fraction
 from typing import ClassVar
 
 from qkdrmp.entanglement.links.bind import Bind
-from qkdrmp.entanglement.links.interface import Interface, MemoryShare, PairUse
+from qkdrmp.entanglement.links.interface import Interface
+from qkdrmp.entanglement.links.memory_share import MemoryShare, PairUse
 from qkdrmp.entanglement.links.negotiation import LinkEnd
 from qkdrmp.entanglement.links.policies import AllocationEntry
 from qkdrmp.entanglement.links.schedule import Owner
@@ -161,9 +162,9 @@ class BindingInterface(Interface):
         may_idle = sum(max(0, s.quota - s.idle) for s in shares if s is not None and s.arrived is not None)
         return free if may_idle > self._unbound else 0
 
-    def attempts(self, slot: int, success: SlotSuccess) -> bool:
-        """Return True: a trial has no owner who could lack a memory, and those below the limit are all attempted."""
-        return True
+    def attempted(self, slot: int, successes: list[SlotSuccess]) -> list[SlotSuccess]:
+        """Return them all: no trial has an owner who could lack a memory, and those below the limit are attempted."""
+        return successes
 
     def _limit(self, share: MemoryShare | None = None) -> None:
         self.link.limited(self.end, None, self.limit(None))
@@ -173,7 +174,12 @@ class BindingInterface(Interface):
         self._limit()
         return True
 
-    def _keep_slot_start(self, *shares: MemoryShare) -> None:
+    @property
+    def _is_short_of_memories(self) -> bool:
+        """False: what nobody has a use for yet waits in memories that all share."""
+        return False
+
+    def _keep_slot_start(self) -> None:
         """Do nothing: the limit says all."""
 
     def review(self) -> None:

@@ -50,13 +50,14 @@ class Barrier(Message):
 class Epoch:
     """One change of the allocation, as one end sees it: what both have sent; closed once both know the outcome.
 
-    It is open from this end's LAU on.
+    It is open from this end's LAU on. Both lists `merged` make the next one, with the higher of the two random numbers.
     """
 
     lau: LAU | None = None
     barrier: Barrier | None = None
     peer_lau: LAU | None = None
     peer_barrier: Barrier | None = None
+    merged: tuple[tuple[AllocationEntry, ...], int] | None = None
 
     @property
     def is_open(self) -> bool:

@@ -3,147 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar, NamedTuple
 
 from qkdrmp.entanglement.links.link import ElementaryLink
+from qkdrmp.entanglement.links.memory_offer import MemoryOffer
+from qkdrmp.entanglement.links.memory_share import MemoryShare, PairUse
 from qkdrmp.entanglement.links.models import TrialLaw
 from qkdrmp.entanglement.links.negotiation import LinkEnd
 from qkdrmp.entanglement.links.node_memories import MemoryQuota, NodeMemories
-from qkdrmp.entanglement.links.policies import Agreement
+from qkdrmp.entanglement.links.policies import Agreement, attempts_per_slot
 from qkdrmp.entanglement.links.schedule import Owner
 from qkdrmp.entanglement.links.success_sampler import SlotSuccess
 from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal
 from qkdrmp.entanglement.quantum.pairs import Device, Qubit, trace_out
 from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.kernel.units import NEVER
-
-
-class PairUse(Protocol):
-    """What becomes of the pairs of a link at a node (see `pair_buffer.PairBuffer`)."""
-
-    @property
-    def partner(self) -> str:
-        """The node at the other end of the link."""
-
-    @property
-    def pairs(self) -> Mapping[int, Qubit]:
-        """Those that wait."""
-
-    @property
-    def mate(self) -> PairUse | None:
-        """With what one by one is swapped as they come; None if there is more to it."""
-
-
-class MemoryShare:
-    """What a connection has at an interface: a quota of memories reserved for it, and the halves it keeps.
-
-    It may keep more halves than its quota, in memories that are reserved for nobody, but attempts nothing while as many
-    as its quota lie idle: more would only grow old.
-
-    Attributes
-    ----------
-    interface : Interface
-    attempt : AttemptId
-        The attempt at the connection.
-    quota : int
-    held : int
-        Halves in memory, those whose success is still to be heralded included.
-    idle : int
-        Halves that wait for a rule to take them, with another pair that is not there yet.
-    arrived : callable or None
-        Takes each half as it is heralded, with its ordinal; None while the connection is not installed here, and no
-        trial is attempted for it.
-    resume : int
-        Once paused, it gets its trials back when no more than so many halves lie idle.
-    use : PairUse or None
-        For what it wants halves, if that is known.
-    pairs : int
-        Halves heralded so far.
-    has_trials : bool
-        Whether the connection has got trials by an agreement, once at least.
-    is_here : bool
-        Whether its quota is still reserved.
-    is_paused : bool
-        Whether it has no use for its trials for the time being, so that others are to get them.
-    """
-
-    __slots__ = (
-        "arrived",
-        "attempt",
-        "has_trials",
-        "held",
-        "idle",
-        "interface",
-        "is_here",
-        "is_paused",
-        "pairs",
-        "quota",
-        "resume",
-        "use",
-    )
-
-    def __init__(self, interface: Interface, attempt: AttemptId, quota: int) -> None:
-        self.interface = interface
-        self.attempt = attempt
-        self.quota = quota
-        self.held = 0
-        self.idle = 0
-        self.pairs = 0
-        self.has_trials = False
-        self.is_here = True
-        self.is_paused = False
-        self.arrived: Callable[[int, Qubit], None] | None = None
-        self.use: PairUse | None = None
-        self.resume = quota // 2
-
-    @property
-    def reserved(self) -> int:
-        """Free memories that are reserved for the connection."""
-        return self.quota - self.held if self.held < self.quota else 0
-
-    @property
-    def offered(self) -> int | None:
-        """Free memories that are reserved for its trials; None while nothing is attempted for it."""
-        if self.arrived is None or self.idle >= self.quota:
-            return None
-        return self.quota - self.held if self.held < self.quota else 0
-
-    def add_idle(self, halves: int) -> None:
-        """Count halves that wait for a rule to take them."""
-        idle = self.idle + halves
-        if idle == self.quota or self.idle == self.quota:
-            self.interface.change_idle(self, halves)
-        else:
-            self.idle = idle
-        if self.is_paused and self.idle <= self.resume:
-            self.interface.drained(self)
-
-    def let_wait(self, unused: int) -> None:
-        """Get the trials back although so many halves lie idle: they may have to wait for one more."""
-        self.resume = max(self.resume, min(unused, self.quota - 1))
-
-    def release(self) -> None:
-        """Free one memory, so that it can be filled again."""
-        self.interface.vacate(self)
-
-
-@dataclass(slots=True)
-class AtSlotStart:
-    """What an interface had when a slot started, as far as it has changed since.
-
-    Parameters
-    ----------
-    free, spare : int
-        Free memories, and those of them that were reserved for nobody.
-    offered : dict of AttemptId to (int or None)
-        See `MemoryShare`.
-    """
-
-    free: int
-    spare: int
-    offered: dict[AttemptId, int | None]
 
 
 class HopPhysics(NamedTuple):
@@ -241,8 +116,9 @@ class Interface:
         self._next_review = NEVER
         self._reserved = 0
         self._known_spare = memories  # for which the link knows the limits
-        self._slot = -1
-        self._at_start = AtSlotStart(memories, 0, {})
+        self._offered: dict[AttemptId, int] = {}  # what is reserved for each connection whose trials are attempted
+        self._slot, self._kept_until = -1, -1
+        self._at_start = MemoryOffer(memories, 0, {})
 
     # Admission
 
@@ -302,7 +178,8 @@ class Interface:
         """Release the memories of a connection; halves that are heralded later are discarded."""
         share = self.shares.get(attempt)
         if share is not None:
-            self._keep_slot_start(share)
+            self._keep_slot_start()
+            self._offered.pop(attempt, None)
             del self.shares[attempt]
             share.is_here = False
             self._reserved -= share.reserved
@@ -334,25 +211,37 @@ class Interface:
     def open(self, attempt: AttemptId, arrived: Callable[[int, Qubit], None], use: PairUse | None = None) -> None:
         """Let trials be attempted for a connection; `arrived` takes its halves."""
         share = self.shares[attempt]
-        self._keep_slot_start(share)
+        self._keep_slot_start()
         share.arrived, share.use = arrived, use
+        self._offer(share)
         self._limit(share)
 
     def vacate(self, share: MemoryShare) -> None:
         """Free a memory that holds a half of a connection."""
-        self._keep_slot_start(share)
+        self._keep_slot_start()
         self.occupied -= 1
         share.held -= 1
         if share.held < share.quota and share.is_here:
             self._reserved += 1
+            self._offer(share)
         self._limit(share)
 
     def change_idle(self, share: MemoryShare, halves: int) -> None:
         """Count idle halves of a connection that begins or ceases to be served."""
-        self._keep_slot_start(share)
+        self._keep_slot_start()
         share.idle += halves
         self._note_idle(share)
+        self._offer(share)
         self._limit(share)
+
+    def _offer(self, share: MemoryShare) -> None:
+        """Note what is reserved for the trials of a connection."""
+        if not share.is_here:
+            return
+        if share.is_served:
+            self._offered[share.attempt] = share.reserved
+        else:
+            self._offered.pop(share.attempt, None)
 
     def _note_idle(self, share: MemoryShare) -> None:
         """Note until when a connection of which a quota of halves lies idle keeps its trials."""
@@ -365,10 +254,19 @@ class Interface:
     def _pass_over(self) -> None:
         """Pass over the connections that have kept trials too long without any use for them."""
         now = self.link.now
+        if self._is_short_of_memories:
+            self._next_review = now + self.patience
+            return
         for share in [share for share, due in self._keep_until.items() if due <= now]:
             del self._keep_until[share]
             self.passed_over(share)
         self._next_review = min(self._keep_until.values(), default=NEVER)
+
+    @property
+    def _is_short_of_memories(self) -> bool:
+        """Whether those that use their trials find no memories for more of them."""
+        trials = attempts_per_slot(self.allocation.policy, self.allocation.agreements[-1])
+        return sum(trials.get(one, 0) for one in self._offered) >= sum(self._offered.values()) + max(0, self._spare)
 
     # Which trials are attempted. A half has a memory of its connection's quota, or one that is reserved for nobody.
 
@@ -383,21 +281,19 @@ class Interface:
         That is a bound: others may take spare memories first. Of trials whose owner is not known, any may be attempted.
         """
         if owner is None:
-            offered = [share.offered for share in self.shares.values() if share.offered is not None]
+            offered = self._offered.values()
             return self.link.lanes if any(offered) or (offered and self._spare > 0) else 0
-        share = self.shares.get(owner)
-        return 0 if share is None else self._limit_of(share)
-
-    def _limit_of(self, share: MemoryShare) -> int:
-        offered, spare = share.offered, self._spare
-        if offered is None:
+        reserved = self._offered.get(owner)
+        if reserved is None:
             return 0
-        return offered + spare if spare >= 0 else min(max(0, self.memories - self.occupied), offered)
+        spare = self._spare
+        limit = reserved + spare if spare >= 0 else min(max(0, self.memories - self.occupied), reserved)
+        return min(limit, self.link.most)
 
     def _limit(self, share: MemoryShare) -> None:
         """Inform the link what has changed with the memories of one connection, and perhaps with the spare ones."""
         if self._spare == self._known_spare >= 0 or not self._limit_all():
-            self.link.limited(self.end, share.attempt, self._limit_of(share) if share.is_here else 0)
+            self.link.limited(self.end, share.attempt, self.limit(share.attempt))
             self._limit_unknown()
         self._settle()
 
@@ -417,67 +313,36 @@ class Interface:
         self._known_spare = spare
         if spare == known >= 0 or min(spare, known) >= self.link.most:
             return False
-        for attempt, share in self.shares.items():
-            self.link.limited(self.end, attempt, self._limit_of(share))
+        for attempt in self.shares:
+            self.link.limited(self.end, attempt, self.limit(attempt))
         self._limit_unknown()
         return True
 
-    def _keep_slot_start(self, *shares: MemoryShare) -> None:
+    def _keep_slot_start(self) -> None:
         """Before a change, remember what holds for the slot that has started, where connections share the trials."""
-        if not (self._several[1] or self.link.has_unknown):
-            return
-        slot = self.link.last_slot(self.end)
-        if slot > self._slot:
-            free = self.memories - self.occupied
-            self._slot, self._at_start = slot, AtSlotStart(free, free - self._reserved, {})
-        for share in shares:
-            if share.attempt not in self._at_start.offered:
-                self._at_start.offered[share.attempt] = share.offered
+        if self.link.now > self._kept_until and (self._several[1] or self.link.has_unknown):
+            slot = self.link.last_slot(self.end)
+            self._kept_until = self.link.start_of((slot + 1) * self.link.lanes, self.end)
+            self._slot, self._at_start = slot, self._offer_now()
 
-    def attempts(self, slot: int, success: SlotSuccess) -> bool:
-        """Return whether a trial of a slot that has started was attempted here.
+    def _offer_now(self) -> MemoryOffer:
+        return MemoryOffer(self.memories - self.occupied, self._spare, {**self._offered})
+
+    def attempted(self, slot: int, successes: list[SlotSuccess]) -> list[SlotSuccess]:
+        """Return those of some trials of a slot that has started that were attempted here.
 
         If nobody else has trials, those above the limit have been left out already.
         """
-        if success.rank is not None and not self._several[slot >= self._several_since]:
-            return not self._was_void(success.trial)
-        start = self._at_start if slot == self._slot else AtSlotStart(self.memories - self.occupied, self._spare, {})
-        owner = success.owners[self.end]
-        offered = self._offered_at(start, owner)
-        if offered is None or self._was_void(success.trial):
-            return False
-        if success.rank is not None and success.rank < offered and start.spare >= 0:
-            return True
-        return self._attempts_shared(start, success.trial, owner, offered)
-
-    def _attempts_shared(self, start: AtSlotStart, trial: int, owner: AttemptId, offered: int) -> bool:
-        """Return whether a trial was attempted, as the memories were given out to one trial after the other.
-
-        Each owner has those that are reserved for it, and takes those that it needs beyond from the spare ones.
-        """
-        if start.spare >= 0 and self.link.place(trial) < offered + start.spare:
-            return True
-        before = self.link.owners_before(trial, self.end)
-        free, spare, reserved, finds = start.free, start.spare, dict[AttemptId, int](), False
-        for one in (*before, owner):
-            left = reserved.get(one)
-            if left is None:
-                left = self._offered_at(start, one)
-                if left is None:  # nothing is attempted for it
-                    continue
-            finds = free > 0 and (left > 0 or spare > 0)
-            if finds:
-                free -= 1
-                spare -= left == 0
-            reserved[one] = left - 1 if left else 0
-        return finds
-
-    def _offered_at(self, start: AtSlotStart, owner: AttemptId) -> int | None:
-        """Return `MemoryShare.offered` as it was at the start of a slot."""
-        if owner in start.offered:
-            return start.offered[owner]
-        share = self.shares.get(owner)
-        return None if share is None else share.offered
+        void, void_from = self._void, self.allocation.void_from
+        if void or void_from is not None:
+            end = NEVER if void_from is None else void_from
+            successes = [one for one in successes if one.trial not in void and one.trial < end]
+        if not successes or (successes[0].rank is not None and not self._several[slot >= self._several_since]):
+            return successes
+        start = self._at_start if slot == self._slot else self._offer_now()
+        places = [self.link.place(one.trial) for one in successes]
+        found = start.attempted(self.link.order(slot, self.end), places)
+        return [one for one, place in zip(successes, places, strict=True) if place in found]
 
     # What the link sees (see `link.LinkSide`)
 
@@ -500,14 +365,9 @@ class Interface:
         several = len({entry.id for _, one in self.regions() if one is not None for entry in one.entries}) > 1
         if several != self._several[1]:
             if not several:
-                self._keep_slot_start(*self.shares.values())
+                self._keep_slot_start()
             self._several_since = self.link.last_slot(self.end) + 1
             self._several = self._several[1], several
-
-    def _was_void(self, trial: int) -> bool:
-        """Return whether a trial was void between this end's Barrier and its peer's."""
-        void_from = self.allocation.void_from
-        return trial in self._void or (void_from is not None and trial >= void_from)
 
     def regions(self) -> Sequence[tuple[int, Agreement | None]]:
         """Return who governs the trials that this end has not started: from which trial on, which agreement."""
@@ -516,11 +376,12 @@ class Interface:
     def occupy(self, owner: AttemptId) -> None:
         """Count a memory as filled by a trial that has succeeded."""
         share = self.shares.get(owner)
-        self._keep_slot_start(*([] if share is None else [share]))
+        self._keep_slot_start()
         self.occupied += 1
         if share is not None:
             self._reserved -= share.held < share.quota
             share.held += 1
+            self._offer(share)
 
     def occupied_all(self, owners: Sequence[AttemptId]) -> None:
         """Inform the link which limits the pairs of a slot have changed, and see who is to pause."""

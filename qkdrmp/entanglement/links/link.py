@@ -16,7 +16,7 @@ import numpy as np
 from simpy.events import Event, EventPriority, Timeout
 
 from qkdrmp.entanglement.links.models import TrialLaw
-from qkdrmp.entanglement.links.own_trials import first_lane
+from qkdrmp.entanglement.links.own_trials import SlotOrder, first_lane
 from qkdrmp.entanglement.links.policies import LinkPolicy
 from qkdrmp.entanglement.links.schedule import Owner, Regions
 from qkdrmp.entanglement.links.success_sampler import SlotSuccess, SuccessSampler
@@ -42,8 +42,8 @@ class LinkSide(Protocol[_H_contra]):
     def limit(self, owner: Owner) -> int:
         """Return below which rank an owner's trials of a slot may be attempted here, as things stand."""
 
-    def attempts(self, slot: int, success: SlotSuccess) -> bool:
-        """Return whether a trial of a slot that has started was attempted here."""
+    def attempted(self, slot: int, successes: list[SlotSuccess]) -> list[SlotSuccess]:
+        """Return those of some trials of a slot that has started that were attempted here."""
 
     def occupy(self, owner: AttemptId) -> None:
         """Count one memory as occupied: the link has made a pair. Called at the first herald, wherever that is."""
@@ -167,7 +167,7 @@ class ElementaryLink(Generic[H]):
         return self._sampler.most
 
     def place(self, trial: int) -> int:
-        """Return how many trials of its slot come before a trial, if all are attempted."""
+        """Return which place a trial has in the order of its slot."""
         slot, lane = divmod(trial, self.lanes)
         return (lane - first_lane(slot, self.lanes)) % self.lanes
 
@@ -176,9 +176,9 @@ class ElementaryLink(Generic[H]):
         """Whether there are trials of which it is not known in advance whose they are."""
         return self._sampler.has_unknown
 
-    def owners_before(self, trial: int, end: int) -> list[AttemptId]:
-        """Return the owners of the trials of a slot on which an end (0, 1) decides before `trial`, in order."""
-        return self._sampler.owners_before(trial, end)
+    def order(self, slot: int, end: int) -> SlotOrder:
+        """Return whose the trials of a slot are at an end (0, 1), in the order in which they are attempted."""
+        return self._sampler.order(slot, end)
 
     def last_slot(self, end: int) -> int:
         """Return the slot that an end has started last; one that starts now has not."""
@@ -197,9 +197,8 @@ class ElementaryLink(Generic[H]):
     def _succeed(self, event: Event) -> None:
         """Make the pairs of a slot, unless its successes were forgotten; then await the next ones."""
         slot = cast(FirstHerald, event).slot
-        found = self._sampler.realise(slot)
         left, right = self._sides
-        made = [one for one in found if left.attempts(slot, one) and right.attempts(slot, one)]
+        made = right.attempted(slot, left.attempted(slot, self._sampler.realise(slot)))
         for one in made:
             left.occupy(one.owners[0])
             right.occupy(one.owners[1])

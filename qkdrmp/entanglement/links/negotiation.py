@@ -169,6 +169,8 @@ class LinkEnd:
 
     def add(self, entry: AllocationEntry) -> tuple[Message, ...]:
         """Want `entry` from now on."""
+        if entry.weight < 1:
+            raise AllocationError(f"weight = {entry.weight} of {entry.id} must be at least 1")
         self._wanted[entry.id] = entry
         return self._review()
 
@@ -200,10 +202,11 @@ class LinkEnd:
 
     def _review(self) -> tuple[Message, ...]:
         """Open an epoch if one is due: for a removal, or for an addition that the last one has not offered."""
-        gone = any(self._wanted.get(entry.id) != entry for entry in self.active)
-        offered = {*self.active, *(self._closed.lau.next if self._closed.lau else ())}
-        fresh = any(entry not in offered for entry in self._wanted.values())
-        return self._open() if (gone or fresh) and not self.waiting else ()
+        if self.waiting:
+            return ()
+        wanted, offered = set(self._wanted.values()), self._closed.lau.next if self._closed.lau else ()
+        gone, fresh = not wanted.issuperset(self.active), wanted.difference(self.active, offered)
+        return self._open() if gone or fresh else ()
 
     def _open(self) -> tuple[Message, ...]:
         lau = LAU(self.link, self.epoch + 1, self.active, tuple(self._wanted.values()), self._draw())
@@ -216,7 +219,9 @@ class LinkEnd:
         epoch = self._next
         if epoch.lau is None or epoch.peer_lau is None:
             return ()
-        entries, random = self._merged(epoch.lau, epoch.peer_lau)
+        if epoch.merged is None:
+            epoch.merged = self._merged(epoch.lau, epoch.peer_lau)
+        entries, random = epoch.merged
         if entries == self.active:
             return self._close()
         if not self.barrier:

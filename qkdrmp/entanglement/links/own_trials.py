@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy, scramble
 from qkdrmp.entanglement.request import AttemptId
 
 
+@lru_cache(maxsize=256)
 def first_lane(slot: int, lanes: int) -> int:
     """Return the lane at which the order of a slot starts."""
     return scramble(slot) % lanes
@@ -22,6 +25,27 @@ def order(slot: int, lanes: Iterable[int], count: int) -> list[int]:
     """Return some of the `count` lanes of a link in the order in which the trials of a slot are attempted."""
     begin = first_lane(slot, count)
     return sorted(lanes, key=lambda lane: (lane - begin) % count)
+
+
+class SlotOrder(NamedTuple):
+    """Whose the trials of a slot are, in the order in which they are attempted.
+
+    Parameters
+    ----------
+    owners : sequence of (AttemptId or None)
+        Each owner once.
+    turns : sequence of int
+        Which of them each trial belongs to.
+    """
+
+    owners: Sequence[AttemptId | None]
+    turns: Sequence[int]
+
+
+def turns_of(owners: Sequence[AttemptId | None]) -> list[int]:
+    """Return, for each of some owners, its number among those that differ (see `SlotOrder`)."""
+    numbers = {owner: number for number, owner in enumerate(dict.fromkeys(owners))}
+    return [numbers[owner] for owner in owners]
 
 
 class FixedLanes:
@@ -140,18 +164,17 @@ class OwnTrials:
         if high <= self.least:
             slots, rank = divmod(count - 1, high - low)
             return first + slots, low + rank
-        slot = self._slot_of(first, count, free, low)
-        return slot, low + count - 1 - self.count(first, slot, free, low)
-
-    def _slot_of(self, first: int, count: int, free: int, low: int) -> int:
-        """Return the slot in which the count of the trials reaches `count`: the one due, or one near it."""
         own, period, lanes = len(self._places), self._period, self._lanes
-        slot = first + (count - 1) * period // (own * lanes - low * period)
-        while slot > first and self.count(first, slot, free, low) >= count:
-            slot -= 1
-        while self.count(first, slot + 1, free, low) < count:
-            slot += 1
-        return slot
+        slot = first + (count - 1) * period // (own * lanes - low * period)  # the one due: right, or one near it
+        start = self.before(first * lanes)
+        before, after = (self.before(at * lanes) - start - low * (at - first) for at in (slot, slot + 1))
+        while before >= count:
+            slot, after = slot - 1, before
+            before = self.before(slot * lanes) - start - low * (slot - first)
+        while after < count:
+            slot, before = slot + 1, after
+            after = self.before((slot + 1) * lanes) - start - low * (slot + 1 - first)
+        return slot, low + count - 1 - before
 
 
 class TrialsByOwner:
@@ -175,6 +198,9 @@ class TrialsByOwner:
     def __init__(self, policy: LinkPolicy, agreement: Agreement, lanes: int, period: int) -> None:
         self.owners = [policy.owner(trial, agreement) for trial in range(period)]
         self._lanes = lanes
+        self._names = [*dict.fromkeys(self.owners)]
+        self._turns = turns_of(self.owners) * (lanes // period + 2)
+        self._order = -1, SlotOrder((), ())
         self._places: dict[AttemptId, list[int]] = {}
         for place, owner in enumerate(self.owners):
             if owner is not None:
@@ -184,6 +210,14 @@ class TrialsByOwner:
     def __iter__(self) -> Iterator[AttemptId]:
         """Iterate over the owners."""
         return iter(self._places)
+
+    def order(self, slot: int) -> SlotOrder:
+        """Return the order of a slot."""
+        if self._order[0] != slot:
+            begin, first = slot * self._lanes % len(self.owners), first_lane(slot, self._lanes)
+            middle, end = begin + first, begin + self._lanes
+            self._order = slot, SlotOrder(self._names, self._turns[middle:end] + self._turns[begin:middle])
+        return self._order[1]
 
     def get(self, owner: AttemptId | None) -> FixedLanes | OwnTrials | None:
         """Return the trials of an owner; None if it has none."""

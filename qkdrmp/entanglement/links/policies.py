@@ -14,7 +14,7 @@ from fractions import Fraction
 from functools import cached_property, lru_cache
 from itertools import accumulate
 from math import gcd, lcm
-from typing import ClassVar, Protocol, cast, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, cast, runtime_checkable
 
 from qkdrmp.config.registry import Registry
 from qkdrmp.entanglement.request import AttemptId
@@ -33,9 +33,16 @@ class AllocationError(QKDRMPError, ValueError):
     """An allocation cannot be used, or the two ends of a link contradict each other."""
 
 
-@dataclass(frozen=True, slots=True)
-class AllocationEntry:
-    """A connection's claim on a link.
+class LinkClaim(NamedTuple):
+    """What shares depend on: weight, priority and quota, as in `AllocationEntry`."""
+
+    weight: int
+    priority: int
+    memories: int | None
+
+
+class AllocationEntry(NamedTuple):
+    """A connection's claim on a link: a tuple, as lists of them are compared with every agreement.
 
     Parameters
     ----------
@@ -55,9 +62,10 @@ class AllocationEntry:
     priority: int = 0
     memories: int | None = None
 
-    def __post_init__(self) -> None:
-        if self.weight < 1:
-            raise AllocationError(f"weight = {self.weight} of {self.id} must be at least 1")
+    @property
+    def claim(self) -> LinkClaim:
+        """What its share depends on."""
+        return LinkClaim(self.weight, self.priority, self.memories)
 
 
 @dataclass(frozen=True)
@@ -94,12 +102,22 @@ class Agreement:
     @cached_property
     def turn_weights(self) -> tuple[int, ...]:
         """How often each entry has a turn, if all share alike by weight."""
-        return whole(lane_shares(self.entries, self.lanes))
+        return turn_weights(self.claims, self.lanes)
 
     @cached_property
     def turn_weights_by_class(self) -> tuple[int, ...]:
         """How often each entry has a turn, if the highest priority comes first."""
-        return whole(lane_shares(self.entries, self.lanes, by_class=True))
+        return turn_weights(self.claims, self.lanes, by_class=True)
+
+    @property
+    def lane_shares(self) -> tuple[Fraction, ...]:
+        """How many trials of a slot each entry is to have on average, if all share alike by weight."""
+        return lane_shares(self.claims, self.lanes)
+
+    @cached_property
+    def claims(self) -> tuple[LinkClaim, ...]:
+        """Of the entries."""
+        return tuple(entry.claim for entry in self.entries)
 
 
 def turns(count: int, weights: Sequence[int]) -> list[int]:
@@ -162,24 +180,30 @@ def weights_of(entries: Sequence[AllocationEntry]) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=4096)
-def lane_shares(entries: tuple[AllocationEntry, ...], lanes: int, by_class: bool = False) -> tuple[Fraction, ...]:
-    """Return how many trials of a slot each entry is to have on average: in proportion to the weights.
+def lane_shares(claims: tuple[LinkClaim, ...], lanes: int, by_class: bool = False) -> tuple[Fraction, ...]:
+    """Return how many trials of a slot each claim is to have on average: in proportion to the weights.
 
-    No entry has more than it can find memories for: its quota, and the memories that are in nobody's quota. What one
+    None has more than it can find memories for: its quota, and the memories that are in nobody's quota. What one
     cannot use goes to the others; with `by_class`, to those of the same priority first, and then to the next lower one.
     """
-    quotas = [lanes if entry.memories is None else entry.memories for entry in entries]
+    quotas = [lanes if claim.memories is None else claim.memories for claim in claims]
     left, spare = lanes, max(0, lanes - sum(quotas))
-    shares = [Fraction(0)] * len(entries)
-    for priority in sorted({entry.priority for entry in entries}, reverse=True) if by_class else [None]:
-        members = [i for i, entry in enumerate(entries) if priority in (None, entry.priority)]
+    shares = [Fraction(0)] * len(claims)
+    for priority in sorted({claim.priority for claim in claims}, reverse=True) if by_class else [None]:
+        members = [i for i, claim in enumerate(claims) if priority in (None, claim.priority)]
         reserved = sum(quotas[i] for i in members)
         amount = min(left, reserved + spare)
-        filled = fill(amount, [entries[i].weight for i in members], [quotas[i] + spare for i in members])
+        filled = fill(amount, [claims[i].weight for i in members], [quotas[i] + spare for i in members])
         for i, share in zip(members, filled, strict=True):
             shares[i] = share
         left, spare = left - amount, max(0, reserved + spare - amount)
     return tuple(shares)
+
+
+@lru_cache(maxsize=4096)
+def turn_weights(claims: tuple[LinkClaim, ...], lanes: int, by_class: bool = False) -> tuple[int, ...]:
+    """Return how often each claim has a turn, so that its share is that of `lane_shares`."""
+    return whole(lane_shares(claims, lanes, by_class))
 
 
 def fill(amount: int, weights: Sequence[int], most: Sequence[int]) -> list[Fraction]:
@@ -354,7 +378,7 @@ class Lottery:
 
     def given(self, first: int, end: int, agreement: Agreement) -> Counter[AttemptId]:
         """Return how many of the trials each connection may expect to own."""
-        shares = zip(agreement.entries, lane_shares(agreement.entries, agreement.lanes), strict=True)
+        shares = zip(agreement.entries, agreement.lane_shares, strict=True)
         return Counter({entry.id: round((end - first) * share / agreement.lanes) for entry, share in shares})
 
     def assured(self, agreement: Agreement) -> Mapping[AttemptId, float]:
@@ -435,8 +459,10 @@ class BufferSpace:
 
 def whole(shares: tuple[Fraction, ...]) -> tuple[int, ...]:
     """Return the smallest whole numbers in proportion to `shares`."""
-    numbers = [int(share * lcm(*(share.denominator for share in shares))) for share in shares]
-    return tuple(number // gcd(*numbers) for number in numbers)
+    common = lcm(*(share.denominator for share in shares))
+    numbers = [share.numerator * (common // share.denominator) for share in shares]
+    divisor = gcd(*numbers)
+    return tuple(number // divisor for number in numbers)
 
 
 def shares_of_turns(weights: tuple[int, ...], agreement: Agreement) -> dict[AttemptId, float]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
-from qkdrmp.entanglement.links.own_trials import FixedLanes, OwnTrials, TrialsByOwner
+from qkdrmp.entanglement.links.own_trials import FixedLanes, OwnTrials, SlotOrder, TrialsByOwner
 from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy, owned_lanes_of, period_of
 from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.kernel.units import NEVER
@@ -131,13 +131,10 @@ class TrialSchedule:
         starts = {start for start, _, _ in (*self._stretches, *other._stretches) if start > slot}
         return next((at for at in (slot, *sorted(starts)) if self._at(at).trials != other._at(at).trials), NEVER)
 
-    def owners_of(self, slot: int, agreement: Agreement) -> list[Owner] | None:
-        """Return the owner of each lane of a slot under an agreement; None if it is not known whether owners repeat."""
+    def order(self, slot: int, agreement: Agreement) -> SlotOrder | None:
+        """Return the order of a slot under an agreement; None if it is not known whether owners repeat."""
         known = self._by_owner(agreement)
-        if known is None:
-            return None
-        count, begin = len(known.owners), slot * self._lanes
-        return [known.owners[trial % count] for trial in range(begin, begin + self._lanes)]
+        return None if known is None else known.order(slot)
 
     def _at(self, slot: int) -> Stretch:
         return self._stretches[bisect_right(self._firsts, slot) - 1]
@@ -164,7 +161,7 @@ class TrialSchedule:
         return self._together(self._common(left, right))
 
     def _by_owner(self, agreement: Agreement) -> TrialsByOwner | None:
-        for one, trials in self._known:
+        for one, trials in reversed(self._known):
             if one is agreement or one == agreement:
                 return trials
         period = period_of(self._policy, agreement)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qkdrmp.entanglement.links.own_trials import first_lane
+from qkdrmp.entanglement.links.own_trials import SlotOrder, first_lane, turns_of
 from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy
 from qkdrmp.entanglement.links.schedule import Owner, Regions, TrialSchedule, clip, governing
 from qkdrmp.entanglement.links.success_stream import Limits, SuccessCandidate, SuccessGaps, SuccessStream
@@ -112,7 +112,7 @@ class SuccessSampler:
     def limit(self, now: int, end: int, owner: Owner, value: int) -> Sequence[int]:
         """Apply that an end attempts at most `value` trials of an owner in each slot it has not started at `now`."""
         stream = self._streams.get(owner)
-        if stream is None:
+        if stream is None or stream.limit_of(end) == value:
             return ()
         slot = max(self._done, self._clock.next_slot(end, now))
         drawn = stream.limit(end, slot, value)
@@ -138,23 +138,17 @@ class SuccessSampler:
         realised, self._realised = self._realised, []
         return [slot for stream in realised for slot in self._present(stream, stream.resume(limits(stream.owner)))]
 
-    def owners_before(self, trial: int, end: int) -> list[AttemptId]:
-        """Return the owners of the trials of a slot on which an end (0, 1) decides before `trial`, in order."""
-        slot, lane = divmod(trial, self._clock.lanes)
-        begin, owners = first_lane(slot, self._clock.lanes), self._owners(slot, end)
-        before = owners[begin:lane] if lane >= begin else owners[begin:] + owners[:lane]
-        return [owner for owner in before if owner is not None]
-
-    def _owners(self, slot: int, end: int) -> list[Owner]:
-        """Return the owner of each lane of a slot at an end."""
+    def order(self, slot: int, end: int) -> SlotOrder:
+        """Return whose the trials of a slot are at an end (0, 1), in the order in which they are attempted."""
         lanes, regions = self._clock.lanes, self._regions[end]
-        trials = range(slot * lanes, slot * lanes + lanes)
+        trials, first = range(slot * lanes, slot * lanes + lanes), first_lane(slot, lanes)
         agreement = governing(regions, trials[0])
         if agreement is not None and agreement is governing(regions, trials[-1]):
-            owners = self._schedule.owners_of(slot, agreement)
-            if owners is not None:
-                return owners
-        return [self._owner_by(governing(regions, one), one) for one in trials]
+            known = self._schedule.order(slot, agreement)
+            if known is not None:
+                return known
+        owners = [self._owner_by(governing(regions, one), one) for one in (*trials[first:], *trials[:first])]
+        return SlotOrder([*dict.fromkeys(owners)], turns_of(owners))
 
     def _success(self, owner: Owner, trial: int, rank: int) -> list[SlotSuccess]:
         if owner is not None:

@@ -147,6 +147,10 @@ class SuccessStream:
             limit.update(slot - 1, value)
         return self._restart(begin) if changed else ()
 
+    def limit_of(self, end: int) -> int:
+        """Return how many trials of a slot to come an end attempts at the most."""
+        return self._limits[end].value
+
     def limit(self, end: int, slot: int, value: int) -> Iterable[SuccessCandidate]:
         """Apply that an end attempts at most `value` trials of each slot from `slot` on, which it has not started."""
         own, other = self._limits[end], self._limits[1 - end]
@@ -230,7 +234,9 @@ class SuccessStream:
     def _restart(self, slot: int) -> Iterable[SuccessCandidate]:
         """Forget what was drawn from `slot` on, and draw again unless an earlier candidate remains."""
         slot = max(slot, self._done)
-        self._stack = [SuccessCandidate(NEVER, -1, 0), *(one for one in self._stack if one.slot < slot)]
+        self._stack[0].limit = 0
+        if len(self._stack) > 1:
+            self._stack[1:] = [one for one in self._stack[1:] if one.slot < slot]
         if len(self._stack) > 1 or not (self._limit(slot) or self._limit(NEVER)):
             return ()
         begin, count, drawn = self._try_started(slot, 0)

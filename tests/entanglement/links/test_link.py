@@ -62,13 +62,19 @@ class Node:
             return self.free if not self.dead else self.free and self.link.lanes  # trials of the dead are passed over
         return 0 if owner in self.dead else self.free
 
-    def attempts(self, slot: int, success: SlotSuccess) -> bool:
-        owner, start = success.owners[self.end], self.link.start_of(slot * self.link.lanes, self.end)
-        alive = [
-            one for one in self.link.owners_before(success.trial, self.end) if start < self.dead.get(one, start + 1)
-        ]
+    def attempted(self, slot: int, successes: list[SlotSuccess]) -> list[SlotSuccess]:
+        start = self.link.start_of(slot * self.link.lanes, self.end)
         free = self.history[bisect_right(self.history, start, key=lambda change: change[0]) - 1][1]
-        return start < self.dead.get(owner, start + 1) and len(alive) < free
+        owners, turns = self.link.order(slot, self.end)
+
+        def is_alive(owner: AttemptId | None) -> bool:
+            return owner is not None and start < self.dead.get(owner, start + 1)
+
+        def found(success: SlotSuccess) -> bool:
+            before = [owners[turn] for turn in turns[: self.link.place(success.trial)]]
+            return is_alive(success.owners[self.end]) and sum(map(is_alive, before)) < free
+
+        return [success for success in successes if found(success)]
 
     def occupy(self, connection: str) -> None:
         self.change(-1)

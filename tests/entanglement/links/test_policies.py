@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qkdrmp.entanglement.links.negotiation import LinkEnd
 from qkdrmp.entanglement.links.policies import (
     LINK_POLICIES,
     UNBOUND,
@@ -124,7 +125,7 @@ def test_the_trials_given_are_those_owned(name, claims, lanes, first, count):
 )
 def test_nobody_has_more_trials_of_a_slot_than_memories_can_be_found_for(claims, by_class, shares):
     entries = tuple(AllocationEntry(f"c{i}", *claim) for i, claim in enumerate(claims))
-    assert [str(share) for share in lane_shares(entries, 8, by_class)] == shares
+    assert [str(share) for share in lane_shares(tuple(entry.claim for entry in entries), 8, by_class)] == shares
 
 
 @fixed
@@ -135,7 +136,7 @@ def test_nobody_has_more_trials_of_a_slot_than_memories_can_be_found_for(claims,
 )
 def test_all_trials_are_shared_out(claims, lanes, by_class):
     entries = tuple(AllocationEntry(f"c{i}", *claim) for i, claim in enumerate(claims))
-    shares = lane_shares(entries, lanes, by_class)
+    shares = lane_shares(tuple(entry.claim for entry in entries), lanes, by_class)
     assert sum(shares) == lanes
     assert min(shares) >= 0
 
@@ -238,7 +239,7 @@ def test_circuits_say_which_lanes_they_leave_out_and_keep_what_they_do_not_use()
 
 def test_bad_numbers_are_refused():
     with pytest.raises(AllocationError, match="weight = 0 of A must be at least 1"):
-        AllocationEntry("A", 0)
+        LinkEnd("link", "L", "R", RoundRobin(), lambda: 0).add(AllocationEntry("A", 0))
     with pytest.raises(AllocationError, match="lanes = 0 of a link must be at least 1"):
         Agreement(lanes=0)
 

@@ -106,7 +106,10 @@ class Driver:
         start = self.case.clock.trial_start(slot * self.case.policy.lanes, end)
         changes = self.history[end]
         free = changes[bisect_right(changes, start, key=lambda change: change[0]) - 1][1]
-        return len(self.sampler.owners_before(success.trial, end)) < free
+        owners, turns = self.sampler.order(slot, end)
+        lanes = self.case.policy.lanes
+        place = order(slot, range(lanes), lanes).index(success.trial % lanes)
+        return sum(owners[turn] is not None for turn in turns[:place]) < free
 
     def succeed(self, slot: int) -> None:
         found = self.sampler.realise(slot)
