@@ -287,8 +287,7 @@ class Interface:
         if reserved is None:
             return 0
         spare = self._spare
-        limit = reserved + spare if spare >= 0 else min(max(0, self.memories - self.occupied), reserved)
-        return min(limit, self.link.most)
+        return reserved + spare if spare >= 0 else min(max(0, self.memories - self.occupied), reserved)
 
     def _limit(self, share: MemoryShare) -> None:
         """Inform the link what has changed with the memories of one connection, and perhaps with the spare ones."""
@@ -297,15 +296,15 @@ class Interface:
             self._limit_unknown()
         self._settle()
 
-    def _limit_unknown(self) -> None:
-        """Inform the link of the limit of the trials whose owner is not known in advance, if there are any."""
-        if self.link.has_unknown:
-            self.link.limited(self.end, None, self.limit(None))
-
     def _settle(self) -> None:
         """Let interfaces of the node that share its memories have those that are free now."""
         if self.pool is not None:
             self.pool.settle()
+
+    def _limit_unknown(self) -> None:
+        """Inform the link of the limit of the trials whose owner is not known in advance, if there are any."""
+        if self.link.has_unknown:
+            self.link.limited(self.end, None, self.limit(None))
 
     def _limit_all(self) -> bool:
         """Inform the link of the limits of all connections, if the spare memories have changed so that it matters."""
@@ -320,7 +319,7 @@ class Interface:
 
     def _keep_slot_start(self) -> None:
         """Before a change, remember what holds for the slot that has started, where connections share the trials."""
-        if self.link.now > self._kept_until and (self._several[1] or self.link.has_unknown):
+        if (self._several[1] or self.link.has_unknown) and self.link.now > self._kept_until:
             slot = self.link.last_slot(self.end)
             self._kept_until = self.link.start_of((slot + 1) * self.link.lanes, self.end)
             self._slot, self._at_start = slot, self._offer_now()

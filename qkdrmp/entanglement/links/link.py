@@ -96,6 +96,8 @@ class ElementaryLink(Generic[H]):
     ----------
     successes : int
         Pairs made so far.
+    has_unknown : bool
+        Whether there are trials of which it is not known in advance whose they are.
     lanes : int
     slot_ticks : int
         Time T of a slot, in ticks.
@@ -115,6 +117,7 @@ class ElementaryLink(Generic[H]):
         self.lanes = lanes
         self.slot_ticks = law.slot_ticks
         self.successes = 0
+        self.has_unknown = False
         self._env = env
         self._sides = sides
         self._make = make
@@ -153,7 +156,9 @@ class ElementaryLink(Generic[H]):
 
     def _reallocate(self, slots: tuple[int, int]) -> None:
         left, right = self._sides
-        self._await(self._sampler.reallocate(self._env.now, (left.regions(), right.regions()), slots, self._limits))
+        drawn = self._sampler.reallocate(self._env.now, (left.regions(), right.regions()), slots, self._limits)
+        self.has_unknown = self._sampler.has_unknown
+        self._await(drawn)
 
     def limited(self, end: int, owner: Owner, limit: int) -> None:
         """Apply that an end attempts at most so many trials of an owner in each slot to come."""
@@ -171,11 +176,6 @@ class ElementaryLink(Generic[H]):
         slot, lane = divmod(trial, self.lanes)
         return (lane - first_lane(slot, self.lanes)) % self.lanes
 
-    @property
-    def has_unknown(self) -> bool:
-        """Whether there are trials of which it is not known in advance whose they are."""
-        return self._sampler.has_unknown
-
     def order(self, slot: int, end: int) -> SlotOrder:
         """Return whose the trials of a slot are at an end (0, 1), in the order in which they are attempted."""
         return self._sampler.order(slot, end)
@@ -187,7 +187,8 @@ class ElementaryLink(Generic[H]):
 
     def _limits(self, owner: Owner) -> Limits:
         left, right = self._sides
-        return left.limit(owner), right.limit(owner)
+        most = self._sampler.most
+        return min(left.limit(owner), most), min(right.limit(owner), most)
 
     def _await(self, slots: Iterable[int]) -> None:
         for slot in slots:

@@ -111,6 +111,7 @@ class SuccessSampler:
 
     def limit(self, now: int, end: int, owner: Owner, value: int) -> Sequence[int]:
         """Apply that an end attempts at most `value` trials of an owner in each slot it has not started at `now`."""
+        value = min(value, self.most)
         stream = self._streams.get(owner)
         if stream is None or stream.limit_of(end) == value:
             return ()
