@@ -236,12 +236,11 @@ class Interface:
 
     def _offer(self, share: MemoryShare) -> None:
         """Note what is reserved for the trials of a connection."""
-        if not share.is_here:
-            return
-        if share.is_served:
-            self._offered[share.attempt] = share.reserved
-        else:
-            self._offered.pop(share.attempt, None)
+        if share.is_here:
+            if share.arrived is not None and share.idle < share.quota:
+                self._offered[share.attempt] = share.reserved
+            else:
+                self._offered.pop(share.attempt, None)
 
     def _note_idle(self, share: MemoryShare) -> None:
         """Note until when a connection of which a quota of halves lies idle keeps its trials."""

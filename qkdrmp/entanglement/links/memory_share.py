@@ -106,11 +106,6 @@ class MemoryShare:
         """Free memories that are reserved for the connection."""
         return self.quota - self.held if self.held < self.quota else 0
 
-    @property
-    def is_served(self) -> bool:
-        """Whether its trials are attempted, as far as there are memories."""
-        return self.arrived is not None and self.idle < self.quota
-
     def add_idle(self, halves: int) -> None:
         """Count halves that wait for a rule to take them."""
         idle = self.idle + halves
