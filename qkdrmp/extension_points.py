@@ -31,6 +31,7 @@ Some abilities are optional, each a Protocol as well: `NamesUsers`, `KnowsSizes`
 """
 
 from qkdrmp.entanglement.demand import ConnectionDemand, ConnectionWorkload
+from qkdrmp.entanglement.links.agreement import Agreement, AllocationEntry
 from qkdrmp.entanglement.links.models import (
     LinkModel,
     OpticalLink,
@@ -42,8 +43,6 @@ from qkdrmp.entanglement.links.models import (
     single_click,
 )
 from qkdrmp.entanglement.links.policies import (
-    Agreement,
-    AllocationEntry,
     AssuresTrials,
     BufferSpace,
     Circuit,

@@ -12,9 +12,10 @@ from typing import Any
 from qkdrmp.entanglement.demand import Listed, ListedConnection
 from qkdrmp.entanglement.invariants import check_network
 from qkdrmp.entanglement.ledger import ConnectionEntry, ConnectionStatus
+from qkdrmp.entanglement.links.agreement import Agreement
 from qkdrmp.entanglement.links.epoch import LAU
 from qkdrmp.entanglement.links.interface import Interface
-from qkdrmp.entanglement.links.policies import LINK_POLICIES, Agreement, binds_late
+from qkdrmp.entanglement.links.policies import LINK_POLICIES, binds_late
 from qkdrmp.entanglement.network import EntanglementNetwork
 from qkdrmp.entanglement.quantum.pairs import Qubit
 from qkdrmp.entanglement.request import AttemptId, EndReason

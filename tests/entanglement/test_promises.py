@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from qkdrmp import load_scenario, make_scenario, simulate
-from qkdrmp.entanglement.links.policies import LINK_POLICIES, Agreement, AllocationEntry, AssuresTrials
+from qkdrmp.entanglement.links.agreement import Agreement, AllocationEntry
+from qkdrmp.entanglement.links.policies import LINK_POLICIES, AssuresTrials
 from qkdrmp.entanglement.presentation.promises import broken_promises
 from qkdrmp.entanglement.quantum.bell_diagonal import Memory
 from qkdrmp.entanglement.request import AttemptId

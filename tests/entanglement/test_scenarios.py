@@ -16,8 +16,9 @@ import pytest
 from qkdrmp import load_scenario, simulate, sweep
 from qkdrmp.config.bundled import bundled_names
 from qkdrmp.entanglement.family import ENTANGLEMENT, EntanglementScenario
+from qkdrmp.entanglement.links.agreement import Agreement
 from qkdrmp.entanglement.links.models import OpticalLink, TrialLaw, mim
-from qkdrmp.entanglement.links.policies import LINK_POLICIES, Agreement
+from qkdrmp.entanglement.links.policies import LINK_POLICIES
 from qkdrmp.entanglement.messages import VOCABULARY
 from qkdrmp.errors import ScenarioError
 from qkdrmp.family import Results

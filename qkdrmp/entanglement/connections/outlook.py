@@ -7,8 +7,9 @@ from operator import itemgetter
 
 from qkdrmp.entanglement.connections.state import ConnectionState
 from qkdrmp.entanglement.connections.table import ConnectionTable
+from qkdrmp.entanglement.links.agreement import Agreement, AllocationEntry
 from qkdrmp.entanglement.links.interface import Interface
-from qkdrmp.entanglement.links.policies import Agreement, AllocationEntry, attempts_per_slot
+from qkdrmp.entanglement.links.policies import attempts_per_slot
 from qkdrmp.entanglement.request import AttemptId, ConnectionSpec
 from qkdrmp.entanglement.rulesets.link_budget import LaterRate
 

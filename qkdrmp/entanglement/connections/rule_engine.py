@@ -9,9 +9,9 @@ from qkdrmp.entanglement.connections.state import ConnectionState, Phase
 from qkdrmp.entanglement.connections.table import ConnectionTable
 from qkdrmp.entanglement.connections.teardown import TeardownProtocol
 from qkdrmp.entanglement.ledger import ConnectionLedger
+from qkdrmp.entanglement.links.agreement import AllocationEntry
 from qkdrmp.entanglement.links.allocation_protocol import AllocationProtocol
 from qkdrmp.entanglement.links.interface import Interface
-from qkdrmp.entanglement.links.policies import AllocationEntry
 from qkdrmp.entanglement.messages import Discarded, NewPartner, PairMessage, PurifyResult, Restart, SwapResult
 from qkdrmp.entanglement.quantum.bell_diagonal import Basis
 from qkdrmp.entanglement.quantum.pairs import Qubit, discard

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from qkdrmp.entanglement.links.agreement import AllocationEntry
 from qkdrmp.entanglement.links.epoch import LAU, Barrier
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.memory_share import MemoryShare
-from qkdrmp.entanglement.links.policies import AllocationEntry, conserves_work
+from qkdrmp.entanglement.links.policies import conserves_work
 from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.kernel.simpy_marks import TimedDelivery
 from qkdrmp.kernel.timer import Timer

@@ -15,11 +15,11 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import ClassVar
 
+from qkdrmp.entanglement.links.agreement import AllocationEntry
 from qkdrmp.entanglement.links.bind import Bind
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.memory_share import MemoryShare, PairUse
 from qkdrmp.entanglement.links.negotiation import LinkEnd
-from qkdrmp.entanglement.links.policies import AllocationEntry
 from qkdrmp.entanglement.links.schedule import Owner
 from qkdrmp.entanglement.links.success_sampler import SlotSuccess
 from qkdrmp.entanglement.quantum.cut_off import CutOff

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qkdrmp.entanglement.links.policies import AllocationEntry
+from qkdrmp.entanglement.links.agreement import AllocationEntry
 from qkdrmp.network.layer import Message
 
 

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar, NamedTuple
 
+from qkdrmp.entanglement.links.agreement import Agreement
 from qkdrmp.entanglement.links.link import ElementaryLink
 from qkdrmp.entanglement.links.memory_offer import MemoryOffer
 from qkdrmp.entanglement.links.memory_share import MemoryShare, PairUse
 from qkdrmp.entanglement.links.models import TrialLaw
 from qkdrmp.entanglement.links.negotiation import LinkEnd
 from qkdrmp.entanglement.links.node_memories import MemoryQuota, NodeMemories
-from qkdrmp.entanglement.links.policies import Agreement, attempts_per_slot
+from qkdrmp.entanglement.links.policies import attempts_per_slot
 from qkdrmp.entanglement.links.schedule import Owner
 from qkdrmp.entanglement.links.success_sampler import SlotSuccess
 from qkdrmp.entanglement.quantum.bell_diagonal import BellDiagonal

@@ -13,8 +13,9 @@ from dataclasses import replace
 from enum import StrEnum
 from itertools import count, islice
 
+from qkdrmp.entanglement.links.agreement import Agreement, AllocationEntry, AllocationError
 from qkdrmp.entanglement.links.epoch import LAU, Barrier, Epoch
-from qkdrmp.entanglement.links.policies import Agreement, AllocationEntry, AllocationError, LinkPolicy
+from qkdrmp.entanglement.links.policies import LinkPolicy
 from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.network.layer import Message
 

@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy, scramble
+from qkdrmp.entanglement.links.agreement import Agreement
+from qkdrmp.entanglement.links.policies import LinkPolicy, scramble
 from qkdrmp.entanglement.request import AttemptId
 
 

@@ -9,147 +9,20 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import accumulate
-from math import gcd, lcm
-from typing import ClassVar, NamedTuple, Protocol, cast, runtime_checkable
+from typing import ClassVar, Protocol, cast, runtime_checkable
 
 from qkdrmp.config.registry import Registry
+from qkdrmp.entanglement.links.agreement import Agreement, AllocationEntry
+from qkdrmp.entanglement.links.interleaving import LONGEST_CYCLE, Interleaving
 from qkdrmp.entanglement.request import AttemptId
-from qkdrmp.errors import QKDRMPError
 
 MASK = (1 << 64) - 1
 UNBOUND = AttemptId("", 0)
 """The owner of a trial whose pair is bound to a connection later."""
-LONGEST_CYCLE = 4096
-"""Interleavings of more turns are not written out."""
 SLOTS = 64
 """Over how many slots trials are counted to find shares."""
-
-
-class AllocationError(QKDRMPError, ValueError):
-    """An allocation cannot be used, or the two ends of a link contradict each other."""
-
-
-class LinkClaim(NamedTuple):
-    """What shares depend on: weight, priority and quota, as in `AllocationEntry`."""
-
-    weight: int
-    priority: int
-    memories: int | None
-
-
-class AllocationEntry(NamedTuple):
-    """A connection's claim on a link: a tuple, as lists of them are compared with every agreement.
-
-    Parameters
-    ----------
-    id : AttemptId
-        The connection, by the attempt at it.
-    weight : int
-        Its share relative to the others (>= 1).
-    priority : int
-        Its class; the highest number comes first.
-    memories : int, optional
-        Its quota of memories at both ends (>= 1), which bounds how many trials of a slot it can use. Without it there
-        is no bound.
-    """
-
-    id: AttemptId
-    weight: int = 1
-    priority: int = 0
-    memories: int | None = None
-
-    @property
-    def claim(self) -> LinkClaim:
-        """What its share depends on."""
-        return LinkClaim(self.weight, self.priority, self.memories)
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """What both ends of a link have agreed on from one trial on.
-
-    Parameters
-    ----------
-    epoch : int
-        The epoch in which they agreed.
-    since : int
-        The switch trial K: the first trial it governs.
-    random : int
-        The higher of the two random numbers.
-    entries : tuple of AllocationEntry
-        The active list, in the agreed order.
-    places : tuple of int
-        For each entry, the lowest place that was free when it joined; it keeps the place while it lives.
-    lanes : int
-        How many trials of the link run side by side: m, the memories at the end that has fewer (>= 1).
-    """
-
-    epoch: int = 0
-    since: int = 0
-    random: int = 0
-    entries: tuple[AllocationEntry, ...] = ()
-    places: tuple[int, ...] = ()
-    lanes: int = 1
-
-    def __post_init__(self) -> None:
-        if self.lanes < 1:
-            raise AllocationError(f"lanes = {self.lanes} of a link must be at least 1")
-
-    @cached_property
-    def turn_weights(self) -> tuple[int, ...]:
-        """How often each entry has a turn, if all share alike by weight."""
-        return turn_weights(self.claims, self.lanes)
-
-    @cached_property
-    def turn_weights_by_class(self) -> tuple[int, ...]:
-        """How often each entry has a turn, if the highest priority comes first."""
-        return turn_weights(self.claims, self.lanes, by_class=True)
-
-    @property
-    def lane_shares(self) -> tuple[Fraction, ...]:
-        """How many trials of a slot each entry is to have on average, if all share alike by weight."""
-        return lane_shares(self.claims, self.lanes)
-
-    @cached_property
-    def claims(self) -> tuple[LinkClaim, ...]:
-        """Of the entries."""
-        return tuple(entry.claim for entry in self.entries)
-
-
-def turns(count: int, weights: Sequence[int]) -> list[int]:
-    """Return how many of the first `count` turns each index has, if all take turns in proportion to their weights.
-
-    Of W = sum of the weights turns, the j-th (from 0) of an index with weight w is due at (2j + 1) W / 2w; turns are
-    taken in this order, those due at once in the order of the indices. Then the count of each index is never further
-    from its share than the larger of 1/2 and (n - 1)/2, with n indices (Sainte-Lague's rule, turn by turn).
-    """
-    total = sum(weights)
-    has = [(2 * count * weight + total) // (2 * total) for weight in weights]  # what is due at `count`
-    surplus = sum(has) - count
-    for _ in range(surplus):
-        has[max(range(len(has)), key=lambda i: (Fraction(2 * has[i] - 1, weights[i]) if has[i] else -1, i))] -= 1
-    for _ in range(-surplus):
-        owners = (i for i, weight in enumerate(weights) if weight)
-        has[min(owners, key=lambda i: (Fraction(2 * has[i] + 1, weights[i]), i))] += 1
-    return has
-
-
-def turn(position: int, weights: Sequence[int]) -> int:
-    """Return the index whose turn is at `position` of the endless interleaving by `turns`."""
-    before, after = turns(position, weights), turns(position + 1, weights)
-    return next(index for index, (has, has_then) in enumerate(zip(before, after, strict=True)) if has != has_then)
-
-
-@lru_cache(maxsize=1024)
-def interleave(weights: tuple[int, ...]) -> tuple[int, ...]:
-    """Return one cycle of the interleaving by `turns`, in which index i occurs ``weights[i]`` times."""
-    total = sum(weights)
-    due = sorted((Fraction((2 * j + 1) * total, 2 * w), i) for i, w in enumerate(weights) for j in range(w))
-    return tuple(index for _, index in due)
 
 
 @lru_cache(maxsize=1024)
@@ -177,47 +50,6 @@ def scramble(*numbers: int) -> int:
 def weights_of(entries: Sequence[AllocationEntry]) -> tuple[int, ...]:
     """Return the weights of `entries`, in order."""
     return tuple(entry.weight for entry in entries)
-
-
-@lru_cache(maxsize=4096)
-def lane_shares(claims: tuple[LinkClaim, ...], lanes: int, by_class: bool = False) -> tuple[Fraction, ...]:
-    """Return how many trials of a slot each claim is to have on average: in proportion to the weights.
-
-    None has more than it can find memories for: its quota, and the memories that are in nobody's quota. What one
-    cannot use goes to the others; with `by_class`, to those of the same priority first, and then to the next lower one.
-    """
-    quotas = [lanes if claim.memories is None else claim.memories for claim in claims]
-    left, spare = lanes, max(0, lanes - sum(quotas))
-    shares = [Fraction(0)] * len(claims)
-    for priority in sorted({claim.priority for claim in claims}, reverse=True) if by_class else [None]:
-        members = [i for i, claim in enumerate(claims) if priority in (None, claim.priority)]
-        reserved = sum(quotas[i] for i in members)
-        amount = min(left, reserved + spare)
-        filled = fill(amount, [claims[i].weight for i in members], [quotas[i] + spare for i in members])
-        for i, share in zip(members, filled, strict=True):
-            shares[i] = share
-        left, spare = left - amount, max(0, reserved + spare - amount)
-    return tuple(shares)
-
-
-@lru_cache(maxsize=4096)
-def turn_weights(claims: tuple[LinkClaim, ...], lanes: int, by_class: bool = False) -> tuple[int, ...]:
-    """Return how often each claim has a turn, so that its share is that of `lane_shares`."""
-    return whole(lane_shares(claims, lanes, by_class))
-
-
-def fill(amount: int, weights: Sequence[int], most: Sequence[int]) -> list[Fraction]:
-    """Return `amount` divided in proportion to `weights`, but to nobody more than `most`, unless all have that."""
-    shares = [Fraction(0)] * len(weights)
-    open_, left = set(range(len(weights))), amount
-    while open_:
-        total = sum(weights[i] for i in open_)
-        full = {i for i in open_ if left * weights[i] > most[i] * total}
-        for i in full or open_:
-            shares[i] = Fraction(most[i]) if full else Fraction(left * weights[i], total)
-        left -= sum(most[i] for i in full)
-        open_ = open_ - full if full else set()
-    return shares
 
 
 class LinkPolicy(Protocol):
@@ -337,28 +169,27 @@ def binds_late(policy: LinkPolicy) -> bool:
 class RoundRobin:
     """The entries take turns, each as often as its weight, starting with the first one at the switch trial."""
 
-    def weights(self, agreement: Agreement) -> tuple[int, ...]:
-        """Return how often each entry has a turn."""
-        return agreement.turn_weights
+    def turns(self, agreement: Agreement) -> Interleaving:
+        """Return the turns of the entries."""
+        return agreement.turns
 
     def owner(self, trial: int, agreement: Agreement) -> AttemptId | None:
         """Return the entry at position (trial - K) of the interleaving."""
         entries = agreement.entries
-        return entries[take_turns(trial - agreement.since, self.weights(agreement))].id if entries else None
+        return entries[self.turns(agreement).at(trial - agreement.since)].id if entries else None
 
     def period(self, agreement: Agreement) -> int:
         """Return the length of the interleaving."""
-        return sum(self.weights(agreement)) or 1
+        return self.turns(agreement).period or 1
 
     def given(self, first: int, end: int, agreement: Agreement) -> Counter[AttemptId]:
         """Return how many of the trials each connection owns."""
-        weights = self.weights(agreement)
-        before, after = (turns(trial - agreement.since, weights) for trial in (first, end))
-        return Counter({entry.id: b - a for entry, a, b in zip(agreement.entries, before, after, strict=True)})
+        counts = self.turns(agreement).count(first - agreement.since, end - agreement.since)
+        return Counter({entry.id: count for entry, count in zip(agreement.entries, counts, strict=True)})
 
     def assured(self, agreement: Agreement) -> Mapping[AttemptId, float]:
         """Return the share of each connection, by how often it has a turn."""
-        return shares_of_turns(self.weights(agreement), agreement)
+        return shares_of_turns(self.turns(agreement), agreement)
 
 
 class Lottery:
@@ -368,7 +199,7 @@ class Lottery:
         """Return the entry on which the lot of the trial falls."""
         if not agreement.entries:
             return None
-        bounds = list(accumulate(agreement.turn_weights))
+        bounds = list(accumulate(agreement.turns.weights))
         lot = scramble(agreement.random, agreement.epoch, trial) * bounds[-1] >> 64
         return agreement.entries[bisect_right(bounds, lot)].id
 
@@ -383,7 +214,7 @@ class Lottery:
 
     def assured(self, agreement: Agreement) -> Mapping[AttemptId, float]:
         """Return the share of each connection, by how likely the lot falls on it."""
-        return shares_of_turns(agreement.turn_weights, agreement)
+        return shares_of_turns(agreement.turns, agreement)
 
 
 class Statistical(Lottery):
@@ -403,9 +234,9 @@ class Statistical(Lottery):
 class Priority(RoundRobin):
     """The highest class takes every trial that it can find memories for, and the lower ones the rest, taking turns."""
 
-    def weights(self, agreement: Agreement) -> tuple[int, ...]:
-        """Return how often each entry has a turn."""
-        return agreement.turn_weights_by_class
+    def turns(self, agreement: Agreement) -> Interleaving:
+        """Return the turns of the entries."""
+        return agreement.turns_by_class
 
 
 class Circuit:
@@ -457,25 +288,10 @@ class BufferSpace:
         return self.given(0, agreement.lanes, agreement)
 
 
-def whole(shares: tuple[Fraction, ...]) -> tuple[int, ...]:
-    """Return the smallest whole numbers in proportion to `shares`."""
-    common = lcm(*(share.denominator for share in shares))
-    numbers = [share.numerator * (common // share.denominator) for share in shares]
-    divisor = gcd(*numbers)
-    return tuple(number // divisor for number in numbers)
-
-
-def shares_of_turns(weights: tuple[int, ...], agreement: Agreement) -> dict[AttemptId, float]:
-    """Return how many trials of a slot entries have if they take turns by these weights."""
-    total = sum(weights)
-    return {e.id: agreement.lanes * weight / total for e, weight in zip(agreement.entries, weights, strict=True)}
-
-
-def take_turns(position: int, weights: tuple[int, ...]) -> int:
-    """Return whose turn it is at `position` of the endless interleaving by `turns`."""
-    total = sum(weights)
-    position %= total
-    return interleave(weights)[position] if total <= LONGEST_CYCLE else turn(position, weights)
+def shares_of_turns(turns: Interleaving, agreement: Agreement) -> dict[AttemptId, float]:
+    """Return how many trials of a slot entries have if they take turns so."""
+    weights = zip(agreement.entries, turns.weights, strict=True)
+    return {entry.id: agreement.lanes * weight / turns.period for entry, weight in weights}
 
 
 def lanes_between(first: int, end: int, owners: Sequence[AttemptId | None]) -> Counter[AttemptId]:

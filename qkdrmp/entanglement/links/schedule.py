@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
+from qkdrmp.entanglement.links.agreement import Agreement
 from qkdrmp.entanglement.links.own_trials import FixedLanes, OwnTrials, SlotOrder, TrialsByOwner
-from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy, owned_lanes_of, period_of
+from qkdrmp.entanglement.links.policies import LinkPolicy, owned_lanes_of, period_of
 from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.kernel.units import NEVER
 

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qkdrmp.entanglement.links.agreement import Agreement
 from qkdrmp.entanglement.links.own_trials import SlotOrder, first_lane, turns_of
-from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy
+from qkdrmp.entanglement.links.policies import LinkPolicy
 from qkdrmp.entanglement.links.schedule import Owner, Regions, TrialSchedule, clip, governing
 from qkdrmp.entanglement.links.success_stream import Limits, SuccessCandidate, SuccessGaps, SuccessStream
 from qkdrmp.entanglement.links.trial_clock import TrialClock

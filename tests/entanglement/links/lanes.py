@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
-from qkdrmp.entanglement.links.policies import Agreement, LinkPolicy, Repeats, owned_lanes_of, trials_given
+from qkdrmp.entanglement.links.agreement import Agreement
+from qkdrmp.entanglement.links.policies import LinkPolicy, Repeats, owned_lanes_of, trials_given
 from qkdrmp.entanglement.request import AttemptId
 
 

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from simpy.events import Timeout
 
+from qkdrmp.entanglement.links.agreement import Agreement, AllocationEntry
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.link import ElementaryLink
 from qkdrmp.entanglement.links.models import OpticalLink, TrialLaw, mim, mm, msm
 from qkdrmp.entanglement.links.own_trials import order
-from qkdrmp.entanglement.links.policies import Agreement, AllocationEntry, Lottery, RoundRobin
+from qkdrmp.entanglement.links.policies import Lottery, RoundRobin
 from qkdrmp.entanglement.links.schedule import Regions
 from qkdrmp.kernel.environment import Environment
 from tests.entanglement.links.lanes import On

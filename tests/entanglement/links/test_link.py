@@ -11,19 +11,11 @@ import numpy as np
 import pytest
 from simpy.events import Timeout
 
+from qkdrmp.entanglement.links.agreement import Agreement, AllocationEntry
 from qkdrmp.entanglement.links.link import ElementaryLink
 from qkdrmp.entanglement.links.models import OpticalLink, TrialLaw, mim, mm, msm
 from qkdrmp.entanglement.links.own_trials import order
-from qkdrmp.entanglement.links.policies import (
-    LINK_POLICIES,
-    Agreement,
-    AllocationEntry,
-    Circuit,
-    LinkPolicy,
-    Lottery,
-    Priority,
-    RoundRobin,
-)
+from qkdrmp.entanglement.links.policies import LINK_POLICIES, Circuit, LinkPolicy, Lottery, Priority, RoundRobin
 from qkdrmp.entanglement.links.schedule import Owner
 from qkdrmp.entanglement.links.success_sampler import SlotSuccess
 from qkdrmp.entanglement.request import AttemptId

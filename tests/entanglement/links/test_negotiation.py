@@ -12,16 +12,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from qkdrmp.entanglement.links.agreement import Agreement, AllocationEntry, AllocationError
 from qkdrmp.entanglement.links.epoch import LAU, Barrier
 from qkdrmp.entanglement.links.negotiation import SILENT_AFTER, LinkEnd, NegotiationState, merge, places
-from qkdrmp.entanglement.links.policies import (
-    LINK_POLICIES,
-    Agreement,
-    AllocationEntry,
-    AllocationError,
-    Circuit,
-    RoundRobin,
-)
+from qkdrmp.entanglement.links.policies import LINK_POLICIES, Circuit, RoundRobin
 
 A, B, C, D = (AllocationEntry(name) for name in "ABCD")
 

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qkdrmp.entanglement.links.agreement import Agreement, AllocationEntry, AllocationError, lane_shares
+from qkdrmp.entanglement.links.interleaving import interleave, turn, turns
 from qkdrmp.entanglement.links.negotiation import LinkEnd
 from qkdrmp.entanglement.links.policies import (
     LINK_POLICIES,
     UNBOUND,
-    Agreement,
-    AllocationEntry,
-    AllocationError,
     BufferSpace,
     Circuit,
     LinkPolicy,
@@ -25,15 +24,11 @@ from qkdrmp.entanglement.links.policies import (
     RoundRobin,
     assures_trials,
     conserves_work,
-    interleave,
-    lane_shares,
     owned_lanes_of,
     period_of,
     scramble,
     share_out,
     trials_given,
-    turn,
-    turns,
 )
 from qkdrmp.entanglement.request import AttemptId
 

@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
+from qkdrmp.entanglement.links.agreement import Agreement, AllocationEntry
 from qkdrmp.entanglement.links.own_trials import order
 from qkdrmp.entanglement.links.policies import (
     LINK_POLICIES,
     UNBOUND,
-    Agreement,
-    AllocationEntry,
     Circuit,
     LinkPolicy,
     RoundRobin,

@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from qkdrmp.entanglement.links.agreement import Agreement, AllocationEntry
 from qkdrmp.entanglement.links.own_trials import order
-from qkdrmp.entanglement.links.policies import Agreement, AllocationEntry, Lottery, RoundRobin
+from qkdrmp.entanglement.links.policies import Lottery, RoundRobin
 from qkdrmp.entanglement.links.schedule import Owner, Regions, governing
 from qkdrmp.entanglement.links.success_sampler import SlotSuccess, SuccessSampler
 from qkdrmp.entanglement.links.success_stream import SuccessGaps
