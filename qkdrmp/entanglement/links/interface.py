@@ -283,10 +283,9 @@ class Interface:
         if owner is None:
             offered = self._offered.values()
             return self.link.lanes if any(offered) or (offered and self._spare > 0) else 0
-        reserved = self._offered.get(owner)
+        reserved, spare = self._offered.get(owner), self._spare
         if reserved is None:
             return 0
-        spare = self._spare
         return reserved + spare if spare >= 0 else min(max(0, self.memories - self.occupied), reserved)
 
     def _limit(self, share: MemoryShare) -> None:
@@ -308,11 +307,12 @@ class Interface:
 
     def _limit_all(self) -> bool:
         """Inform the link of the limits of all connections, if the spare memories have changed so that it matters."""
-        spare, known = self._spare, self._known_spare
+        spare, known, most = self._spare, self._known_spare, self.link.most
         self._known_spare = spare
-        if spare == known >= 0 or min(spare, known) >= self.link.most:
+        least = min(spare, known)
+        if spare == known >= 0 or least >= most:
             return False
-        for attempt in self.shares:
+        for attempt in self.shares if least < 0 else [one for one, has in self._offered.items() if has + least < most]:
             self.link.limited(self.end, attempt, self.limit(attempt))
         self._limit_unknown()
         return True

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from qkdrmp.entanglement.links.agreement import Agreement
 from qkdrmp.entanglement.links.policies import LinkPolicy, scramble
 from qkdrmp.entanglement.request import AttemptId
+from qkdrmp.kernel.units import NEVER
 
 
 @lru_cache(maxsize=256)
@@ -151,10 +152,15 @@ class OwnTrials:
         return limit if limit <= self.least else self.most
 
     def count(self, first: int, end: int, free: int, skip: int) -> int:
-        """Return how many trials of the ranks from `skip` to `free` - 1 the slots from `first` up to `end` have."""
+        """Return how many trials of the ranks from `skip` to `free` - 1 the slots from `first` up to `end` have.
+
+        `NEVER` if there is no end of them.
+        """
         low, high = self._ranks(skip), self._ranks(free)
         if high <= low:
             return 0
+        if end == NEVER:
+            return NEVER
         if high <= self.least:
             return (high - low) * (end - first)
         return self.before(end * self._lanes) - self.before(first * self._lanes) - low * (end - first)
