@@ -20,6 +20,7 @@ from qkdrmp.entanglement.quantum.bell_diagonal import Memory
 from qkdrmp.entanglement.request import AttemptId
 from qkdrmp.entanglement.rulesets.forecast import _play, forecast
 from qkdrmp.entanglement.rulesets.link_budget import InnerPath, LinkPlan, QCap
+from qkdrmp.entanglement.rulesets.plan_request import PlanRequest
 from qkdrmp.entanglement.rulesets.plan_search import plan_to_keep
 from qkdrmp.entanglement.rulesets.planner import compose
 from qkdrmp.entanglement.rulesets.purification import Purification
@@ -259,16 +260,16 @@ def test_a_plan_that_is_asked_for_nothing_plays_nothing(monkeypatch: pytest.Monk
     # With fifty connections over a hundred nodes, plays would take longer than the run.
     monkeypatch.setattr("qkdrmp.entanglement.rulesets.plan_search.forecast", None)
     qcaps = [QCap(f"n{i}", 100.0, 0.99, free_memories=4, attempts=4) for i in range(100)]
-    assert plan_to_keep("c1", 1, qcaps, 10, 0.0).forecast is None
+    assert plan_to_keep(PlanRequest("c1", 1, tuple(qcaps), 10, 0.0)).forecast is None
 
 
 def test_equal_paths_are_played_once() -> None:
     memory = Memory(1.0, 1.0)
     qcaps = [QCap(name, 100.0, 0.97, before=memory, after=memory, free_memories=4, attempts=4) for name in "ARB"]
-    plan_to_keep("c1", 1, qcaps, 1000, 0.8)
+    plan_to_keep(PlanRequest("c1", 1, tuple(qcaps), 1000, 0.8))
     before = _play.cache_info()
     later = [replace(qcap, later=((100, 200.0),)) for qcap in qcaps]
-    assert plan_to_keep("c2", 3, later, 1001, 0.81).forecast is not None
+    assert plan_to_keep(PlanRequest("c2", 3, tuple(later), 1001, 0.81)).forecast is not None
     after = _play.cache_info()
     assert (after.hits > before.hits, after.misses) == (True, before.misses)
 

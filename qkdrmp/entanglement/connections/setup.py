@@ -18,6 +18,7 @@ from qkdrmp.entanglement.nesting import Nesting
 from qkdrmp.entanglement.request import EndReason
 from qkdrmp.entanglement.rulesets.link_budget import HopReport, Infeasible, LaterRate, NoisyPhysics, later_ticks
 from qkdrmp.entanglement.rulesets.own_rulesets import fitted
+from qkdrmp.entanglement.rulesets.plan_request import NOISE, PlanRequest
 from qkdrmp.entanglement.rulesets.plan_search import plan_to_keep
 from qkdrmp.entanglement.rulesets.planner import ConnectionPlan, null_stack
 from qkdrmp.entanglement.rulesets.purification import Purifying
@@ -225,8 +226,8 @@ class SetupProtocol(Layer):
         spec, outer = csr.spec, csr.attempt.outer
         given = None if spec.is_null else self.rulesets.get(csr.attempt.connection)
         is_bound = not spec.is_null and given is None
-        fidelity, rate = (spec.minimum_fidelity, spec.minimum_rate) if is_bound else (0.25, 0.0)
-        made = plan_to_keep(
+        fidelity, rate = (spec.minimum_fidelity, spec.minimum_rate) if is_bound else (NOISE, 0.0)
+        request = PlanRequest(
             csr.attempt.connection,
             csr.attempt.number,
             csr.qcaps,
@@ -240,6 +241,7 @@ class SetupProtocol(Layer):
             self.purification,
             self.spans_restart,
         )
+        made = plan_to_keep(request)
         if given is None:
             return made
         return replace(made, stack=fitted(given, csr.attempt.number, csr.path, spec.pairs, inside=outer is not None))

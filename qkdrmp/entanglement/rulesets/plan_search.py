@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from qkdrmp.entanglement.quantum.bell_diagonal import Basis
 from qkdrmp.entanglement.rulesets.forecast import Forecast, forecast, is_playable
 from qkdrmp.entanglement.rulesets.link_budget import (
     Infeasible,
     InnerPath,
     LinkPlan,
-    Physics,
-    QCap,
     choose,
     end_to_end,
     level_plans,
     of_links,
-    quality,
     raw_pairs,
 )
-from qkdrmp.entanglement.rulesets.planner import ConnectionPlan, plan, plan_with, swap_tree
-from qkdrmp.entanglement.rulesets.purification import PROTOCOLS, Purification, PurificationProtocol, Purifying
-from qkdrmp.entanglement.rulesets.swap_tree import SwapOrder, midpoint
+from qkdrmp.entanglement.rulesets.plan_request import NOISE, PlanRequest
+from qkdrmp.entanglement.rulesets.planner import ConnectionPlan, plan, plan_with
+from qkdrmp.entanglement.rulesets.purification import PROTOCOLS, Purification, PurificationProtocol
 
-NOISE = 0.25
-"""Fidelity of two halves that have nothing to do with each other: who asks for no more asks for none."""
 MOST_PLANS = 8
 """How many plans are tried before a fidelity is called infeasible."""
 MOST_RAW = 500
@@ -37,20 +31,7 @@ STEP = 1e-4
 """Fidelity by which a plan is to be better than the one before, at least."""
 
 
-def plan_to_keep(
-    connection: str,
-    attempt: int,
-    qcaps: Sequence[QCap],
-    need: int | None,
-    minimum_fidelity: float,
-    minimum_rate: float = 0.0,
-    swap_order: SwapOrder = midpoint,
-    physics: Physics | None = None,
-    outer: str | None = None,
-    basis: Basis | None = None,
-    purification: Purifying = "bbpssw",
-    restart: bool = False,
-) -> ConnectionPlan:
+def plan_to_keep(request: PlanRequest) -> ConnectionPlan:
     """Return the plan of the highest rate found whose promises meet both bounds (see `PlanSearch` and `forecast`).
 
     Promised is what is asked for, a fidelity above 1/4 or a rate. If neither is, or the path cannot be played, as with
@@ -60,19 +41,15 @@ def plan_to_keep(
     ------
     Infeasible
         If no plan is found whose promises meet both bounds.
+    ValueError
+        If the swap tree is not over the links of the path.
     """
-
-    is_asked = minimum_fidelity > NOISE or minimum_rate > 0
-    path = InnerPath(tuple(qcaps), swap_tree(qcaps, swap_order), Purification(()))
-    if not is_asked or restart or not is_playable(path):
-        bounds = minimum_fidelity, minimum_rate
-        return plan(connection, attempt, qcaps, need, *bounds, swap_order, physics, outer, basis, restart)
-    search = PlanSearch(qcaps, need, minimum_fidelity, minimum_rate, swap_order, physics or Physics(), purification)
-    found = search.best()
-    made = plan_with(
-        found.links, connection, attempt, qcaps, need, swap_order, physics, outer, basis, found.purification
-    )
-    return replace(made, forecast=found.forecast.only(minimum_fidelity > NOISE, minimum_rate > 0))
+    path = InnerPath(request.qcaps, request.tree(), Purification(()))
+    if not request.is_bound or request.restart or not is_playable(path):
+        return plan(request)
+    found = PlanSearch(request).best()
+    made = plan_with(request, found.links, found.purification)
+    return replace(made, forecast=found.forecast.only(request.minimum_fidelity > NOISE, request.minimum_rate > 0))
 
 
 class Candidate(NamedTuple):
@@ -90,32 +67,14 @@ class PlanSearch:
 
     Parameters
     ----------
-    qcaps : sequence of QCap
-    need : int or None
-    minimum_fidelity, minimum_rate : float
-    swap_order : callable
-    physics : Physics
-    purification : {"bbpssw", "dejmps", "any"}
-        The protocol, on links alone; or whichever of them gives the highest rate, also after swaps.
+    request : PlanRequest
     """
 
-    def __init__(
-        self,
-        qcaps: Sequence[QCap],
-        need: int | None,
-        minimum_fidelity: float,
-        minimum_rate: float,
-        swap_order: SwapOrder,
-        physics: Physics,
-        purification: Purifying = "bbpssw",
-    ) -> None:
-        self.qcaps = tuple(qcaps)
-        self.need = need
-        self.wanted = minimum_fidelity, minimum_rate
-        self.tree = swap_tree(qcaps, swap_order)
-        self.physics = physics
-        self.purification = purification
-        self.quality = quality(self.qcaps, physics)
+    def __init__(self, request: PlanRequest) -> None:
+        self.request = request
+        self.wanted = request.bounds
+        self.tree = request.tree()
+        self.quality = request.quality
         self.tried: dict[Purification, Candidate] = {}
 
     def best(self) -> Candidate:
@@ -131,7 +90,7 @@ class PlanSearch:
             if self.enough and not self.enough[0].purification.most:
                 break
         else:
-            if self.purification != "dejmps":
+            if self.request.purification != "dejmps":
                 self._try_others()
         if not self.enough:
             raise self._shortage()
@@ -144,9 +103,9 @@ class PlanSearch:
 
     def _ways(self) -> Iterator[tuple[PurificationProtocol, tuple[int, ...]]]:
         """Yield by which protocols, and how often after the swaps of each height, pairs may be purified."""
-        for protocol in PROTOCOLS if self.purification == "any" else (self.purification,):
+        for protocol in PROTOCOLS if self.request.purification == "any" else (self.request.purification,):
             yield protocol, ()
-        if self.purification == "any" and self.tree.height > 0 and len(self.tree.halves) == 2:
+        if self.request.purification == "any" and self.tree.height > 0 and len(self.tree.halves) == 2:
             last = (*(0,) * (self.tree.height - 1), 1)
             for heights in dict.fromkeys([last, (1,) * self.tree.height]):
                 for protocol in PROTOCOLS:
@@ -154,9 +113,9 @@ class PlanSearch:
 
     def _try_alike(self, protocol: PurificationProtocol, heights: tuple[int, ...]) -> None:
         """Try more and more rounds on all links, until they are enough, or are no better, or the rate is not enough."""
-        memories = min(qcap.free_memories for qcap in self.qcaps)
+        memories = min(qcap.free_memories for qcap in self.request.qcaps)
         best, worse = 0.0, 0
-        for links in level_plans(self.qcaps, self.physics, protocol):
+        for links in level_plans(self.request.qcaps, self.request.physics, protocol):
             purification = Purification(of_links(links).links, heights, protocol)
             highest_rate = min(link.rate for link in links) / 2 ** sum(heights)
             if raw_pairs(purification, links) > MOST_RAW or purification.most >= memories or highest_rate < self._rate:
@@ -175,7 +134,7 @@ class PlanSearch:
         aim = self.wanted[0]
         for _ in range(MOST_PLANS):
             try:
-                links = choose(self.qcaps, aim, self.wanted[1], self.physics)
+                links = choose(self.request.qcaps, aim, self.wanted[1], self.request.physics)
             except Infeasible:
                 if not self.tried:
                     raise
@@ -192,7 +151,9 @@ class PlanSearch:
 
     def _forecast(self, links: tuple[LinkPlan, ...], purification: Purification) -> Forecast:
         if purification not in self.tried:
-            expected = forecast(InnerPath(self.qcaps, self.tree, purification), links, self.need, *self.wanted)
+            expected = forecast(
+                InnerPath(self.request.qcaps, self.tree, purification), links, self.request.need, *self.wanted
+            )
             self.tried[purification] = Candidate(links, purification, expected)
         return self.tried[purification].forecast
 

@@ -25,16 +25,15 @@ from qkdrmp.entanglement.rulesets.language import (
 from qkdrmp.entanglement.rulesets.link_budget import (
     InnerPath,
     LinkPlan,
-    Physics,
     QCap,
     choose,
     end_to_end,
     of_links,
-    quality,
 )
+from qkdrmp.entanglement.rulesets.plan_request import PlanRequest
 from qkdrmp.entanglement.rulesets.purification import Purification
 from qkdrmp.entanglement.rulesets.ruleset import RuleSet, RuleSetStack, Stage
-from qkdrmp.entanglement.rulesets.swap_tree import Span, SwapOrder, midpoint
+from qkdrmp.entanglement.rulesets.swap_tree import Span, SwapOrder
 
 Side = Literal["left", "right"]
 
@@ -237,39 +236,8 @@ class ConnectionPlan:
         return min(link.rate for link in self.links)
 
 
-def plan(
-    connection: str,
-    attempt: int,
-    qcaps: Sequence[QCap],
-    need: int | None,
-    minimum_fidelity: float,
-    minimum_rate: float = 0.0,
-    swap_order: SwapOrder = midpoint,
-    physics: Physics | None = None,
-    outer: str | None = None,
-    basis: Basis | None = None,
-    restart: bool = False,
-) -> ConnectionPlan:
+def plan(request: PlanRequest) -> ConnectionPlan:
     """Return the RuleSets that meet both bounds with the fewest raw pairs, and what they promise.
-
-    Parameters
-    ----------
-    connection : str
-    attempt : int
-    qcaps : sequence of QCap
-        Of all nodes from Initiator to Responder.
-    need : int or None
-        Pairs to deliver; None is endless.
-    minimum_fidelity, minimum_rate : float
-    swap_order : callable
-    physics : Physics, optional
-        What swaps and purification do; perfect gates if not given.
-    outer : str, optional
-        The connection to hand the pairs over to, instead of delivering them.
-    basis : {"X", "Y", "Z"}, optional
-        In which the ends measure what they deliver.
-    restart : bool
-        Whether the spans of each swap begin again after it.
 
     Raises
     ------
@@ -278,42 +246,22 @@ def plan(
     ValueError
         If the swap tree is not over the links of the path.
     """
-    links = choose(qcaps, minimum_fidelity, minimum_rate, physics or Physics())
-    return plan_with(links, connection, attempt, qcaps, need, swap_order, physics, outer, basis, restart=restart)
-
-
-def swap_tree(qcaps: Sequence[QCap], swap_order: SwapOrder) -> Span:
-    """Return the swap tree of a path.
-
-    Raises
-    ------
-    ValueError
-        If it is not over the links of the path.
-    """
-    path = [qcap.node for qcap in qcaps]
-    tree = swap_order(path)
-    if tree.links != tuple(pairwise(path)):
-        raise ValueError(f"swap_order must return a tree over the links of the path {path}, not over {tree.links}")
-    return tree
+    return plan_with(request, choose(request.qcaps, *request.bounds, request.physics))
 
 
 def plan_with(
-    links: tuple[LinkPlan, ...],
-    connection: str,
-    attempt: int,
-    qcaps: Sequence[QCap],
-    need: int | None,
-    swap_order: SwapOrder = midpoint,
-    physics: Physics | None = None,
-    outer: str | None = None,
-    basis: Basis | None = None,
-    purification: Purification | None = None,
-    restart: bool = False,
+    request: PlanRequest, links: tuple[LinkPlan, ...], purification: Purification | None = None
 ) -> ConnectionPlan:
     """Return the RuleSets that use the links in these ways (see `plan`)."""
-    tree = swap_tree(qcaps, swap_order)
-    has_levels = any(len(cutoffs) > 1 for qcap in qcaps for cutoffs in qcap.cutoffs)
-    used = purification or of_links(links)
-    stack = compose(connection, attempt, tree, used, need, outer, basis, has_levels, restart)
-    fidelity = end_to_end(links, quality(qcaps, physics or Physics()))
-    return ConnectionPlan(stack, links, fidelity, purification=purification)
+    stack = compose(
+        request.connection,
+        request.attempt,
+        request.tree(),
+        purification or of_links(links),
+        request.need,
+        request.outer,
+        request.basis,
+        with_levels=any(len(cutoffs) > 1 for qcap in request.qcaps for cutoffs in qcap.cutoffs),
+        restart=request.restart,
+    )
+    return ConnectionPlan(stack, links, end_to_end(links, request.quality), purification=purification)

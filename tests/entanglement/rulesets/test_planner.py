@@ -8,12 +8,14 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from qkdrmp.entanglement.quantum.bell_diagonal import Memory
+from qkdrmp.entanglement.rulesets import planner
 from qkdrmp.entanglement.rulesets.language import (
     OPERATORS,
     Count,
@@ -27,10 +29,16 @@ from qkdrmp.entanglement.rulesets.language import (
     Terminate,
 )
 from qkdrmp.entanglement.rulesets.link_budget import Infeasible, NoisyPhysics, Physics, QCap, bbpssw, werner
-from qkdrmp.entanglement.rulesets.planner import ConnectionPlan, compose, null_stack, plan
+from qkdrmp.entanglement.rulesets.plan_request import PlanRequest
+from qkdrmp.entanglement.rulesets.planner import ConnectionPlan, compose, null_stack
 from qkdrmp.entanglement.rulesets.purification import Purification, PurificationProtocol
 from qkdrmp.entanglement.rulesets.ruleset import RuleSetStack
 from qkdrmp.entanglement.rulesets.swap_tree import Span, SwapOrder, joined, midpoint, sequential
+
+
+def plan(connection: str, attempt: int, qcaps: Sequence[QCap], *asked: Any, **more: Any) -> ConnectionPlan:
+    return planner.plan(PlanRequest(connection, attempt, tuple(qcaps), *asked, **more))
+
 
 fixed = settings(derandomize=True, deadline=None, database=None)
 
