@@ -264,9 +264,9 @@ class Interface:
 
     @property
     def _is_short_of_memories(self) -> bool:
-        """Whether those that use their trials find no memories for more of them."""
-        trials = attempts_per_slot(self.allocation.policy, self.allocation.agreements[-1])
-        return sum(trials.get(one, 0) for one in self._offered) >= sum(self._offered.values()) + max(0, self._spare)
+        """Whether those that use their trials have found no memories for more of them in the slot started last."""
+        trials, start = attempts_per_slot(self.allocation.policy, self.allocation.agreements[-1]), self._at_start
+        return sum(trials.get(one, 0) for one in start.reserved) >= sum(start.reserved.values()) + max(0, start.spare)
 
     # Which trials are attempted. A half has a memory of its connection's quota, or one that is reserved for nobody.
 
