@@ -10,7 +10,10 @@ NEVER = 1 << 62
 
 def to_ticks(seconds: float) -> int:
     """Return `seconds` as a whole number of ticks (picoseconds), rounded to the nearest."""
-    return round(seconds * TICKS_PER_SECOND)
+    try:
+        return round(seconds * TICKS_PER_SECOND)
+    except OverflowError:  # so many seconds are whole
+        return int(seconds) * TICKS_PER_SECOND
 
 
 def to_seconds(ticks: int) -> float:

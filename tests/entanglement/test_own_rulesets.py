@@ -372,6 +372,13 @@ R2
     )
 
 
+@pytest.mark.parametrize(("pairs", "said"), [(1, "1 pair"), (2, "2 pairs")])
+def test_the_pairs_that_a_connection_needs_are_counted(pairs: int, said: str) -> None:
+    asked = f'demand.connections=[{{src = "Alice", dst = "Bob", pairs = {pairs}}}]'
+    first = printed("chain", "--set", "duration_s = 0.01", "--set", asked).splitlines()[0]
+    assert first == f"c1, attempt 1: Alice > R1 > R2 > R3 > Bob, {said}"
+
+
 def test_terms_in_words(tmp_path: Path) -> None:
     tea = {"settimer": {"name": "tea", "seconds": 0.003}}
     recv, timer = {"recv": {"kind": "DISCARDED"}}, {"timer": {"name": "tea"}}

@@ -17,6 +17,10 @@ def test_seconds_of_scenarios_are_exact(seconds: float, ticks: int) -> None:
     assert isinstance(to_ticks(seconds), int)
 
 
+def test_a_time_whose_ticks_are_no_float_is_exact() -> None:
+    assert to_ticks(1e300) == int(1e300) * TICKS_PER_SECOND
+
+
 @given(st.integers(0, 2**52))
 def test_ticks_survive_the_way_to_seconds_and_back(ticks: int) -> None:
     assert to_ticks(to_seconds(ticks)) == ticks

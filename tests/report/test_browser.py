@@ -94,6 +94,14 @@ def test_nothing_sticks_out_of_the_page(family: str, width: int, browser: Any, r
     found.page.close()
 
 
+def test_rows_of_tables_are_counted_in_the_singular_and_the_plural(browser: Any, hostile_page: Path) -> None:
+    found = Opened(browser, hostile_page, 1280)
+    titles = found.page.locator("#table-list summary").all_text_contents()
+    assert titles[:2] == ["Cells (1 row)", "Runs (1 row)"]
+    assert all(title.endswith((" rows)", "(1 row)")) and "(1 rows)" not in title for title in titles)
+    found.page.close()
+
+
 def test_hostile_names_run_nothing(browser: Any, hostile_page: Path) -> None:
     found = Opened(browser, hostile_page, 1280)
     for choice in found.page.locator("#ladder-choice option").all():

@@ -83,7 +83,14 @@ def test_of_links_that_are_as_busy_the_bottleneck_is_good_for_the_fewest_pairs()
     assert story.bottleneck.ends == ("R1", "R2")
     shared = links.loc["R1-R2"]
     each = shared["success_probability"] * shared["allocated"] / 2
-    assert f"good for {each:,.0f} pairs for each of 2, the fewest of the 5 links" in story.finding
+    assert f"good for {each:,.0f} pairs of each of its 2 connections, the fewest of the 5 links" in story.finding
+
+
+def test_of_a_link_with_one_connection_that_one_is_named() -> None:
+    story = story_of(qkdrmp.load_scenario("chain").replace({"duration_s": 0.04}), 1)
+    row = story.results.links.set_index("link").loc["-".join(story.bottleneck.ends if story.bottleneck else ())]
+    each = row["success_probability"] * row["allocated"]
+    assert f"good for {each:,.0f} pairs of its one connection, the fewest of the 4 links" in story.finding
 
 
 def test_the_story_is_of_the_run_that_simulate_gives() -> None:

@@ -20,7 +20,7 @@ def rulesets(run: EntanglementRun) -> dict[str, RuleListing]:
 
 
 def _lines(attempt: Any, stack: Any) -> Iterator[str]:
-    pairs = "endless" if stack.need is None else f"{stack.need:,} pairs"
+    pairs = "endless" if stack.need is None else f"{stack.need:,} pair{'' if stack.need == 1 else 's'}"
     yield f"{attempt.connection}, attempt {attempt.number}: {' > '.join(stack.path)}, {pairs}"
     for node, rules in groupby(stack.in_words(), lambda rule: rule[0]):
         yield node

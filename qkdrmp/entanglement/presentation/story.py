@@ -79,10 +79,11 @@ def _bottleneck(links: pd.DataFrame) -> tuple[str, str]:
     good_for = used["success_probability"] * used["allocated"] / used["connections"]
     each = good_for[share >= share.max() - ALIKE].sort_values(kind="stable")
     row: Any = used.loc[each.index[0]]
+    whose = "its one connection" if row["connections"] == 1 else f"each of its {row['connections']} connections"
     others = f", the fewest of the {len(each)} links that are about as busy" if len(each) > 1 else ""
     return str(row["link"]), (
         f"The bottleneck is the link {row['link']}: connections were given {percent(share[row.name])} of its trials, "
-        f"good for {each.iloc[0]:,.0f} pairs for each of {row['connections']}{others}."
+        f"good for {each.iloc[0]:,.0f} pairs of {whose}{others}."
     )
 
 

@@ -88,7 +88,7 @@
 
   DATA.tables.forEach((table, number) => {
     const box = element(byId("table-list"), "details", { open: number === 0 });
-    element(box, "summary", {}, `${table.title} (${table.of.toLocaleString("en")} rows)`);
+    element(box, "summary", {}, `${table.title} (${table.of.toLocaleString("en")} ${table.of === 1 ? "row" : "rows"})`);
     if (box.open) build(box, table);
     else box.addEventListener("toggle", () => build(box, table), { once: true });
   });
