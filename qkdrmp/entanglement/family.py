@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
+from math import inf
 from typing import Any, ClassVar, Literal
 
 from qkdrmp.entanglement.nesting import Nesting, networks_of
-from qkdrmp.entanglement.request import ConnectionRequest, ListsConnections, ListsTimes
+from qkdrmp.entanglement.request import ConnectionRequest, ConnectionSpec, ListsConnections, ListsTimes
 from qkdrmp.entanglement.results.metrics import METRICS
 from qkdrmp.entanglement.results.tables import EntanglementResults
 from qkdrmp.entanglement.run import EntanglementRun
 from qkdrmp.entanglement.settings import PRESETS, EntanglementSettings
 from qkdrmp.errors import did_you_mean
 from qkdrmp.family import Counted, Family, Quantity
+from qkdrmp.kernel.units import to_seconds
 from qkdrmp.network.demand import NamesUsers
 from qkdrmp.scenario import Scenario
 from qkdrmp.stats.time_bins import Numbers, number_in_progress, rate
@@ -60,9 +62,8 @@ class EntanglementScenario(Scenario[EntanglementResults], EntanglementSettings):
 
     def _impossible_links(self) -> Iterator[str]:
         for link in self.topology.links:
-            speed = self.channels.here(link=link.ends).signal_speed_m_per_s
             try:
-                self.links.here(link=link.ends).law(link, speed)
+                self.law(link)
             except ValueError as error:
                 yield f"link {link}: {error}"
 
@@ -88,7 +89,9 @@ def _predict(scenario: EntanglementScenario) -> list[str]:
     if late:
         found.append(f"the run ends before these connections are asked for, so no table has them: {', '.join(late)}")
     requests = demand.asked(scenario.topology.ends) if isinstance(demand, ListsConnections) else ()
-    found += dict.fromkeys(line for request in requests for line in _never(scenario, layers, request))
+    found += dict.fromkeys(
+        line for judged in (_never, _wasted) for request in requests for line in judged(scenario, layers, request)
+    )
     return found + list(_useless_rulesets(scenario, layers, requests))
 
 
@@ -105,10 +108,37 @@ def _never(scenario: EntanglementScenario, layers: Nesting, request: ConnectionR
         if spec.memories * (1 + at_both) > memories.count and not spec.is_null:
             where = f" towards {peer}" if memories.per_node is None else ""
             yield (
-                f"connections from {src} to {dst} want {spec.memories} memories at every interface, but {node} has "
+                f"connections from {src} to {dst} want {_memories(spec)} at every interface, but {node} has "
                 f"{memories.count}{where}: they will be rejected"
             )
             return
+
+
+def _memories(spec: ConnectionSpec) -> str:
+    return f"{spec.memories} {'memory' if spec.memories == 1 else 'memories'}"
+
+
+def _wasted(scenario: EntanglementScenario, layers: Nesting, request: ConnectionRequest) -> Iterator[str]:
+    """Yield why pairs of a connection are discarded that could have been swapped."""
+    src, dst, spec = request.src, request.dst, request.spec
+    route = layers.route(src, dst) or ()
+    if len(route) < 3 or spec.is_null:
+        return
+    has_own_rules = request.id in {stack.connection for stack in scenario.setup.rulesets}
+    if scenario.setup.spans_restart and spec.memories > 1 and not has_own_rules:
+        yield (
+            f"connections from {src} to {dst} have {_memories(spec)} at every interface, but with setup.spans_restart "
+            "each swap discards the pairs that wait in the others"
+        )
+    for node, peers in zip(route[1:-1], zip(route[:-2], route[2:], strict=True), strict=True):
+        places = [scenario.memories.here(node=node, link=(node, peer)) for peer in peers]
+        cutoff_s = max(max(place.cutoffs_s, default=inf) for place in places)
+        trial_s = min(to_seconds(scenario.law(scenario.topology.link(node, peer)).slot_ticks) for peer in peers)
+        if cutoff_s < trial_s:
+            yield (
+                f"{node} discards pairs after {cutoff_s:g} s at most (memories.cutoff_s), but a trial of its links "
+                f"takes {trial_s:g} s: only pairs that come at about the same time are swapped there"
+            )
 
 
 def _useless_rulesets(

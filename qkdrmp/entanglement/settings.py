@@ -389,6 +389,16 @@ class EntanglementSettings(NetworkSettings):
         cutoffs = tuple(map(to_ticks, memories.cutoffs_s))
         return Device(Memory(memories.t1_s, memories.t2_s), gates.error, gates.readout_error, cutoffs)
 
+    def law(self, link: Link) -> TrialLaw:
+        """Return the law of the trials of a link.
+
+        Raises
+        ------
+        ValueError
+            If no trial can succeed.
+        """
+        return self.links.here(link=link.ends).law(link, self.channels.here(link=link.ends).signal_speed_m_per_s)
+
     def lanes(self, link: Link) -> int:
         """Return the memories of the end of a link that has fewer."""
         return min(self.memories.here(node=end, link=link.ends).count for end in link.ends)

@@ -378,3 +378,54 @@ def test_chains_have_the_exact_numbers_within_a_percent(links: int, cutoffs: Seq
     law = law_of(levels(links, cutoffs))
     seconds = 1.1e5 * law.slots * SLOT_S / 8
     check(law, [sample(simulated(links, cutoffs, seconds, seed)) for seed in range(2, 10)], within=0.01)
+
+
+# What is predicted
+
+
+def predicted(quota: int, **sections: Any) -> list[str]:
+    """Return what is predicted for a connection over four links of which a trial takes 0.1 ms."""
+    asked = {"src": "A", "dst": "B", "pairs": 300, "memories": quota}
+    raw = {"kind": "entanglement", "topology": chain("AQRSB"), "duration_s": 5.0}
+    return qkdrmp.predict(
+        qkdrmp.make_scenario({**raw, "demand": {"model": "listed", "connections": [asked]}, **sections})
+    )
+
+
+@pytest.mark.parametrize(("quota", "restart", "said"), [(1, True, False), (2, True, True), (2, False, False)])
+def test_it_is_predicted_that_spans_that_restart_waste_what_waits_in_other_memories(
+    quota: int, restart: bool, said: bool
+) -> None:
+    sentence = (
+        "connections from A to B have 2 memories at every interface, but with setup.spans_restart each swap discards "
+        "the pairs that wait in the others"
+    )
+    assert predicted(quota, setup={"spans_restart": restart}) == [sentence] * said
+
+
+@pytest.mark.parametrize(
+    ("section", "nodes"),
+    [
+        ({"cutoff_s": 9e-5}, "QRS"),
+        ({"cutoff_s": [1e-5, 9e-5]}, "QRS"),
+        ({"cutoff_s": [1e-5, 1e-4]}, ""),
+        ({"cutoff_s": 1e-4}, ""),
+        ({"at": [{"node": "R", "cutoff_s": 9e-5}, {"node": "B", "cutoff_s": 1e-9}]}, "R"),
+        ({"at": [{"link": ["R", "S"], "cutoff_s": 9e-5}]}, ""),
+    ],
+)
+def test_it_is_predicted_that_a_cut_off_ends_before_the_next_trial(section: dict[str, Any], nodes: str) -> None:
+    assert predicted(1, memories=section) == [
+        f"{node} discards pairs after 9e-05 s at most (memories.cutoff_s), but a trial of its links takes 0.0001 s: "
+        "only pairs that come at about the same time are swapped there"
+        for node in nodes
+    ]
+
+
+def test_pairs_that_come_at_the_same_time_are_swapped_in_spite_of_a_cut_off_that_is_shorter_than_a_trial() -> None:
+    short = {"cutoff_s": 1e-6}
+    even, uneven = (
+        run(network_of(chain("ARB", lengths), [{"memories": 1}], memories=short), 0.1)
+        for lengths in (20.0, [20.0, 20.5])
+    )
+    assert len(deliveries(even)) > 10 * len(deliveries(uneven))

@@ -200,6 +200,10 @@ def test_it_is_predicted_that_a_connection_will_never_fit() -> None:
     found = predict(scenario.replace({"memories": {"per_node": 3}}))
     assert any("want 2 memories at every interface, but R1 has 3: they will be rejected" in line for line in found)
     assert predict(scenario.replace({"memories": {"per_node": 12}})) == []
+    one = scenario.replace(
+        {"memories": {"per_node": 1}, "demand.connections": [{"src": "A1", "dst": "A2", "memories": 1}]}
+    )
+    assert "want 1 memory at every interface, but R1 has 1: they will be rejected" in predict(one)[0]
 
 
 def test_the_lanes_of_a_link_are_the_memories_of_the_end_with_fewer() -> None:
