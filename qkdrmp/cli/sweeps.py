@@ -51,7 +51,8 @@ def sweep(
     plan = Plan(scenario, seed=seed, **rule)
     folder = results_folder(out, scenario.name)
     cells = plan.planned // plan.replications
-    click.echo(f"{scenario.name}: {cells} cells x {plan.replications} replications = {plan.planned} runs, seed {seed}")
+    of = f"{_counted(cells, 'cell')} x {_counted(plan.replications, 'replication')}"
+    click.echo(f"{scenario.name}: {of} = {_counted(plan.planned, 'run')}, seed {seed}")
     _predict_sweep(plan)
     if restart:
         discard(folder / STORE)
@@ -71,7 +72,8 @@ def sweep(
     figures = save_all(family.presentation.sweep_figures(found.runs, run_last_cell), folder)
     # The shorter durations are part of the longest: their events are the same ones.
     events = found.runs.loc[found.runs["duration_s"] == found.runs["duration_s"].max(), "events"].sum()
-    click.echo(f"{len(found.runs)} runs in {wall:.1f} s ({len(found.timings)} simulations, {events:,.0f} events)")
+    simulated = _counted(len(found.timings), "simulation")
+    click.echo(f"{_counted(len(found.runs), 'run')} in {wall:.1f} s ({simulated}, {events:,.0f} events)")
     for line in sweep_lines(found.runs, family):
         click.echo(line)
     click.echo(f"written to {folder}: {', '.join([*(f'{table}.csv' for table in found.tables), *figures])}")
@@ -96,3 +98,8 @@ def _predict_sweep(plan: Plan) -> None:
         )
         for sentence in predict(cell.scenario):
             click.echo(f"predicted{' with ' if where else ''}{where}: {shortened(sentence)}")
+
+
+def _counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the singular if there is one."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

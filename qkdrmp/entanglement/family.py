@@ -184,6 +184,7 @@ ENTANGLEMENT = Family(
     field_labels={
         "links.model": "kind of link",
         "links.fidelity": "fidelity of a new pair of a link",
+        "links.state": "weights of the Bell states in a new pair of a link",
         "links.bright_state": "population of the bright state",
         "links.source_efficiency": "efficiency of sources",
         "links.detector_efficiency": "efficiency of detectors",
@@ -200,6 +201,7 @@ ENTANGLEMENT = Family(
         "setup.backoff_s": "backoff before the first retry (s)",
         "setup.routes": "routes of a connection",
         "setup.swap_order": "swap order",
+        "setup.purification": "purification",
         "setup.spans_restart": "spans begin again after a swap",
         "allocation.policy": "allocation of links",
         "allocation.lead": "lead of a Barrier (trials)",

@@ -34,7 +34,7 @@ def question(runs: pd.DataFrame) -> str:
     replications = f"{most:,} replication{_s(most)}" if least == most else f"{least:,} to {most:,} replications"
     counted = f"{len(counts):,} cell{_s(len(counts))}, {replications}"
     swept = f"Swept: {'; '.join(values)}" if values else "One cell, nothing was varied"
-    return f"{swept}. {counted}, {len(runs):,} runs in all."
+    return f"{swept}. {counted}, {len(runs):,} run{_s(len(runs))} in all."
 
 
 def _s(count: int) -> str:

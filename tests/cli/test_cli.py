@@ -209,6 +209,16 @@ def test_stuck_pools_are_predicted_and_named() -> None:
 # sweep
 
 
+def test_a_sweep_of_one_run_counts_it_in_the_singular(tmp_path: Path) -> None:
+    (tmp_path / "one.toml").write_text(QUICK.partition("[sweep")[0])
+    said = succeeded(
+        qkdrmp("sweep", tmp_path / "one.toml", "--out", tmp_path / "out", "--jobs", 1, "--replications", 1)
+    )
+    lines = said.splitlines()
+    assert lines[0] == "one: 1 cell x 1 replication = 1 run, seed 1"
+    assert [line.startswith("1 run in ") and "(1 simulation, " in line for line in lines].count(True) == 1
+
+
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """The output and the folder of a sweep of the quick scenario."""

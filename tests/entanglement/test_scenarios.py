@@ -329,6 +329,11 @@ def test_policies_of_ones_own_can_be_swept_by_their_names() -> None:
     assert list(runs["allocation.policy"].unique()) == ["round-robin", "FirstComeTakesMost"]
 
 
+def test_policies_and_states_that_are_swept_have_names_in_words() -> None:
+    assert ENTANGLEMENT.field_labels["setup.purification"] == "purification"
+    assert ENTANGLEMENT.field_labels["links.state"] == "weights of the Bell states in a new pair of a link"
+
+
 @pytest.mark.parametrize("t2_s", [0.02, 0.05, 0.2, 1.0])
 def test_what_the_responder_predicts_is_about_what_comes_out(t2_s: float) -> None:
     found = simulate(load_scenario("chain").replace({"memories.t2_s": t2_s})).connections.iloc[0]
