@@ -92,6 +92,12 @@ def _predict(scenario: EntanglementScenario) -> list[str]:
     found += dict.fromkeys(
         line for judged in (_never, _wasted) for request in requests for line in judged(scenario, layers, request)
     )
+    found += [
+        f"a cut-off of {cutoff_s:g} s (memories.cutoff_s) ends before the next trial of a link, which takes "
+        f"{trial_s:g} s, so that only pairs that come at about the same time are swapped at these nodes: "
+        f"{', '.join(nodes)}"
+        for (cutoff_s, trial_s), nodes in _hasty(scenario, layers, requests).items()
+    ]
     return found + list(_useless_rulesets(scenario, layers, requests))
 
 
@@ -121,24 +127,30 @@ def _memories(spec: ConnectionSpec) -> str:
 def _wasted(scenario: EntanglementScenario, layers: Nesting, request: ConnectionRequest) -> Iterator[str]:
     """Yield why pairs of a connection are discarded that could have been swapped."""
     src, dst, spec = request.src, request.dst, request.spec
-    route = layers.route(src, dst) or ()
-    if len(route) < 3 or spec.is_null:
-        return
+    has_swaps = len(layers.route(src, dst) or ()) > 2 and not spec.is_null
     has_own_rules = request.id in {stack.connection for stack in scenario.setup.rulesets}
-    if scenario.setup.spans_restart and spec.memories > 1 and not has_own_rules:
+    if scenario.setup.spans_restart and spec.memories > 1 and has_swaps and not has_own_rules:
         yield (
             f"connections from {src} to {dst} have {_memories(spec)} at every interface, but with setup.spans_restart "
             "each swap discards the pairs that wait in the others"
         )
-    for node, peers in zip(route[1:-1], zip(route[:-2], route[2:], strict=True), strict=True):
-        places = [scenario.memories.here(node=node, link=(node, peer)) for peer in peers]
+
+
+def _hasty(
+    scenario: EntanglementScenario, layers: Nesting, requests: Iterable[ConnectionRequest]
+) -> dict[tuple[float, float], list[str]]:
+    """Return the nodes of connections whose cut-offs end before the next trial, by cut-off and trial in seconds."""
+    routes = (layers.route(one.src, one.dst) or () for one in requests if not one.spec.is_null)
+    found: dict[tuple[float, float], list[str]] = {}
+    threes = (three for route in routes for three in zip(route, route[1:], route[2:], strict=False))
+    for before, node, after in dict.fromkeys(threes):
+        places = [scenario.memories.here(node=node, link=(node, peer)) for peer in (before, after)]
         cutoff_s = max(max(place.cutoffs_s, default=inf) for place in places)
-        trial_s = min(to_seconds(scenario.law(scenario.topology.link(node, peer)).slot_ticks) for peer in peers)
+        links = [scenario.topology.link(node, peer) for peer in (before, after)]
+        trial_s = min(to_seconds(scenario.law(link).slot_ticks) for link in links)
         if cutoff_s < trial_s:
-            yield (
-                f"{node} discards pairs after {cutoff_s:g} s at most (memories.cutoff_s), but a trial of its links "
-                f"takes {trial_s:g} s: only pairs that come at about the same time are swapped there"
-            )
+            found.setdefault((cutoff_s, trial_s), []).append(node)
+    return {times: list(dict.fromkeys(nodes)) for times, nodes in found.items()}
 
 
 def _useless_rulesets(

@@ -406,8 +406,8 @@ def test_it_is_predicted_that_spans_that_restart_waste_what_waits_in_other_memor
 @pytest.mark.parametrize(
     ("section", "nodes"),
     [
-        ({"cutoff_s": 9e-5}, "QRS"),
-        ({"cutoff_s": [1e-5, 9e-5]}, "QRS"),
+        ({"cutoff_s": 9e-5}, "Q, R, S"),
+        ({"cutoff_s": [1e-5, 9e-5]}, "Q, R, S"),
         ({"cutoff_s": [1e-5, 1e-4]}, ""),
         ({"cutoff_s": 1e-4}, ""),
         ({"at": [{"node": "R", "cutoff_s": 9e-5}, {"node": "B", "cutoff_s": 1e-9}]}, "R"),
@@ -415,11 +415,11 @@ def test_it_is_predicted_that_spans_that_restart_waste_what_waits_in_other_memor
     ],
 )
 def test_it_is_predicted_that_a_cut_off_ends_before_the_next_trial(section: dict[str, Any], nodes: str) -> None:
-    assert predicted(1, memories=section) == [
-        f"{node} discards pairs after 9e-05 s at most (memories.cutoff_s), but a trial of its links takes 0.0001 s: "
-        "only pairs that come at about the same time are swapped there"
-        for node in nodes
-    ]
+    sentence = (
+        "a cut-off of 9e-05 s (memories.cutoff_s) ends before the next trial of a link, which takes 0.0001 s, so that "
+        f"only pairs that come at about the same time are swapped at these nodes: {nodes}"
+    )
+    assert predicted(1, memories=section) == [sentence] * bool(nodes)
 
 
 def test_pairs_that_come_at_the_same_time_are_swapped_in_spite_of_a_cut_off_that_is_shorter_than_a_trial() -> None:
