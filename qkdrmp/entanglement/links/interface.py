@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 from qkdrmp.entanglement.links.agreement import Agreement
@@ -120,6 +120,7 @@ class Interface:
         self._offered: dict[AttemptId, int] = {}  # what is reserved for each connection whose trials are attempted
         self._slot, self._kept_until = -1, -1
         self._at_start = MemoryOffer(memories, 0, {})
+        self._trials: tuple[Agreement | None, Mapping[AttemptId, float]] = None, {}  # of each in a slot, on average
 
     # Admission
 
@@ -265,8 +266,11 @@ class Interface:
     @property
     def _is_short_of_memories(self) -> bool:
         """Whether those that use their trials have found no memories for more of them in the slot started last."""
-        trials, start = attempts_per_slot(self.allocation.policy, self.allocation.agreements[-1]), self._at_start
-        return sum(trials.get(one, 0) for one in start.reserved) >= sum(start.reserved.values()) + max(0, start.spare)
+        agreement, start = self.allocation.agreements[-1], self._at_start
+        if self._trials[0] is not agreement:  # asked once, as policies of one's own may take long to say it
+            self._trials = agreement, attempts_per_slot(self.allocation.policy, agreement)
+        trials = sum(self._trials[1].get(one, 0) for one in start.reserved)
+        return trials >= sum(start.reserved.values()) + max(0, start.spare)
 
     # Which trials are attempted. A half has a memory of its connection's quota, or one that is reserved for nobody.
 
