@@ -206,7 +206,8 @@ class SetupSettings(Section):
     spans_restart : bool
         Whether after each swap, and after each cut-off, both spans begin again from nothing, as in the model of Brand,
         Coopmans and Elkouss (arXiv:1912.07688): what waits for swaps between the node and the far ends is discarded. By
-        default it is for the next pair. Meant for one memory of a connection at each interface; nothing is promised.
+        default it is for the next pair. Meant for one memory of a connection at each interface; nothing is promised,
+        and pairs are purified on links alone.
     rulesets : list
         RuleSets of your own, by the connection that each names, whose Responder hands them out instead of planning: a
         file of JSON beside the scenario, or what such a file holds. Attempt and pairs are those of the request.
