@@ -9,7 +9,7 @@ from math import inf
 from typing import Any, ClassVar, Literal
 
 from qkdrmp.entanglement.nesting import Nesting, networks_of
-from qkdrmp.entanglement.request import ConnectionRequest, ConnectionSpec, ListsConnections, ListsTimes
+from qkdrmp.entanglement.request import ConnectionRequest, ListsConnections, ListsTimes, counted_memories
 from qkdrmp.entanglement.results.metrics import METRICS
 from qkdrmp.entanglement.results.tables import EntanglementResults
 from qkdrmp.entanglement.run import EntanglementRun
@@ -114,14 +114,10 @@ def _never(scenario: EntanglementScenario, layers: Nesting, request: ConnectionR
         if spec.memories * (1 + at_both) > memories.count and not spec.is_null:
             where = f" towards {peer}" if memories.per_node is None else ""
             yield (
-                f"connections from {src} to {dst} want {_memories(spec)} at every interface, but {node} has "
-                f"{memories.count}{where}: they will be rejected"
+                f"connections from {src} to {dst} want {counted_memories(spec.memories)} at every interface, but "
+                f"{node} has {memories.count}{where}: they will be rejected"
             )
             return
-
-
-def _memories(spec: ConnectionSpec) -> str:
-    return f"{spec.memories} {'memory' if spec.memories == 1 else 'memories'}"
 
 
 def _wasted(scenario: EntanglementScenario, layers: Nesting, request: ConnectionRequest) -> Iterator[str]:
@@ -131,8 +127,8 @@ def _wasted(scenario: EntanglementScenario, layers: Nesting, request: Connection
     has_own_rules = request.id in {stack.connection for stack in scenario.setup.rulesets}
     if scenario.setup.spans_restart and spec.memories > 1 and has_swaps and not has_own_rules:
         yield (
-            f"connections from {src} to {dst} have {_memories(spec)} at every interface, but with setup.spans_restart "
-            "each swap discards the pairs that wait in the others"
+            f"connections from {src} to {dst} have {counted_memories(spec.memories)} at every interface, but with "
+            "setup.spans_restart each swap discards the pairs that wait in the others"
         )
 
 

@@ -106,6 +106,11 @@ class ConnectionRequest:
         return {"src": (self.src,), "dst": (self.dst,), "both": (self.src, self.dst)}[self.teardown_by]
 
 
+def counted_memories(count: int) -> str:
+    """Return so many memories in words."""
+    return f"{count} {'memory' if count == 1 else 'memories'}"
+
+
 class EndReason(StrEnum):
     """Why a connection was not set up, or was aborted."""
 

@@ -11,7 +11,7 @@ from qkdrmp.entanglement.connections.table import ConnectionTable
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.links.policies import assures_trials
 from qkdrmp.entanglement.messages import CSR, SetupReject
-from qkdrmp.entanglement.request import AttemptId, ConnectionSpec, EndReason
+from qkdrmp.entanglement.request import AttemptId, ConnectionSpec, EndReason, counted_memories
 from qkdrmp.entanglement.rulesets.link_budget import NO_REPORT, HopReport, InnerPath, LaterRate, QCap
 from qkdrmp.entanglement.runtime.session import Workbench
 from qkdrmp.entanglement.settings import SetupSettings
@@ -144,7 +144,7 @@ class Admission:
 
 def _memories(interface: Interface) -> str:
     """Return how many memories there are of which an interface speaks: of its own, or of all of the node."""
-    counted = f"{interface.total} {'memory' if interface.total == 1 else 'memories'}"
+    counted = counted_memories(interface.total)
     return counted if interface.pool is not None else f"{counted} towards {interface.peer}"
 
 
