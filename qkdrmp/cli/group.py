@@ -5,17 +5,23 @@ from __future__ import annotations
 import importlib
 import os
 import shlex
+import tomllib
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
 import click
 
+import qkdrmp
+from qkdrmp.config.points import varied
 from qkdrmp.errors import QKDRMPError
 
 # Pictures go to files; no window is ever opened.
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+EXIT_PREDICTED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 HOW_NOT_WHAT = ("jobs", "cluster", "restart")
@@ -26,6 +32,45 @@ out_option = click.option(
 )
 seed_option = click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Random seed.")
 experiment_argument = click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+
+
+def scenario_argument(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take NAME or FILE of a scenario, and ``--set``; it gets the changed `Scenario` as `scenario`."""
+
+    @click.argument("name_or_file")
+    @click.option(
+        "--set",
+        "changes",
+        multiple=True,
+        metavar="FIELD=VALUE",
+        help="Another value for a field, as in a file: --set pools.capacity=60; repeatable.",
+    )
+    @wraps(command)
+    def with_scenario(*arguments: Any, name_or_file: str, changes: tuple[str, ...], **options: Any) -> None:
+        scenario = qkdrmp.load_scenario(name_or_file).replace(dict(map(_change, changes)))
+        command(*arguments, scenario=scenario, **options)
+
+    return with_scenario
+
+
+def _change(text: str) -> tuple[str, Any]:
+    """Return a field and its value, which is TOML or else plain text."""
+    field, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not field:
+        raise QKDRMPError(f"--set = {text!r} must be FIELD=VALUE")
+    try:
+        return field, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return field, value
+
+
+def unswept(scenario: qkdrmp.Scenario) -> None:
+    """Refuse a value that ``--set`` gives to a field which the scenario sweeps: it would have no effect."""
+    swept = {*scenario.sweep.over, *varied(scenario.sweep.points)}
+    for field, _ in map(_change, click.get_current_context().params["changes"]):
+        if field in swept:
+            over = f"""--set 'sweep.over={{"{field}"=[...]}}'"""
+            raise QKDRMPError(f"--set = {field!r} must be a field that {scenario.name} does not sweep; use {over}")
 
 
 class FriendlyGroup(click.Group):

@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import re
 import time
-import tomllib
 import warnings
 from pathlib import Path
-from typing import Any
 
 import click
 
 import qkdrmp
-from qkdrmp.cli.group import main, out_option, results_folder, seed_option
+from qkdrmp.cli.group import main, out_option, results_folder, scenario_argument, seed_option
 from qkdrmp.cli.summaries import run_lines, save_all
 from qkdrmp.errors import QKDRMPError, one_of
 from qkdrmp.family import Results, RunWarning, family_of
-from qkdrmp.scenario_file import load_scenario
 from qkdrmp.simulation import predict, run_once, run_to_end
 from qkdrmp.sweeps.warmup import suggest_warmup
 
 
 @main.command()
-@click.argument("name_or_file")
+@scenario_argument
 @seed_option
 @out_option
 @click.option(
     "--trace", is_flag=True, help="Record everything: every message, every change of a pool's level, every pair."
 )
-def run(name_or_file: str, seed: int, out: Path | None, trace: bool) -> None:
+def run(scenario: qkdrmp.Scenario, seed: int, out: Path | None, trace: bool) -> None:
     """Run a scenario once and write its tables and figures."""
-    scenario = load_scenario(name_or_file)
     folder = results_folder(out, scenario.name)
     for sentence in predict(scenario):
         click.echo(f"predicted: {sentence}")
@@ -58,17 +54,16 @@ def _write_tables(results: Results, folder: Path) -> list[str]:
 
 
 @main.command()
-@click.argument("name_or_file")
+@scenario_argument
 @click.option("--id", "wanted", help="Number of a request, or id of a connection.  [default: the first delivered]")
 @click.option("--all", "all_messages", is_flag=True, help="Show frequent messages too, such as those about each pair.")
 @seed_option
 @out_option
-def ladder(name_or_file: str, wanted: str | None, all_messages: bool, seed: int, out: Path | None) -> None:
+def ladder(scenario: qkdrmp.Scenario, wanted: str | None, all_messages: bool, seed: int, out: Path | None) -> None:
     """Draw the messages of one request or connection.
 
     The scenario is run once; the ladder diagram is written as a picture and for Mermaid.
     """
-    scenario = load_scenario(name_or_file)
     qkdrmp.ladder.diagram.messages_of(family_of(scenario))  # an error, if any, before a long run
     results = run_once(scenario, seed, ["messages"])
     chosen = qkdrmp.ladder.first(results) if wanted is None else wanted
@@ -82,17 +77,15 @@ def ladder(name_or_file: str, wanted: str | None, all_messages: bool, seed: int,
 
 
 @main.command()
-@click.argument("name_or_file")
+@scenario_argument
 @click.option("--connection", metavar="ID", help="Id of a connection.  [default: the first one]")
-@click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Another value for a field; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON, which setup.rulesets takes.")
 @seed_option
-def rulesets(name_or_file: str, connection: str | None, changes: tuple[str, ...], as_json: bool, seed: int) -> None:
+def rulesets(scenario: qkdrmp.Scenario, connection: str | None, as_json: bool, seed: int) -> None:
     """Print the RuleSets that a connection got: what each node does with its pairs, in the order of the path.
 
     The scenario is run once.
     """
-    scenario = load_scenario(name_or_file).replace(dict(map(_change, changes)))
     shown = family_of(scenario).presentation
     if shown.rulesets is None:
         raise QKDRMPError(f"{scenario.name}: runs of kind '{scenario.kind}' have no RuleSets")
@@ -105,28 +98,16 @@ def rulesets(name_or_file: str, connection: str | None, changes: tuple[str, ...]
     click.echo(found[wanted].json if as_json else "\n".join(found[wanted].lines))
 
 
-def _change(text: str) -> tuple[str, Any]:
-    """Return a field and its value, which is TOML or else plain text."""
-    field, equals, value = text.partition("=")
-    if not equals:
-        raise QKDRMPError(f"--set = {text!r} must be FIELD=VALUE")
-    try:
-        return field.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return field.strip(), value.strip()
-
-
 @main.command()
-@click.argument("name_or_file")
+@scenario_argument
 @click.option("--replications", type=click.IntRange(min=1), default=5, show_default=True, help="Number of runs.")
 @seed_option
 @out_option
-def warmup(name_or_file: str, replications: int, seed: int, out: Path | None) -> None:
+def warmup(scenario: qkdrmp.Scenario, replications: int, seed: int, out: Path | None) -> None:
     """Suggest a warm-up by the rule MSER-5, and draw why.
 
     That is how much of the beginning of a run to leave out of the statistics, for pools and queues are empty then.
     """
-    scenario = load_scenario(name_or_file)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RunWarning)  # the sentences say the same
         found = suggest_warmup(scenario, seed, replications)

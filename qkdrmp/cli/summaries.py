@@ -11,6 +11,9 @@ import pandas as pd
 
 import qkdrmp
 from qkdrmp.family import Family, FigureFile, Results
+from qkdrmp.simulation import predict
+from qkdrmp.stats.words import shortened
+from qkdrmp.sweeps.plan import Plan
 
 
 def save_all(figures: Iterator[FigureFile], folder: Path) -> list[str]:
@@ -20,6 +23,21 @@ def save_all(figures: Iterator[FigureFile], folder: Path) -> list[str]:
         qkdrmp.plots.save(axes, folder / name)
         written.append(name)
     return written
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the singular if there is one."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def predicted_lines(plan: Plan) -> Iterator[str]:
+    """Yield what is predicted to go wrong in the cells of a sweep."""
+    for cell in plan.cells:
+        where = ", ".join(
+            f"{path} = {value}" for path, value in cell.labels(plan.swept).items() if path != "duration_s"
+        )
+        for sentence in predict(cell.scenario):
+            yield f"predicted{' with ' if where else ''}{where}: {shortened(sentence)}"
 
 
 def sweep_lines(runs: pd.DataFrame, family: Family) -> Iterator[str]:

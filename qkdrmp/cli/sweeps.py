@@ -14,13 +14,23 @@ from typing import Any
 
 import click
 
-from qkdrmp.cli.group import EXIT_INTERRUPTED, command_line, extra, fail, main, out_option, results_folder, seed_option
-from qkdrmp.cli.summaries import save_all, sweep_lines
+import qkdrmp
+from qkdrmp.cli.group import (
+    EXIT_INTERRUPTED,
+    command_line,
+    extra,
+    fail,
+    main,
+    out_option,
+    results_folder,
+    scenario_argument,
+    seed_option,
+    unswept,
+)
+from qkdrmp.cli.summaries import counted, predicted_lines, save_all, sweep_lines
 from qkdrmp.errors import SweepWarning
 from qkdrmp.family import family_of
-from qkdrmp.scenario_file import load_scenario
-from qkdrmp.simulation import predict, run_once
-from qkdrmp.stats.words import shortened
+from qkdrmp.simulation import run_once
 from qkdrmp.sweeps.experiment import STORE
 from qkdrmp.sweeps.plan import Plan
 from qkdrmp.sweeps.store import discard
@@ -29,7 +39,7 @@ from qkdrmp.sweeps.workers import processes
 
 
 @main.command()
-@click.argument("name_or_file")
+@scenario_argument
 @out_option
 @click.option("--replications", type=click.IntRange(min=1), help="Runs of each cell.  [default: the scenario's]")
 @click.option("--precision", type=float, help="Add runs until intervals are within this share of the mean, e.g. 0.05.")
@@ -40,20 +50,27 @@ from qkdrmp.sweeps.workers import processes
 @click.option("--restart", is_flag=True, help="Discard the runs that the folder has.")
 @seed_option
 def sweep(
-    name_or_file: str, out: Path | None, jobs: int | None, cluster: str | None, restart: bool, seed: int, **rule: Any
+    scenario: qkdrmp.Scenario,
+    out: Path | None,
+    jobs: int | None,
+    cluster: str | None,
+    restart: bool,
+    seed: int,
+    **rule: Any,
 ) -> None:
     """Run a scenario at all its points; write tables and figures.
 
     Each finished run is kept at once. Stopped and started again, a sweep goes on from there; with more values or
     replications it only runs what is new.
     """
-    scenario = load_scenario(name_or_file)
+    unswept(scenario)
     plan = Plan(scenario, seed=seed, **rule)
     folder = results_folder(out, scenario.name)
     cells = plan.planned // plan.replications
-    of = f"{_counted(cells, 'cell')} x {_counted(plan.replications, 'replication')}"
-    click.echo(f"{scenario.name}: {of} = {_counted(plan.planned, 'run')}, seed {seed}")
-    _predict_sweep(plan)
+    of = f"{counted(cells, 'cell')} x {counted(plan.replications, 'replication')}"
+    click.echo(f"{scenario.name}: {of} = {counted(plan.planned, 'run')}, seed {seed}")
+    for line in predicted_lines(plan):
+        click.echo(line)
     if restart:
         discard(folder / STORE)
     begun = time.perf_counter()
@@ -72,8 +89,8 @@ def sweep(
     figures = save_all(family.presentation.sweep_figures(found.runs, run_last_cell), folder)
     # The shorter durations are part of the longest: their events are the same ones.
     events = found.runs.loc[found.runs["duration_s"] == found.runs["duration_s"].max(), "events"].sum()
-    simulated = _counted(len(found.timings), "simulation")
-    click.echo(f"{_counted(len(found.runs), 'run')} in {wall:.1f} s ({simulated}, {events:,.0f} events)")
+    simulated = counted(len(found.timings), "simulation")
+    click.echo(f"{counted(len(found.runs), 'run')} in {wall:.1f} s ({simulated}, {events:,.0f} events)")
     for line in sweep_lines(found.runs, family):
         click.echo(line)
     click.echo(f"written to {folder}: {', '.join([*(f'{table}.csv' for table in found.tables), *figures])}")
@@ -89,17 +106,3 @@ def _executor(jobs: int | None, address: str | None) -> Iterator[Executor | Call
         raise click.UsageError("Give --jobs or --cluster, not both.")
     with extra("cluster", "qkdrmp.sweeps.dask_cluster").cluster(address) as executor:
         yield executor
-
-
-def _predict_sweep(plan: Plan) -> None:
-    for cell in plan.cells:
-        where = ", ".join(
-            f"{path} = {value}" for path, value in cell.labels(plan.swept).items() if path != "duration_s"
-        )
-        for sentence in predict(cell.scenario):
-            click.echo(f"predicted{' with ' if where else ''}{where}: {shortened(sentence)}")
-
-
-def _counted(number: int, noun: str) -> str:
-    """Return a number with its noun, in the singular if there is one."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
