@@ -52,7 +52,7 @@ def differences(compared: pd.DataFrame, metric: str | None = None, ax: Axes | No
     >>> compared = qkdrmp.compare(runs, "pools.capacity", baseline=2)
     >>> ax = qkdrmp.plots.differences(compared, "wait_mean_s")
     >>> ax.get_xlabel()
-    'difference in mean waiting time (ms)'
+    'difference in mean waiting time of delivered requests (ms)'
     """
     *cell, field = compared.columns[: compared.columns.get_loc(COMPARISON_NAMES[0])]
     chosen, along = _in_percent(compared) if metric is None else _in_its_unit(compared, metric)

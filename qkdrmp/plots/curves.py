@@ -147,14 +147,20 @@ def throughput(runs: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def wait(runs: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw the mean waiting time of delivered requests over the swept fields, in milliseconds.
 
+    Without `ax` the share of requests that were not delivered, and so have no waiting time, stands beside it: where
+    that is large, short waits are no merit.
+
     Examples
     --------
     >>> import qkdrmp
     >>> scenario = qkdrmp.load_scenario("line").replace({"duration_s": 3})
     >>> ax = qkdrmp.plots.wait(qkdrmp.sweep(scenario, {"pools.capacity": [2, 4, 8]}, replications=2))
     """
+    if ax is None and "undelivered" in runs:
+        ax, beside = figures(2, 2 * PANEL_SIZE[0] + 3 * LEGEND_WIDTH, PANEL_SIZE[1] + 0.8)
+        curve(runs, "undelivered", beside)
     ax = curve(runs, "wait_mean_s", ax, scale=1e3)
-    ax.set_ylabel("mean waiting time (ms)")
+    ax.set_ylabel(label("wait_mean_s").replace("(s)", "(ms)"))
     return ax
 
 
@@ -167,7 +173,7 @@ def readable(runs: pd.DataFrame, metric: str, ax: Axes | None = None, x: str | N
     >>> scenario = qkdrmp.load_scenario("line").replace({"duration_s": 3})
     >>> runs = qkdrmp.sweep(scenario, {"pools.capacity": [2, 4, 8]}, replications=2)
     >>> qkdrmp.plots.readable(runs, "wait_p95_s").get_ylabel()
-    'waiting time, 95th percentile (ms)'
+    'waiting time of delivered requests, 95th percentile (ms)'
     """
     scale, name = in_unit(metric, runs[metric].abs().max())
     ax = curve(runs, metric, ax, scale, x)

@@ -31,7 +31,7 @@ def label(name: str) -> str:
     --------
     >>> import qkdrmp
     >>> qkdrmp.plots.label("wait_mean_s")
-    'mean waiting time (s)'
+    'mean waiting time of delivered requests (s)'
     """
     known = (family.labels for family in FAMILIES.values())
     return next((labels[name] for labels in (*known, OWN_LABELS) if name in labels), _in_words(name))

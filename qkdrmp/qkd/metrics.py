@@ -37,8 +37,13 @@ class RequestOutcome:
 
     @cached_property
     def waits(self) -> dict[str, float]:
+        """Mean and percentiles of the time for which delivered requests waited, under their column names."""
+        return quantiles("wait", [to_seconds(entry.wait) for entry in self.delivered])
+
+    @cached_property
+    def deliveries(self) -> dict[str, float]:
         """Mean and percentiles of the time from start to delivery, under their column names."""
-        return quantiles("wait", [to_seconds(entry.duration) for entry in self.delivered])
+        return quantiles("delivery", [to_seconds(entry.duration) for entry in self.delivered])
 
     @cached_property
     def mismatched(self) -> list[int]:
@@ -59,7 +64,7 @@ class RequestOutcome:
 
 def _rejected(reason: RejectReason) -> Column[RequestOutcome]:
     meaning = f"requests rejected with the reason {reason}"
-    return Column(f"rejected_{reason}", meaning, lambda outcome: outcome.rejected[reason])
+    return Column(f"rejected_{reason}", meaning, lambda outcome: outcome.rejected[reason], better="less")
 
 
 METRICS: tuple[Column[RequestOutcome], ...] = (
@@ -74,12 +79,14 @@ METRICS: tuple[Column[RequestOutcome], ...] = (
         "requests whose two users both have the keys",
         lambda outcome: len(outcome.delivered),
         "requests processed",
+        better="more",
     ),
     Column(
         "requests_unfinished",
         "requests that had not ended at the end of the run",
         lambda outcome: len(outcome.entries) - outcome.ended,
         "requests not ended",
+        better="less",
     ),
     *map(_rejected, REASONS),
     Column(
@@ -87,6 +94,14 @@ METRICS: tuple[Column[RequestOutcome], ...] = (
         "share of the requests asked for and ended that were rejected",
         lambda outcome: outcome.rejected.total() / outcome.ended if outcome.ended else nan,
         "blocking (rejected share)",
+        better="less",
+    ),
+    Column(
+        "undelivered",
+        "share of the requests asked for that had not been delivered at the end: rejected, or not ended yet",
+        lambda outcome: 1 - len(outcome.delivered) / len(outcome.entries) if outcome.entries else nan,
+        "not delivered (share)",
+        better="less",
     ),
     Column(
         "fairness",
@@ -94,19 +109,33 @@ METRICS: tuple[Column[RequestOutcome], ...] = (
         "that was delivered: 1 if all get the same share, 1/n if one of n gets everything",
         lambda outcome: _fairness(outcome.entries),
         "fairness (Jain's index)",
+        better="more",
     ),
     Column(
         "keys_delivered",
         "keys of delivered requests",
         lambda outcome: sum(entry.request.keys for entry in outcome.delivered),
+        better="more",
     ),
     Column(
         "key_rate_bps",
         "key bits of delivered requests per second after the warm-up",
         lambda outcome: outcome.bits / outcome.observed_s if outcome.observed_s > 0 else 0.0,
         "delivered key rate",
+        better="more",
     ),
-    *quantile_columns("wait", "time from start to delivery", "waiting time", lambda outcome: outcome.waits),
+    *quantile_columns(
+        "delivery",
+        "time from start to delivery of delivered requests",
+        "time to delivery of delivered requests",
+        lambda outcome: outcome.deliveries,
+    ),
+    *quantile_columns(
+        "wait",
+        "time for which delivered requests waited for keys: that to delivery less what their messages need to travel",
+        "waiting time of delivered requests",
+        lambda outcome: outcome.waits,
+    ),
     Column(
         "pool_level_mean",
         "time-weighted mean level of a key pool as a share of its capacity, mean over the pools",
@@ -118,21 +147,25 @@ METRICS: tuple[Column[RequestOutcome], ...] = (
         "time-weighted mean number of requests in the queues of all nodes together",
         lambda outcome: sum(stack.resource.queue.length.mean(outcome.now) for stack in outcome.network.stacks.values()),
         "mean number of queued requests",
+        better="less",
     ),
     Column(
         "mismatched_keys",
         "keys of delivered requests that differ between the two users",
         lambda outcome: sum(outcome.mismatched),
+        better="less",
     ),
     Column(
         "mismatched_requests",
         "delivered requests with at least one such key",
         lambda outcome: sum(count > 0 for count in outcome.mismatched),
+        better="less",
     ),
     Column(
         "stuck_pools",
         "key streams that, at the end, have too few keys for a waiting request and get no more",
         lambda outcome: sum(stream.is_stuck for stream in outcome.network.streams),
+        better="less",
     ),
     Column("events", "events processed, warm-up included", lambda outcome: outcome.network.env.events),
     Column("messages", "messages sent, each hop counted, warm-up included", lambda outcome: outcome.network.messages),

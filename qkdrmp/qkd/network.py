@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.randomness import Streams
@@ -66,11 +67,12 @@ class QKDNetwork:
         self.histories = histories
         self.env = Environment()
         self.random = Streams(seed)
-        self.ledger = RequestLedger(self.env)
+        self.ledger = RequestLedger(self.env, self._travel)
         self.hops: list[Transmission] | None = [] if trace else None
         self.channels: list[Channel] = []
         self.streams: list[KeyStream] = []
         self._supplies: dict[KeyStream, Supply] = {}
+        self._travels: dict[tuple[str, ...], int] = {}
         self._demand = settings.demand.build()
         self._rate = settings.key_rate.build()
         self.routes = settings.routes()
@@ -113,6 +115,18 @@ class QKDNetwork:
 
     def _delay(self, link: Link) -> int:
         return delay_ticks(link.classical_length_km, self.settings.channels.here(link=link.ends).signal_speed_m_per_s)
+
+    def _travel(self, route: tuple[str, ...]) -> int:
+        """Return for how many ticks the messages about a request travel, if nothing has to wait for keys.
+
+        REQUEST goes to the receiver, ACCEPT back to the first repeater, its CIPHERTEXT to the receiver, and DONE all
+        the way back. Users that are linked directly need no more than REQUEST and ACCEPT.
+        """
+        if route not in self._travels:
+            delays = [self._delay(self.topology.link(*hop)) for hop in pairwise(route)]
+            ways, first = (4, 2) if len(delays) > 1 else (2, 0)
+            self._travels[route] = ways * sum(delays) - first * sum(delays[:1])
+        return self._travels[route]
 
     def _channel(self, link: Link, source: str, target: str) -> Channel:
         faults = self.settings.faults.here(link=link.ends).active()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -94,13 +95,23 @@ class KeyRequest:
 
 
 class RequestEntry:
-    """One request in the ledger, and its outcome."""
+    """One request in the ledger, and its outcome.
 
-    __slots__ = ("alice_key", "bob_key", "end", "ended", "reason", "rejected_by", "request", "state")
+    Parameters
+    ----------
+    request : KeyRequest
+    ended : simpy.Event
+        Succeeds when it ends.
+    travel : int
+        Ticks for which its messages travel if nothing has to wait for keys.
+    """
 
-    def __init__(self, request: KeyRequest, ended: simpy.Event) -> None:
+    __slots__ = ("alice_key", "bob_key", "end", "ended", "reason", "rejected_by", "request", "state", "travel")
+
+    def __init__(self, request: KeyRequest, ended: simpy.Event, travel: int) -> None:
         self.request = request
         self.ended = ended
+        self.travel = travel
         self.end: int | None = None
         self.state = RequestStatus.UNFINISHED
         self.reason: RejectReason | None = None
@@ -115,6 +126,11 @@ class RequestEntry:
         return self.end - self.request.start
 
     @property
+    def wait(self) -> int:
+        """Ticks of its duration in which it waited for keys, its own or those of others before it."""
+        return self.duration - self.travel
+
+    @property
     def mismatched_bits(self) -> int:
         """In how many bits the two users' keys differ, once both are known."""
         if self.alice_key is None or self.bob_key is None:
@@ -123,15 +139,23 @@ class RequestEntry:
 
 
 class RequestLedger:
-    """All requests of a run, in the order they were asked. It only observes: no protocol reads it."""
+    """All requests of a run, in the order they were asked. It only observes: no protocol reads it.
 
-    def __init__(self, env: Environment) -> None:
+    Parameters
+    ----------
+    env : Environment
+    travel : callable
+        Returns for how many ticks the messages about a request travel along a route.
+    """
+
+    def __init__(self, env: Environment, travel: Callable[[tuple[str, ...]], int]) -> None:
         self.env = env
+        self.travel = travel
         self.entries: list[RequestEntry] = []
 
     def open(self, request: KeyRequest) -> RequestEntry:
         """Note a request that starts now."""
-        entry = RequestEntry(request, self.env.event())
+        entry = RequestEntry(request, self.env.event(), self.travel(request.route))
         self.entries.append(entry)
         return entry
 

@@ -114,9 +114,14 @@ class QKDResults(Results):
                 lambda entry: seconds_or_nan(entry.request.deadline),
             ),
             Column(
-                "wait_s",
+                "delivery_s",
                 "time from start to delivery; empty unless delivered",
                 _if_delivered(lambda entry: to_seconds(entry.duration), nan),
+            ),
+            Column(
+                "wait_s",
+                "what of that time it waited for keys while none of its messages travelled; empty unless delivered",
+                _if_delivered(lambda entry: to_seconds(entry.wait), nan),
             ),
             Column(
                 "mismatched_bits",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar, overload
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, overload
 
 import pandas as pd
 
@@ -14,6 +14,9 @@ T = TypeVar("T")
 
 UNITS = {"_s": "s", "_hz": "1/s", "_bps": "bit/s", "_bits": "bit", "_km": "km"}
 """Units that the name of a column carries, by its ending."""
+
+Better: TypeAlias = Literal["more", "less", ""]
+"""Whether more or less of a metric is better; an empty text where neither is."""
 
 
 class NotRecorded(QKDRMPError, AttributeError):
@@ -36,6 +39,8 @@ class Column(Generic[T]):
         What it is called along an axis, without its unit; by default its name in words.
     unit : str
         If no ending of a name carries it, such as ``keys``.
+    better : {"more", "less", ""}
+        Of a metric, whether more or less of it is better; empty where neither is.
 
     Raises
     ------
@@ -48,6 +53,7 @@ class Column(Generic[T]):
     get: Callable[[T], Any]
     title: str = ""
     unit: str = ""
+    better: Better = ""
 
     def __post_init__(self) -> None:
         carried = unit_of(self.name)
@@ -70,7 +76,7 @@ def values_of(columns: Iterable[Column[T]], what: T) -> dict[str, Any]:
 def quantile_columns(
     name: str, meaning: str, title: str, get: Callable[[T], Mapping[str, float]]
 ) -> tuple[Column[T], ...]:
-    """Return the columns of the mean and of percentiles of times.
+    """Return the columns of the mean and of percentiles of times, which are better if they are shorter.
 
     Parameters
     ----------
@@ -88,7 +94,7 @@ def quantile_columns(
 
     def column(measure: str, meaning: str, title: str) -> Column[T]:
         full = f"{name}_{measure}_s"
-        return Column(full, meaning, lambda what: get(what)[full], title)
+        return Column(full, meaning, lambda what: get(what)[full], title, better="less")
 
     return tuple(column(measure, *words) for measure, words in measures.items())
 

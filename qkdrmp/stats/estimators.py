@@ -68,8 +68,8 @@ def summarise(runs: pd.DataFrame, by: Sequence[str], confidence: float = CONFIDE
     >>> cells[["wait_mean_s_mean", "wait_mean_s_low", "wait_mean_s_high"]].round(4)
                     wait_mean_s_mean  wait_mean_s_low  wait_mean_s_high
     pools.capacity
-    2                         0.0212           0.0036            0.0388
-    8                         0.0067          -0.0084            0.0217
+    2                         0.0209           0.0033            0.0385
+    8                         0.0064          -0.0087            0.0214
     """
     names = metrics_of(runs, by)
     rows = []

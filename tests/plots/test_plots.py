@@ -52,7 +52,8 @@ def saved_size(ax: Axes, folder: Path) -> int:
 
 
 @pytest.mark.parametrize(
-    ("draw", "label"), [(plots.throughput, "requests processed"), (plots.wait, "mean waiting time (ms)")]
+    ("draw", "label"),
+    [(plots.throughput, "requests processed"), (plots.wait, "mean waiting time of delivered requests (ms)")],
 )
 @pytest.mark.parametrize(
     ("columns", "x", "lines"),
@@ -116,13 +117,13 @@ def test_figures_go_where_they_are_told() -> None:
     runs = table(pools__capacity=[2, 4])
     assert plots.throughput(runs, left) is left
     assert plots.curve(runs, "wait_mean_s", right, scale=1e6) is right
-    assert right.get_ylabel() == "mean waiting time (s)"
+    assert right.get_ylabel() == "mean waiting time of delivered requests (s)"
 
 
 def test_a_figure_that_nobody_was_served_in() -> None:
     runs = table(pools__capacity=[2, 4]).assign(requests_delivered=0, wait_mean_s=math.nan)
     assert plots.throughput(runs).get_ylim()[0] <= 0
-    assert plots.wait(runs).get_ylabel() == "mean waiting time (ms)"
+    assert plots.wait(runs).get_ylabel() == "mean waiting time of delivered requests (ms)"
 
 
 def test_a_real_sweep_can_be_drawn(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def marks(ax: Any) -> dict[tuple[str, float], Any]:
 def test_differences_of_one_metric_stand_in_its_unit_with_their_intervals() -> None:
     compared = compare(runs(("fcfs", "edf")), "pools.capacity")
     ax = plots.differences(compared, "wait_mean_s")
-    assert ax.get_xlabel() == "difference in mean waiting time (ms)"
+    assert ax.get_xlabel() == "difference in mean waiting time of delivered requests (ms)"
     assert ax.get_ylabel() == "queue policy"
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["fcfs", "edf"]
     rows = compared[compared["metric"] == "wait_mean_s"]
@@ -75,9 +75,12 @@ def test_all_metrics_stand_in_percent_of_a_baseline_that_is_not_zero() -> None:
         compare(runs(), "pools.capacity", metrics=["key_rate_bps", "wait_mean_s", "mismatched_keys"])
     )
     assert ax.get_xlabel() == "difference (% of the baseline's mean)"
-    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["delivered key rate", "mean waiting time"]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == [
+        "delivered key rate",
+        "mean waiting time of delivered requests",
+    ]
     assert ("delivered key rate", 2.0) in marks(ax)
-    assert ("mean waiting time", round(200 / 3, 6)) in marks(ax)
+    assert ("mean waiting time of delivered requests", round(200 / 3, 6)) in marks(ax)
     assert "5 pairs" in ax.get_title(loc="left")
 
 
@@ -85,7 +88,9 @@ def test_metrics_and_cells_share_the_rows() -> None:
     ax = plots.differences(compare(runs(("fcfs", "edf")), "pools.capacity", metrics=["wait_mean_s", "key_rate_bps"]))
     titles = [tick.get_text() for tick in ax.get_yticklabels()]
     assert titles == [
-        f"{name}, {policy}" for name in ("mean waiting time", "delivered key rate") for policy in ("fcfs", "edf")
+        f"{name}, {policy}"
+        for name in ("mean waiting time of delivered requests", "delivered key rate")
+        for policy in ("fcfs", "edf")
     ]
 
 
@@ -118,7 +123,7 @@ def settling(too_short: bool = False) -> WarmUp:
 def test_a_warm_up_has_one_panel_a_quantity_with_its_truncation() -> None:
     level, wait = plots.warmup(settling())
     assert level.get_ylabel() == "mean level of key pools (share)"
-    assert wait.get_ylabel() == "mean waiting time (ms)"
+    assert wait.get_ylabel() == "mean waiting time of delivered requests (ms)"
     raw, batched, cut = level.lines
     assert (len(raw.get_xdata()), len(batched.get_xdata())) == (200, 40)
     assert batched.get_ydata()[0] == pytest.approx(np.mean(raw.get_ydata()[:5]))

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qkdrmp.errors import QKDRMPError, ScenarioError
 from qkdrmp.family import Results
@@ -643,7 +645,8 @@ def test_requests_of_the_warm_up_do_not_count() -> None:
     assert results.summary["requests_started"] == results.summary["requests_delivered"] == 1
     assert results.summary["keys_delivered"] == 10
     assert results.summary["key_rate_bps"] == pytest.approx(80 / 0.009)
-    assert results.summary["wait_mean_s"] == pytest.approx(125e-6)
+    assert results.summary["delivery_mean_s"] == pytest.approx(125e-6)
+    assert results.summary["wait_mean_s"] == pytest.approx(15e-6)  # of 125, the messages travel 4 * 30 - 2 * 5
     assert len(results.requests) == 3
 
 
@@ -781,7 +784,8 @@ def test_a_request_that_has_not_ended_is_not_blocked_and_has_no_share() -> None:
 
 def test_what_was_not_asked_for_is_not_known() -> None:
     made = metrics.summary(run(scenario(line(1, 2), demand=no_demand())), 0)
-    unknown = {"blocking", "fairness", "wait_mean_s", "wait_p50_s", "wait_p95_s", "wait_p99_s", "pool_level_mean"}
+    unknown = {"blocking", "undelivered", "fairness", "pool_level_mean"}
+    unknown |= {f"{what}_{measure}_s" for what in ("delivery", "wait") for measure in ("mean", "p50", "p95", "p99")}
     assert {name for name, value in made.items() if pd.isna(value)} == unknown
     assert made["queue_mean"] == 0
 
@@ -836,12 +840,45 @@ def test_levels_agree_with_pools(grid: Results) -> None:
 def test_waits_and_ends_agree(grid: Results) -> None:
     delivered = grid.requests["state"] == "delivered"
     assert (grid.requests["end_s"] >= grid.requests["start_s"]).all()
-    waits = grid.requests["end_s"] - grid.requests["start_s"]
-    assert grid.requests["wait_s"][delivered].to_list() == pytest.approx(waits[delivered].to_list())
-    assert grid.requests["wait_s"][~delivered].isna().all()
+    times = grid.requests["end_s"] - grid.requests["start_s"]
+    assert grid.requests["delivery_s"][delivered].to_list() == pytest.approx(times[delivered].to_list())
+    assert (grid.requests["wait_s"] < grid.requests["delivery_s"])[delivered].all()
+    assert (grid.requests["wait_s"] >= 0)[delivered].all()
+    assert grid.requests[["delivery_s", "wait_s"]][~delivered].isna().all(axis=None)
     assert grid.requests["reason"].isna().equals(delivered)
     assert grid.requests["rejected_by"].isna().equals(delivered)
     assert grid.requests["id"].to_list() == list(range(1, 151))
+
+
+@given(st.lists(st.integers(1, 200), min_size=1, max_size=6))
+@settings(max_examples=30, deadline=None)
+def test_who_finds_keys_everywhere_does_not_wait_however_far_messages_travel(lengths_km: list[int]) -> None:
+    asked, pools = [ask(), ask("Bob", "Alice", at_us=50_000)], {**FULL, "initial": 80}
+    full = scenario(line(*lengths_km), asked, pools=pools, access={"mode": "pool"}, duration_s=0.1)
+    network = run(full)
+    times_us = [
+        5 * km for km in lengths_km
+    ]  # REQUEST, ACCEPT, CIPHERTEXT, DONE; but not to the first repeater and back
+    there, back = (
+        4 * sum(times_us) - 2 * first if len(lengths_km) > 1 else 2 * first for first in (times_us[0], times_us[-1])
+    )
+    assert ends(network) == [there, 50_000 + back]
+    assert [one.wait for one in network.ledger.entries] == [0, 0]
+
+
+def test_waiting_is_what_comes_on_top_of_travelling() -> None:
+    # With keys in the pools 125, as above; at first they are empty.
+    early, late = (run(scenario(TWO, [ask(at_us=at)], pools=EMPTY)) for at in (0, 5000))
+    assert (entry(late).duration, entry(late).wait) == (125 * US, 15 * US)
+    assert entry(early).wait - entry(late).wait == entry(early).duration - entry(late).duration > 0
+
+
+def test_the_share_that_was_not_delivered_counts_rejections_and_what_has_not_ended() -> None:
+    asked = [ask(), ask(keys=81, at_us=1), ask(at_us=2000), ask(at_us=9990)]
+    results = simulate(scenario(TWO, asked, pools=FULL))
+    assert results.requests["state"].to_list() == ["delivered", "rejected", "delivered", "unfinished"]
+    assert results.summary["undelivered"] == 0.5
+    assert results.summary["blocking"] == pytest.approx(1 / 3)
 
 
 def test_messages_go_along_links_with_their_delay(grid: Results) -> None:

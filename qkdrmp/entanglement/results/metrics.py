@@ -53,6 +53,28 @@ class ConnectionOutcome:
         return [to_seconds(entry.done - entry.asked) for entry in finished if entry.done is not None]
 
     @property
+    def rates(self) -> list[float]:
+        """Pairs per second of each connection that has been active, while it was, 1/s."""
+        return [entry.pairs / active for entry in self.entries if (active := entry.active_s(self.now))]
+
+    @property
+    def wanted(self) -> list[ConnectionEntry]:
+        """The connections that asked for a number of pairs."""
+        return [entry for entry in self.entries if entry.request.spec.pairs]
+
+    @property
+    def pairs_asked(self) -> float:
+        """Pairs that all connections together asked for; nan if there are none, or one takes as many as it gets."""
+        everyone = len(self.wanted) == len(self.entries) > 0
+        return float(sum(entry.request.spec.pairs or 0 for entry in self.wanted)) if everyone else nan
+
+    @property
+    def undelivered(self) -> float:
+        """Share of the connections that asked for a number of pairs that did not get them all; nan if none did."""
+        delivered = sum(entry.state is ConnectionStatus.DELIVERED for entry in self.wanted)
+        return 1 - delivered / len(self.wanted) if self.wanted else nan
+
+    @property
     def interfaces(self) -> Iterator[Interface]:
         """The interfaces of all nodes."""
         for by_peer in self.network.interfaces.values():
@@ -70,7 +92,7 @@ def _state(state: ConnectionStatus) -> Column[ConnectionOutcome]:
 
 def _rejected(reason: EndReason) -> Column[ConnectionOutcome]:
     meaning = f"connections rejected, at last, with the reason {reason}"
-    return Column(f"rejected_{reason}", meaning, lambda outcome: outcome.reasons[reason])
+    return Column(f"rejected_{reason}", meaning, lambda outcome: outcome.reasons[reason], better="less")
 
 
 METRICS: tuple[Column[ConnectionOutcome], ...] = (
@@ -87,12 +109,22 @@ METRICS: tuple[Column[ConnectionOutcome], ...] = (
         "share of the connections asked for and ended that were rejected",
         lambda outcome: outcome.states[ConnectionStatus.REJECTED] / outcome.ended if outcome.ended else nan,
         "blocking (rejected share)",
+        better="less",
+    ),
+    Column(
+        "undelivered",
+        "share of the connections that asked for a number of pairs that had not got them all at the end; empty if all "
+        "take as many as they get",
+        lambda outcome: outcome.undelivered,
+        "not delivered (share)",
+        better="less",
     ),
     Column(
         "attempts_mean",
         "mean number of setup attempts",
         lambda outcome: float(np.mean([len(e.attempts) for e in outcome.entries])) if outcome.entries else nan,
         "mean setup attempts",
+        better="less",
     ),
     *quantile_columns(
         "setup",
@@ -105,50 +137,72 @@ METRICS: tuple[Column[ConnectionOutcome], ...] = (
         "mean time from asking to the last pair, of connections that have all they need",
         lambda outcome: float(np.mean(outcome.completions)) if outcome.completions else nan,
         "mean time to the last pair",
+        better="less",
     ),
-    Column("pairs_delivered", "end-to-end pairs that both users have", lambda outcome: outcome.pairs),
+    Column(
+        "pairs_asked",
+        "pairs that the connections asked for; empty if one of them takes as many as it gets",
+        lambda outcome: outcome.pairs_asked,
+        "pairs asked for",
+    ),
+    Column("pairs_delivered", "end-to-end pairs that both users have", lambda outcome: outcome.pairs, better="more"),
     Column(
         "pair_rate_hz",
-        "these, per second after the warm-up",
+        "these, per second after the warm-up, of all connections together; where connections end, it says what was "
+        "asked for rather than what the network can do",
         lambda outcome: outcome.pairs / outcome.observed_s if outcome.observed_s > 0 else 0.0,
         "delivered pairs",
+        better="more",
+    ),
+    Column(
+        "connection_rate_hz",
+        "mean, over the connections that have been active, of their own pairs per second from then to their end or now",
+        lambda outcome: float(np.mean(outcome.rates)) if outcome.rates else nan,
+        "pairs of a connection while it is active",
+        better="more",
     ),
     Column(
         "fairness",
         "Jain's index, over the connections that have been active, of their pairs per second from then to "
         "their end (or now): 1 if all have the same rate, 1/n if one of n has everything",
-        lambda outcome: jain(e.pairs / active for e in outcome.entries if (active := e.active_s(outcome.now))),
+        lambda outcome: jain(outcome.rates),
         "fairness (Jain's index)",
+        better="more",
     ),
     Column(
         "fidelity_mean",
         "mean true fidelity of these pairs at delivery",
         lambda outcome: outcome.per_pair(lambda entry: entry.fidelity_sum),
         "mean fidelity of pairs",
+        better="more",
     ),
     Column(
         "fidelity_min",
         "lowest true fidelity of these pairs",
         lambda outcome: min((e.fidelity_min for e in outcome.entries if e.pairs), default=nan),
         "lowest fidelity of a pair",
+        better="more",
     ),
     Column(
         "estimated_fidelity",
         "mean fidelity that the users estimate them to have",
         lambda outcome: outcome.per_pair(lambda entry: entry.estimated_sum),
         "estimated fidelity of pairs",
+        better="more",
     ),
     Column(
         "secret_bps",
         "secret bits of keys from these pairs (basis bbm92), per second after the warm-up",
         lambda outcome: sum(e.secret_bits for e in outcome.entries) / outcome.observed_s if outcome.observed_s else 0.0,
         "secret bits of keys from pairs",
+        better="more",
     ),
     Column(
         "wrong_partner",
         "delivered pairs whose halves are not each other's partners",
         lambda outcome: sum(entry.wrong_partner for entry in outcome.entries),
         "pairs with wrong partners",
+        better="less",
     ),
     Column(
         "elementary_pairs",
@@ -160,6 +214,7 @@ METRICS: tuple[Column[ConnectionOutcome], ...] = (
         "time for which trials of a link were void because the peer's Barrier had not come, summed over link ends",
         lambda outcome: to_seconds(sum(interface.stalled for interface in outcome.interfaces)),
         "void time of links",
+        better="less",
     ),
     Column("events", "events processed, warm-up included", lambda outcome: outcome.network.env.events),
     Column(
