@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from qkdrmp.config.bundled import resolve
+from qkdrmp.config.bundled import bundled_names, resolve
 from qkdrmp.config.own_objects import file_of, references_in
 from qkdrmp.config.points import label
-from qkdrmp.errors import ScenarioError, one_of
+from qkdrmp.errors import QKDRMPError, ScenarioError, one_of
 from qkdrmp.family import FAMILIES
-from qkdrmp.network.formats import save_topology
+from qkdrmp.network.formats import load_topology, save_topology
 from qkdrmp.scenario import Scenario
 from qkdrmp.simulation import AnyResults
 
@@ -40,7 +40,7 @@ def load_scenario(name_or_path: str | Path) -> Scenario[AnyResults]:
     >>> scenario.pools.capacity
     40
     """
-    path = resolve("scenarios", name_or_path, ScenarioError)
+    path = _path_of(name_or_path)
     parse, language = (json.loads, "JSON") if path.suffix.lower() == ".json" else (tomllib.loads, "TOML")
     try:
         raw = parse(path.read_text(encoding="utf-8-sig"))
@@ -49,13 +49,41 @@ def load_scenario(name_or_path: str | Path) -> Scenario[AnyResults]:
     except UnicodeDecodeError as error:
         raise ScenarioError(f"{path}: cannot be read as text: {error}") from None
     except ValueError as error:
+        _refuse_topology(path)
         raise ScenarioError(f"{path}: is not valid {language}: {error}") from None
     if not isinstance(raw, dict):
         raise ScenarioError(f"{path}: must be a table of fields and their values")
+    if "topology" not in raw:
+        _refuse_topology(path, certain="nodes" in raw)
     if missing := list(_objects(raw)):
         raise ScenarioError(f"{path}: {missing[0]} must be given in Python, because no file can hold an object")
     raw.setdefault("name", path.stem)
     return make_scenario(raw, where=str(path), folder=path.parent)
+
+
+def _path_of(name_or_path: str | Path) -> Path:
+    """Return the path of a scenario, by its bundled name or as it is given."""
+    try:
+        return resolve("scenarios", name_or_path, ScenarioError)
+    except ScenarioError:
+        if name_or_path in bundled_names("topologies"):
+            raise _is_topology(name_or_path) from None
+        raise
+
+
+def _is_topology(name_or_path: str | Path) -> ScenarioError:
+    use = f'name it in a scenario, topology = "{name_or_path}", or look at it with: qkdrmp topology {name_or_path}'
+    return ScenarioError(f"{name_or_path}: is a topology, not a scenario; {use}")
+
+
+def _refuse_topology(path: Path, certain: bool = False) -> None:
+    """Raise an error if a file that is no scenario is a topology for certain, or can be read as one."""
+    try:
+        load_topology(path)
+    except QKDRMPError:
+        if not certain:
+            return
+    raise _is_topology(path)
 
 
 def make_scenario(raw: Mapping[str, Any], where: str = "scenario", folder: Path | None = None) -> Scenario[AnyResults]:

@@ -8,6 +8,7 @@ import click
 
 import qkdrmp
 from qkdrmp.cli.group import experiment_argument, extra, main
+from qkdrmp.cli.output import Output, output_options
 from qkdrmp.stats.comparison import compare as compared
 from qkdrmp.sweeps.experiment import load_experiment
 
@@ -18,11 +19,13 @@ WIDTHS = ("column", "page")
 @main.command()
 @experiment_argument
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The file.  [default: FOLDER/report.html]")
-def report(folder: Path, out: Path | None) -> None:
+@output_options
+def report(folder: Path, out: Path | None, output: Output) -> None:
     """Write a report of a sweep: one HTML file that needs no network."""
     experiment = load_experiment(folder)
     path = extra("report", "qkdrmp.report").write_report(experiment, folder / "report.html" if out is None else out)
-    click.echo(f"written: {path} ({path.stat().st_size / BYTES_PER_MB:.1f} MB); open it in a browser")
+    output.facts |= {"folder": path.parent, "files": [path.name]}
+    output.line(f"written: {path} ({path.stat().st_size / BYTES_PER_MB:.1f} MB); open it in a browser")
 
 
 @main.command()
@@ -37,14 +40,17 @@ def report(folder: Path, out: Path | None) -> None:
 )
 @click.option("--x", metavar="FIELD", help="Swept field along x.  [default: the first that is a scale]")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder.  [default: FOLDER/figures]")
-def figures(folder: Path, width: str, metrics: tuple[str, ...], x: str | None, out: Path | None) -> None:
+@output_options
+def figures(
+    folder: Path, width: str, metrics: tuple[str, ...], x: str | None, out: Path | None, output: Output
+) -> None:
     """Draw the figures of a sweep for print.
 
     Each is a PDF and a PNG of the width of a column or a page, with a CSV file of the numbers and a caption.
     """
     out = folder / "figures" if out is None else out
     written = qkdrmp.plots.publish(load_experiment(folder), out, width, metrics or None, x)
-    click.echo(f"written to {out}: {', '.join(path.name for path in written)}")
+    output.written(out, [path.name for path in written])
 
 
 @main.command()
@@ -54,7 +60,8 @@ def figures(folder: Path, width: str, metrics: tuple[str, ...], x: str | None, o
 @click.option(
     "--metric", "metrics", multiple=True, metavar="METRIC", help="What to compare; may be repeated.  [default: all]"
 )
-def compare(folder: Path, field: str, baseline: str | None, metrics: tuple[str, ...]) -> None:
+@output_options
+def compare(folder: Path, field: str, baseline: str | None, metrics: tuple[str, ...], output: Output) -> None:
     """Compare the values of a swept FIELD by paired differences.
 
     Each replication has the same random numbers under every value, so most of the luck drops out of the differences.
@@ -63,8 +70,9 @@ def compare(folder: Path, field: str, baseline: str | None, metrics: tuple[str, 
     values = {str(value): value for value in experiment.runs.get(field, ())}
     against = None if baseline is None else values.get(baseline, baseline)
     table = compared(experiment.runs, field, against, metrics or None)
-    click.echo(table.to_string(index=False))
+    output.line(table.to_string(index=False))
+    output.facts |= {"field": field, "comparison": table}
     table.to_csv(folder / "compare.csv", index=False)
     only = metrics[0] if len(metrics) == 1 else None
     qkdrmp.plots.save(qkdrmp.plots.differences(table, only), folder / "compare.png")
-    click.echo(f"written to {folder}: compare.csv, compare.png")
+    output.written(folder, ["compare.csv", "compare.png"])

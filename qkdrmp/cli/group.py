@@ -24,14 +24,14 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 EXIT_PREDICTED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
-HOW_NOT_WHAT = ("jobs", "cluster", "restart")
+HOW_NOT_WHAT = ("jobs", "cluster", "restart", "quiet", "as_json")
 """Options that change how a command is carried out, but not what comes out."""
 
 out_option = click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for results.  [default: results/NAME]"
 )
 seed_option = click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Random seed.")
-experiment_argument = click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+experiment_argument = click.argument("folder", type=click.Path(path_type=Path))
 
 
 def scenario_argument(command: Callable[..., None]) -> Callable[..., None]:
@@ -76,6 +76,22 @@ def unswept(scenario: qkdrmp.Scenario) -> None:
 class FriendlyGroup(click.Group):
     """Commands whose errors are sentences: no traceback reaches the user."""
 
+    def main(self, *arguments: Any, standalone_mode: bool = True, **options: Any) -> Any:
+        """Carry out a command line, and end the program unless `standalone_mode` is false."""
+        carry_out: Callable[..., Any] = super().main
+        if not standalone_mode:
+            return carry_out(*arguments, standalone_mode=False, **options)
+        try:
+            code = carry_out(*arguments, standalone_mode=False, **options)
+        except click.ClickException as error:
+            if isinstance(error, click.UsageError) and error.ctx and error.message == error.ctx.get_help():
+                click.echo(error.message)  # there was no command
+                raise SystemExit(EXIT_USAGE) from None
+            fail(_sentence(error), error.exit_code)
+        except click.Abort:
+            fail("interrupted", EXIT_INTERRUPTED)
+        raise SystemExit(code if isinstance(code, int) else 0)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the chosen command."""
         try:
@@ -90,7 +106,17 @@ class FriendlyGroup(click.Group):
             fail("interrupted", EXIT_INTERRUPTED)
 
 
-@click.group(cls=FriendlyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def _sentence(error: click.ClickException) -> str:
+    """Return in a sentence what is wrong with a command line, and where to look it up."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    parts = error.format_message().removesuffix(".").split(". ")
+    said = "; ".join([parts[0], *(f"{part[0].lower()}{part[1:]}" for part in parts[1:])])
+    return said if context is None else f"{said} (see {context.command_path} --help)"
+
+
+@click.group(
+    "qkdrmp", cls=FriendlyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="qkdrmp")
 def main() -> None:
     """Simulate the resource management of quantum networks.

@@ -11,6 +11,7 @@ import click
 
 import qkdrmp
 from qkdrmp.cli.group import main, out_option, results_folder, scenario_argument, seed_option
+from qkdrmp.cli.output import Output, output_options
 from qkdrmp.cli.summaries import run_lines, save_all
 from qkdrmp.errors import QKDRMPError, one_of
 from qkdrmp.family import Results, RunWarning, family_of
@@ -25,24 +26,24 @@ from qkdrmp.sweeps.warmup import suggest_warmup
 @click.option(
     "--trace", is_flag=True, help="Record everything: every message, every change of a pool's level, every pair."
 )
-def run(scenario: qkdrmp.Scenario, seed: int, out: Path | None, trace: bool) -> None:
+@output_options
+def run(scenario: qkdrmp.Scenario, seed: int, out: Path | None, trace: bool, output: Output) -> None:
     """Run a scenario once and write its tables and figures."""
     folder = results_folder(out, scenario.name)
-    for sentence in predict(scenario):
-        click.echo(f"predicted: {sentence}")
+    output.warn("predicted", predict(scenario))
     family = family_of(scenario)
     begun = time.perf_counter()
     results = run_once(scenario, seed, family.records if trace else family.figures_record or ())
     wall = time.perf_counter() - begun
-    click.echo(f"{scenario.name}, seed {seed}: {scenario.duration_s:g} s simulated in {wall:.2f} s")
-    for line in run_lines(results):
-        click.echo(line)
-    for finding in results.findings:
-        click.echo(f"warning: {finding}")
+    output.line(f"{scenario.name}, seed {seed}: {scenario.duration_s:g} s simulated in {wall:.2f} s")
+    output.lines(run_lines(results))
+    output.warn("warning", results.findings)
     written = _write_tables(results, folder)
     if family.figures_record is not None:
         written += save_all(family.presentation.run_figures(results), folder)
-    click.echo(f"written to {folder}: {', '.join(written)}")
+    output.facts |= {"scenario": scenario.name, "kind": scenario.kind, "seed": seed, "duration_s": scenario.duration_s}
+    output.facts |= {"wall_s": wall, "summary": results.summary}
+    output.written(folder, written)
 
 
 def _write_tables(results: Results, folder: Path) -> list[str]:
@@ -59,7 +60,10 @@ def _write_tables(results: Results, folder: Path) -> list[str]:
 @click.option("--all", "all_messages", is_flag=True, help="Show frequent messages too, such as those about each pair.")
 @seed_option
 @out_option
-def ladder(scenario: qkdrmp.Scenario, wanted: str | None, all_messages: bool, seed: int, out: Path | None) -> None:
+@output_options
+def ladder(
+    scenario: qkdrmp.Scenario, wanted: str | None, all_messages: bool, seed: int, out: Path | None, output: Output
+) -> None:
     """Draw the messages of one request or connection.
 
     The scenario is run once; the ladder diagram is written as a picture and for Mermaid.
@@ -72,8 +76,9 @@ def ladder(scenario: qkdrmp.Scenario, wanted: str | None, all_messages: bool, se
     name = f"ladder_{re.sub(r'[^-.0-9A-Za-z_]', '_', str(chosen))}"
     qkdrmp.plots.save(drawn.draw(), folder / f"{name}.png")
     (folder / f"{name}.mmd").write_text(drawn.mermaid(), encoding="utf-8")
-    click.echo(f"{drawn.title}: {len(drawn.arrows)} messages")
-    click.echo(f"written to {folder}: {name}.png, {name}.mmd")
+    output.line(f"{drawn.title}: {len(drawn.arrows)} messages")
+    output.facts |= {"scenario": scenario.name, "seed": seed, "id": chosen, "messages": len(drawn.arrows)}
+    output.written(folder, [f"{name}.png", f"{name}.mmd"])
 
 
 @main.command()
@@ -103,7 +108,8 @@ def rulesets(scenario: qkdrmp.Scenario, connection: str | None, as_json: bool, s
 @click.option("--replications", type=click.IntRange(min=1), default=5, show_default=True, help="Number of runs.")
 @seed_option
 @out_option
-def warmup(scenario: qkdrmp.Scenario, replications: int, seed: int, out: Path | None) -> None:
+@output_options
+def warmup(scenario: qkdrmp.Scenario, replications: int, seed: int, out: Path | None, output: Output) -> None:
     """Suggest a warm-up by the rule MSER-5, and draw why.
 
     That is how much of the beginning of a run to leave out of the statistics, for pools and queues are empty then.
@@ -111,9 +117,10 @@ def warmup(scenario: qkdrmp.Scenario, replications: int, seed: int, out: Path | 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RunWarning)  # the sentences say the same
         found = suggest_warmup(scenario, seed, replications)
-    for sentence in found.sentences():
-        click.echo(sentence)
+    output.lines(found.sentences())
+    output.facts |= {"scenario": scenario.name, "suggested_s": None if found.too_short else found.suggested_s}
+    output.facts |= {"present_s": found.present_s, "is_enough": found.is_enough, "quantities": found.quantities}
     folder = results_folder(out, scenario.name)
     found.series.to_csv(folder / "warmup.csv", index=False)
     qkdrmp.plots.save(qkdrmp.plots.warmup(found)[0], folder / "warmup.png")
-    click.echo(f"written to {folder}: warmup.csv, warmup.png")
+    output.written(folder, ["warmup.csv", "warmup.png"])

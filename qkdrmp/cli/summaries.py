@@ -30,14 +30,14 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def predicted_lines(plan: Plan) -> Iterator[str]:
-    """Yield what is predicted to go wrong in the cells of a sweep."""
+def predictions(plan: Plan) -> Iterator[str]:
+    """Yield what is predicted to go wrong in the cells of a sweep: ``with pools.capacity = 20: ...``."""
     for cell in plan.cells:
         where = ", ".join(
             f"{path} = {value}" for path, value in cell.labels(plan.swept).items() if path != "duration_s"
         )
         for sentence in predict(cell.scenario):
-            yield f"predicted{' with ' if where else ''}{where}: {shortened(sentence)}"
+            yield f"with {where}: {shortened(sentence)}" if where else shortened(sentence)
 
 
 def sweep_lines(runs: pd.DataFrame, family: Family) -> Iterator[str]:

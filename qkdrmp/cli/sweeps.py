@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -27,7 +26,8 @@ from qkdrmp.cli.group import (
     seed_option,
     unswept,
 )
-from qkdrmp.cli.summaries import counted, predicted_lines, save_all, sweep_lines
+from qkdrmp.cli.output import Output, output_options
+from qkdrmp.cli.summaries import counted, predictions, save_all, sweep_lines
 from qkdrmp.errors import SweepWarning
 from qkdrmp.family import family_of
 from qkdrmp.simulation import run_once
@@ -49,8 +49,10 @@ from qkdrmp.sweeps.workers import processes
 @click.option("--cluster", metavar="ADDRESS", help="Run on a dask cluster, such as tcp://127.0.0.1:8786.")
 @click.option("--restart", is_flag=True, help="Discard the runs that the folder has.")
 @seed_option
+@output_options
 def sweep(
     scenario: qkdrmp.Scenario,
+    output: Output,
     out: Path | None,
     jobs: int | None,
     cluster: str | None,
@@ -68,33 +70,43 @@ def sweep(
     folder = results_folder(out, scenario.name)
     cells = plan.planned // plan.replications
     of = f"{counted(cells, 'cell')} x {counted(plan.replications, 'replication')}"
-    click.echo(f"{scenario.name}: {of} = {counted(plan.planned, 'run')}, seed {seed}")
-    for line in predicted_lines(plan):
-        click.echo(line)
+    output.line(f"{scenario.name}: {of} = {counted(plan.planned, 'run')}, seed {seed}")
+    output.warn("predicted", predictions(plan))
     if restart:
         discard(folder / STORE)
     begun = time.perf_counter()
     try:
         with _executor(jobs, cluster) as executor, warnings.catch_warnings(record=True) as heard:
             warnings.simplefilter("always", SweepWarning)
-            found = carry_out(plan, folder, executor, progress=sys.stderr.isatty(), command=command_line())
+            found = carry_out(plan, folder, executor, progress=not output.quiet, command=command_line())
     except SweepInterrupted as interruption:
         found_so_far = "" if interruption.experiment.runs.empty else f"; they are in {folder / 'runs.csv'}"
         fail(f"{interruption}{found_so_far}", EXIT_INTERRUPTED)
     wall = time.perf_counter() - begun
-    for warning in heard:
-        click.echo(f"warning: {warning.message}")
+    output.warn("warning", [str(warning.message) for warning in heard])
     family, last = family_of(scenario), plan.cells[-1]
     run_last_cell = partial(run_once, last.scenario, plan.seed_of(0))
     figures = save_all(family.presentation.sweep_figures(found.runs, run_last_cell), folder)
+    output.line(_carried_out(found, wall))
+    output.lines(sweep_lines(found.runs, family))
+    output.facts |= {"scenario": scenario.name, "kind": scenario.kind, "seed": seed, "swept": found.swept}
+    output.facts |= {"runs": len(found.runs), "new_runs": found.new_runs, "failed_runs": len(found.failures)}
+    output.facts |= {"wall_s": wall, "summary": found.tables["summary"]}
+    output.written(folder, [*(f"{table}.csv" for table in found.tables), *figures])
+    output.line(f"next: qkdrmp report {folder} (a page with all of it), qkdrmp figures {folder} (for print)")
+
+
+def _carried_out(found: qkdrmp.Experiment, wall_s: float) -> str:
+    """Return in a line what a sweep has run, and what the folder had already."""
+    all_runs = counted(len(found.runs), "run")
+    if not found.new_runs:
+        return f"nothing is new: the folder had all {all_runs}"
     # The shorter durations are part of the longest: their events are the same ones.
     events = found.runs.loc[found.runs["duration_s"] == found.runs["duration_s"].max(), "events"].sum()
-    simulated = counted(len(found.timings), "simulation")
-    click.echo(f"{counted(len(found.runs), 'run')} in {wall:.1f} s ({simulated}, {events:,.0f} events)")
-    for line in sweep_lines(found.runs, family):
-        click.echo(line)
-    click.echo(f"written to {folder}: {', '.join([*(f'{table}.csv' for table in found.tables), *figures])}")
-    click.echo(f"next: qkdrmp report {folder} (a page with all of it), qkdrmp figures {folder} (for print)")
+    detail = f"{counted(len(found.timings), 'simulation')}, {events:,.0f} events"
+    if found.new_runs < len(found.runs):
+        return f"{counted(found.new_runs, 'new run')} in {wall_s:.1f} s, {all_runs} in all ({detail})"
+    return f"{all_runs} in {wall_s:.1f} s ({detail})"
 
 
 @contextmanager

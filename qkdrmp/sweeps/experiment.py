@@ -19,6 +19,7 @@ from qkdrmp.sweeps.plan import Plan
 from qkdrmp.sweeps.store import Store
 
 STORE, SCENARIO, PROVENANCE = "runs.sqlite", "scenario.json", "provenance.json"
+RESULTS, RUN_SUMMARY = Path("results"), "run_summary.csv"
 IN_PYTHON = "qkdrmp.sweep(scenario, ...), in Python"
 
 
@@ -48,6 +49,8 @@ class Experiment:
         Of Python, qkdrmp, and the packages that a result may depend on.
     folder : Path or None
         Where it is kept.
+    new_runs : int
+        How many of the runs were carried out just now; the others were in the folder already.
     """
 
     scenario: Scenario
@@ -59,6 +62,7 @@ class Experiment:
     command: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     folder: Path | None = None
+    new_runs: int = 0
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -142,6 +146,7 @@ def load_experiment(folder: str | Path, scenario: Scenario | None = None) -> Exp
     (['pools.capacity', 'duration_s'], 1, 4)
     """
     folder = Path(folder)
+    _refuse_other(folder)
     try:
         known = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
         swept, seed, command, made_with = (known[name] for name in ("swept", "seed", "command", "versions"))
@@ -163,3 +168,17 @@ def load_experiment(folder: str | Path, scenario: Scenario | None = None) -> Exp
         made_with,
         folder,
     )
+
+
+def _refuse_other(folder: Path) -> None:
+    """Raise an error if a path is not that of a folder, or if it has only a single run."""
+    if (folder / PROVENANCE).is_file():
+        return
+    if (RESULTS / folder / PROVENANCE).is_file():
+        raise QKDRMPError(f"{folder}: is not the folder of a sweep; did you mean {RESULTS / folder}?")
+    if folder.is_file():
+        raise QKDRMPError(f"{folder}: is a file, not the folder of a sweep (see qkdrmp sweep)")
+    if not folder.is_dir():
+        raise QKDRMPError(f"{folder}: there is no such folder (see qkdrmp sweep)")
+    if (folder / RUN_SUMMARY).is_file():
+        raise QKDRMPError(f"{folder}: has the tables of a single run, not of a sweep (see qkdrmp sweep)")

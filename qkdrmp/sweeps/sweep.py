@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def sweep(
     max_replications : int, optional
         The largest number of replications of a point that `precision` may ask for; by default 100.
     progress : bool
-        Whether to show a progress bar.
+        Whether to show a progress bar; where nobody could see it move, such as in a log, there are lines instead.
 
     Returns
     -------
@@ -162,7 +163,7 @@ def carry_out(
             raise SweepInterrupted(str(error) or "the sweep was interrupted", found, plan.planned) from None
         found = gather(plan, store, counts, folder, command)
         _warn(plan, found)
-    return found
+    return replace(found, new_runs=bar.counted)
 
 
 def _rows(plan: Plan, counts: Sequence[int]) -> int:

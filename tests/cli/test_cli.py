@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import networkx as nx
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
@@ -333,7 +334,12 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "no file": (["run", "no/such.toml"], "scenario = 'no/such.toml' must be a file or"),
     "broken TOML": (["run", "broken.toml"], "broken.toml: is not valid TOML"),
     "broken JSON": (["topology", "broken.json"], "broken.json: broken JSON at line 1"),
-    "topology for a scenario": (["run", "net.json"], "net.json: topology is missing"),
+    "bundled topology for a scenario": (
+        ["sweep", "beijing_qman"],
+        "beijing_qman: is a topology, not a scenario; name it",
+    ),
+    "GraphML for a scenario": (["run", "net.graphml"], "net.graphml: is a topology, not a scenario; name it"),
+    "topology for a scenario": (["run", "net.json"], "net.json: is a topology, not a scenario; name it in a scenario"),
     "scenario for a topology": (["topology", "quick.toml"], "quick.toml: must be in one of the formats"),
     "unknown field": (["sweep", "field.toml"], "unknown field 'swep' (did you mean 'sweep'?)"),
     "policy": (["run", "policy.toml"], "queue.policy = 'fcsf' must be one of fcfs"),
@@ -356,7 +362,11 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "picture nowhere": (["topology", "line", "--draw", "no/such/a.png"], "no/such/a.png: No such file or directory"),
     "picture is a folder": (["topology", "line", "--draw", "."], "'.' is a directory"),
 }
+GRAPH: "nx.Graph[str]" = nx.Graph()
+GRAPH.add_nodes_from(["A", "B"], kind="end")
+GRAPH.add_edge("A", "B", length_km=1.0)
 INPUTS = {
+    "net.graphml": "\n".join(nx.generate_graphml(GRAPH)),
     "broken.toml": 'topology = "line',
     "broken.json": "{",
     "field.toml": LEFT_OUT.replace("[sweep.over]", "[swep.over]"),
@@ -377,6 +387,25 @@ def test_what_goes_wrong_is_said_in_a_sentence(case: str, folder: Path) -> None:
     for name, text in INPUTS.items():
         (folder / name).write_text(text)
     assert words in re.sub(r"\s+", " ", refused(qkdrmp(*arguments)))
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["run"], "Missing argument 'NAME_OR_FILE' (see qkdrmp run --help)"),
+        (["swep"], "No such command 'swep'; did you mean 'sweep'? (see qkdrmp --help)"),
+        (["sweep", "line", "--jobs", "2", "--cluster", "x"], "Give --jobs or --cluster, not both"),
+    ],
+)
+def test_a_wrong_command_line_is_one_sentence(command: list[str], said: str) -> None:
+    assert refused(qkdrmp(*command)).startswith(f"error: {said}")
+    assert refused(qkdrmp(*command)).count("\n") == 1
+
+
+def test_without_a_command_there_is_help() -> None:
+    result = qkdrmp()
+    assert result.exit_code == 2
+    assert "Commands:" in result.output
 
 
 def test_every_error_has_a_line_of_its_own(folder: Path) -> None:
@@ -559,6 +588,10 @@ def test_a_package_that_is_missing_is_named(left: str, monkeypatch: pytest.Monke
     ("command", "words"),
     [
         (["report", "."], ".: is not the folder of a finished sweep"),
+        (["report", "quick.toml"], "quick.toml: is a file, not the folder of a sweep"),
+        (["figures", "single"], "single: has the tables of a single run, not of a sweep"),
+        (["compare", "nowhere", "pools.capacity"], "nowhere: there is no such folder"),
+        (["report", "moved"], "moved: is not the folder of a sweep; did you mean results/moved?"),
         (
             ["compare", "out", "pools.capcity"],
             "no swept field 'pools.capcity' (did you mean 'pools.capacity'?)",
@@ -568,11 +601,14 @@ def test_a_package_that_is_missing_is_named(left: str, monkeypatch: pytest.Monke
         (["figures", "out", "--metric", "wait_means"], "(did you mean 'wait_mean_s'?)"),
         (["figures", "out", "--x", "queue.policy"], "queue.policy"),
         (["figures", "out", "--width", "wide"], "'wide' is not one of 'column', 'page'"),
-        (["sweep", "quick.toml", "--jobs", "2", "--cluster", "x"], "Give --jobs or --cluster, not both."),
+        (["sweep", "quick.toml", "--jobs", "2", "--cluster", "x"], "Give --jobs or --cluster, not both"),
         (["sweep", "quick.toml", "--precision", "-1"], "precision = -1.0 must be a number above 0"),
     ],
 )
 def test_what_goes_wrong_with_an_experiment_is_a_sentence(command: list[str], words: str, left: str) -> None:
+    Path("single").mkdir()
+    Path("single/run_summary.csv").touch()
+    shutil.copytree(left, "results/moved")
     result = qkdrmp(*command)
     assert result.exit_code == 2
     assert words in result.output

@@ -164,7 +164,10 @@ def test_no_executor_is_all_cores(scenario: Scenario) -> None:
     assert_frame_equal(runs, runs_of(scenario, {"pools.capacity": [8]}), check_exact=True)
 
 
-def test_the_progress_bar_counts_runs(scenario: Scenario, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_progress_bar_counts_runs(
+    scenario: Scenario, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qkdrmp.sweeps.progress.is_watched", lambda: True)
     runs_of(scenario, {"duration_s": [0.1, 0.2, 0.3]}, progress=True)
     assert "6/6" in capsys.readouterr().err
 
