@@ -29,6 +29,7 @@ class NodeKind(StrEnum):
 
 
 _KINDS = {kind.value: kind for kind in NodeKind}
+COORDINATES = ("latitude", "longitude", "x", "y")
 _EDGE_ATTRIBUTES = ("length_km", "classical_length_km", "attenuation_db_per_km")
 
 
@@ -46,6 +47,8 @@ class Node:
         Degrees, within [-90, 90] and [-180, 180]; both or none.
     extra
         Anything else the file says about the node; nothing here reads it.
+    x, y
+        Where a map without latitudes and longitudes shows the node, to the right and up, in any unit; both or none.
     """
 
     name: str
@@ -53,10 +56,18 @@ class Node:
     latitude: float | None = None
     longitude: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    x: float | None = None
+    y: float | None = None
 
     def __post_init__(self) -> None:
         # An unknown kind stays as it is, for the topology to report along with everything else.
         object.__setattr__(self, "kind", _KINDS.get(self.kind, self.kind))
+
+    @property
+    def place(self) -> dict[str, float]:
+        """Its coordinates by their names, as far as they are known."""
+        values = {name: getattr(self, name) for name in COORDINATES}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +119,17 @@ class Topology:
         At least one node, any number of links; their order is kept, and some routing rules depend on it.
     where
         What error messages call the input, such as its file; `name` by default.
+    notes
+        What a reader left out or completed, a sentence each.
 
     Attributes
     ----------
+    notes : tuple[str, ...]
+        As given.
     nodes, links : Mapping[str, Node], tuple[Link, ...]
         Every node by its name; every link.
     graph : networkx.Graph
-        The same, frozen. Nodes carry `kind`, and `latitude` and `longitude` where known; edges carry
+        The same, frozen. Nodes carry `kind`, and `latitude` and `longitude`, `x` and `y` where known; edges carry
         `length_km`, `classical_length_km` and `attenuation_db_per_km`.
 
     Raises
@@ -133,9 +148,17 @@ class Topology:
     """
 
     def __init__(
-        self, name: str, nodes: Iterable[Node], links: Iterable[Link], source: str = "", *, where: str = ""
+        self,
+        name: str,
+        nodes: Iterable[Node],
+        links: Iterable[Link],
+        source: str = "",
+        notes: Iterable[str] = (),
+        *,
+        where: str = "",
     ) -> None:
         node_list = tuple(nodes)
+        self.notes = tuple(notes)
         self.name, self.source = name, source
         self.links = tuple(links)
         self.nodes: Mapping[str, Node] = MappingProxyType({node.name: node for node in node_list})
@@ -146,7 +169,7 @@ class Topology:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A pickle carries the facts only; the graph is made again on arrival.
-        return Topology, (self.name, tuple(self.nodes.values()), self.links, self.source)
+        return Topology, (self.name, tuple(self.nodes.values()), self.links, self.source, self.notes)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Topology) and self.__reduce__() == other.__reduce__()
@@ -228,6 +251,7 @@ class Topology:
             lines.append(f"end nodes that touch no repeater: {', '.join(lonely)}")
         if self.source:
             lines.append(f"source: {self.source}")
+        lines += [f"note: {note}" for note in self.notes]
         return "\n".join(lines)
 
     def _named(self, kind: NodeKind) -> list[str]:
@@ -266,6 +290,11 @@ def _node_problems(nodes: tuple[Node, ...]) -> Iterator[str]:
             yield f"node {node.name}: kind = '{node.kind}' must be {one_of(_KINDS, node.kind)}"
         if (node.latitude is None) != (node.longitude is None):
             yield f"node {node.name}: latitude and longitude must be given together"
+        if (node.x is None) != (node.y is None):
+            yield f"node {node.name}: x and y must be given together"
+        for axis, value in (("x", node.x), ("y", node.y)):
+            if value is not None and not math.isfinite(value):
+                yield f"node {node.name}: {axis} = {value} must be finite"
         for what, degrees, limit in (("latitude", node.latitude, 90), ("longitude", node.longitude, 180)):
             if degrees is not None and not -limit <= degrees <= limit:
                 yield f"node {node.name}: {what} = {degrees} must be from -{limit} to {limit} degrees"
@@ -286,8 +315,7 @@ def _quantity_problems(link: Link) -> Iterator[str]:
 def _graph(nodes: Iterable[Node], links: Iterable[Link]) -> nx.Graph[str]:
     graph: nx.Graph[str] = nx.Graph()
     for node in nodes:
-        place = {} if node.latitude is None else {"latitude": node.latitude, "longitude": node.longitude}
-        graph.add_node(node.name, kind=node.kind, **place)
+        graph.add_node(node.name, kind=node.kind, **node.place)
     for link in links:
         graph.add_edge(*link.ends, **{name: getattr(link, name) for name in _EDGE_ATTRIBUTES})
     return graph

@@ -212,6 +212,7 @@ OWN_FILES = {
     "my_metrics.py": "def slow_requests(results): ...\ndef rejects(results): ...",
     "my_reader.py": "import qkdrmp\ndef read(path, content):\n    return qkdrmp.load_topology('line')",
     "city.txt": "",
+    "geant.graphml": (ROOT / "tests" / "network" / "data" / "zoo.graphml").read_text("utf-8"),
     "rules.json": '{"connection": "c1", "path": ["Alice", "Bob"], "rulesets": {'
     '"Alice": [{"stage": 0, "rules": [{"if": [{"recv": {"kind": "DISCARDED"}}], "do": [{"terminate": {}}]}]}],'
     '"Bob": [{"stage": 0, "rules": [{"if": [{"recv": {"kind": "DISCARDED"}}], "do": [{"terminate": {}}]}]}]}}',

@@ -455,7 +455,7 @@ WRONG: Mapping[str, tuple[dict[str, Any], str]] = {
     ),
     "reader by an unknown name": (
         {"topology": {"file": "three.net", "format": "graphlm"}},
-        "topology.format = 'graphlm' must be one of qkdrmp, qnet, node-link, graphml (did you mean 'graphml'?)",
+        "topology.format = 'graphlm' must be one of qkdrmp, qnet, node-link, graphml, csv (did you mean 'graphml'?)",
     ),
     "no file of a topology": ({"topology": {"format": "own.py:read_lines"}}, "topology.file is missing"),
     "exception": (
@@ -539,7 +539,7 @@ def test_there_is_one_registry_for_each_protocol() -> None:
     assert len(set(shapes)) == len(shapes) == 11
 
 
-WORDS = {"list", "listed", "constant", "priority", "random", "poisson", "circuit", "lottery", "qnet", "qkdrmp"}
+WORDS = {"list", "listed", "constant", "priority", "random", "poisson", "circuit", "lottery", "qnet", "qkdrmp", "csv"}
 """Names that are words of the language as well, or, as in the case of QNET, the name of something else."""
 
 

@@ -30,10 +30,23 @@ def list_bundled() -> None:
 @main.command()
 @click.argument("name_or_file")
 @click.option("--format", "reader", help="Its format, by name or as FILE.py:NAME; otherwise it is recognised.")
+@click.option("--kinds", metavar="sites|leaves", help="What nodes are if the file has no kinds; sites if left out.")
+@click.option("--detour", type=float, help="Fibre per great circle where lengths come from coordinates; 1 if left out.")
+@click.option("--nodes", help="A CSV file of nodes that belongs to a CSV file of links; nodes.csv beside links.csv.")
 @click.option("--draw", type=click.Path(dir_okay=False, path_type=Path), help="Draw it into this PNG (PDF, SVG) file.")
-def topology(name_or_file: str, reader: str | None, draw: Path | None) -> None:
-    """Check a topology and describe it."""
-    network = qkdrmp.load_topology(name_or_file, reader)
+def topology(
+    name_or_file: str,
+    reader: str | None,
+    kinds: str | None,
+    detour: float | None,
+    nodes: str | None,
+    draw: Path | None,
+) -> None:
+    """Check a topology and describe it.
+
+    NAME_OR_FILE may also be a folder that holds a links.csv. What was left out or completed is said in notes.
+    """
+    network = qkdrmp.load_topology(name_or_file, reader, kinds=kinds, detour=detour, nodes=nodes)
     click.echo(network.summary())
     if draw is not None:
         qkdrmp.plots.save(qkdrmp.plots.network(network), draw)

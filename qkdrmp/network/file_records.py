@@ -36,6 +36,8 @@ class NodeRecord(_Closed):
     kind: str
     latitude: float | None = None
     longitude: float | None = None
+    x: float | None = None
+    y: float | None = None
     extra: dict[str, Any] = {}
 
 
@@ -55,6 +57,7 @@ class TopologyRecord(_Closed):
     format: Literal["qkdrmp-topology/1"]
     name: str | None = None
     source: str = ""
+    notes: list[str] = []
     nodes: list[NodeRecord]
     links: list[LinkRecord] = []
 
@@ -108,8 +111,9 @@ class GraphEdge(_Open):
 
 
 class GraphRecord(_Open):
-    """A node-link file; its edges may be called links."""
+    """A node-link file; its edges may be called links, and it may say something about the graph."""
 
+    graph: Any = None
     nodes: list[GraphNode]
     links: list[GraphEdge] = Field(validation_alias=AliasChoices("links", "edges"))
 

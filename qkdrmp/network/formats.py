@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
-from xml.etree import ElementTree
 
-import networkx as nx
-from pydantic import BaseModel
-
-from qkdrmp.config.bundled import resolve
+from qkdrmp.config.bundled import bundled_names, resolve
 from qkdrmp.config.registry import Registry
 from qkdrmp.config.sections import shown
 from qkdrmp.errors import TopologyError
 from qkdrmp.network import file_records as fields
-from qkdrmp.topology import Link, Node, NodeKind, Topology
+from qkdrmp.network.completion import Completion, Draft, understand_kinds
+from qkdrmp.network.csv_files import is_links, read_csv
+from qkdrmp.network.graph_files import is_graphml, is_node_link, read_graphml, read_node_link
+from qkdrmp.network.qnet_files import is_qnet, read_qnet
+from qkdrmp.topology import Link, Node, Topology
 
-EARTH_RADIUS_KM = 6371.0088
+LINKS = "links.csv"
+CSV_SUFFIXES = (".csv", ".tsv")
+AS_GIVEN = Completion()
 
 
 class TopologyReader(Protocol):
@@ -47,27 +48,45 @@ class FileFormat:
     ----------
     recognises : callable
         Returns whether content is of this format.
-    read : TopologyReader
+    read : callable
+        Makes a topology of a path, content, and the rules that complete what is missing.
     """
 
     recognises: Callable[[Any], bool]
-    read: TopologyReader
+    read: Callable[[Path, Any, Completion], Topology]
 
-    def __call__(self, path: Path, content: Any) -> Topology:
+    def __call__(self, path: Path, content: Any, rules: Completion = AS_GIVEN) -> Topology:
         """Return the topology that a file describes."""
-        return self.read(path, content)
+        return self.read(path, content, rules)
 
 
-def load_topology(name_or_path: str | Path, format: str | TopologyReader | None = None) -> Topology:
+def load_topology(
+    name_or_path: str | Path,
+    format: str | TopologyReader | None = None,
+    *,
+    kinds: str | None = None,
+    detour: float | None = None,
+    nodes: str | Path | None = None,
+) -> Topology:
     """Return a bundled topology, or the one a file describes.
+
+    What was left out or completed is in its `notes`, and in its `summary`.
 
     Parameters
     ----------
     name_or_path
-        A bundled name such as ``"beijing_qman"``, or the path of a file.
+        A bundled name such as ``"beijing_qman"``, the path of a file, or of a folder that holds a ``links.csv``.
     format
-        ``qkdrmp``, ``qnet``, ``node-link`` or ``graphml``, or a reader of your own, as an object or named like
-        ``my_reader.py:read``; by default the first of these formats that recognises the file.
+        ``qkdrmp``, ``qnet``, ``node-link``, ``graphml`` or ``csv``, or a reader of your own, as an object or named
+        like ``my_reader.py:read``; by default the first of these formats that recognises the file.
+    kinds
+        Where no node of the file has a kind: ``sites``, the default, makes each a repeater with a user of its own;
+        ``leaves`` makes nodes with one link users, and all others repeaters.
+    detour
+        How many times as long as the great circle a fibre is whose length is computed from coordinates, at least 1,
+        the default.
+    nodes
+        A CSV file of the nodes, for a CSV file of links; by default ``nodes.csv`` beside ``links.csv``.
 
     Raises
     ------
@@ -80,17 +99,39 @@ def load_topology(name_or_path: str | Path, format: str | TopologyReader | None 
     >>> qkdrmp.load_topology("beijing_qman")
     <Topology beijing_qman: 35 nodes, 37 links>
     """
+    rules = Completion(kinds, detour, None if nodes is None else Path(nodes))
     reader = None if format is None else _reader(format)
-    path = resolve("topologies", name_or_path, TopologyError)
+    path = _path(name_or_path)
     content = _content(path)
-    if reader is not None:
-        made: Any = reader(path, content)
-        if not isinstance(made, Topology):
-            raise TopologyError(f"{path}: format = {shown(format)} must return a Topology, not {shown(made)}")
-        return made
+    if reader is None:
+        reader = _recognised(path, content)
+    if isinstance(reader, FileFormat):
+        return reader(path, content, rules)
+    if rules != AS_GIVEN:
+        raise TopologyError(f"{path}: kinds, detour and nodes are for formats of this package, not for {shown(format)}")
+    made: Any = reader(path, content)
+    if not isinstance(made, Topology):
+        raise TopologyError(f"{path}: format = {shown(format)} must return a Topology, not {shown(made)}")
+    return made
+
+
+def _path(name_or_path: str | Path) -> Path:
+    """Return the path of a file; of that with the links, for a folder."""
+    folder = Path(name_or_path)
+    if name_or_path in bundled_names("topologies") or not folder.is_dir():
+        return resolve("topologies", name_or_path, TopologyError)
+    if not (folder / LINKS).is_file():
+        raise TopologyError(f"{folder}: a folder must hold a {LINKS}, and has none")
+    return folder / LINKS
+
+
+def _recognised(path: Path, content: Any) -> TopologyReader:
     for known in TOPOLOGY_READERS.values():
         if isinstance(known, FileFormat) and known.recognises(content):
-            return known(path, content)
+            return known
+    if path.suffix.lower() in CSV_SUFFIXES:
+        reader: TopologyReader = TOPOLOGY_READERS["csv"]
+        return reader
     raise TopologyError(
         f"{path}: must be in one of the formats {', '.join(TOPOLOGY_READERS)}, as far as can be seen; "
         f'our own says "format": "{fields.OWN_FORMAT}"'
@@ -132,6 +173,8 @@ def save_topology(topology: Topology, path: str | Path) -> None:
     as_json = partial(json.dumps, ensure_ascii=False)
     head = {"format": fields.OWN_FORMAT, "name": topology.name, "source": topology.source}
     members = [f'  "{key}": {as_json(value)}' for key, value in head.items() if value]
+    if topology.notes:
+        members.append(f'  "notes": {as_json(topology.notes)}')
     lists = {"nodes": map(_node_fields, topology.nodes.values()), "links": map(_link_fields, topology.links)}
     for key, items in lists.items():
         rows = ",".join(f"\n    {as_json(item)}" for item in items)
@@ -143,8 +186,7 @@ def save_topology(topology: Topology, path: str | Path) -> None:
 
 
 def _node_fields(node: Node) -> dict[str, Any]:
-    place = {} if node.latitude is None else {"latitude": node.latitude, "longitude": node.longitude}
-    return {"name": node.name, "kind": node.kind.value, **place, **_extra(node)}
+    return {"name": node.name, "kind": node.kind.value, **node.place, **_extra(node)}
 
 
 def _link_fields(link: Link) -> dict[str, Any]:
@@ -176,109 +218,54 @@ def _is_own(content: Any) -> bool:
     return isinstance(content, dict) and str(content.get("format", "")).startswith("qkdrmp")
 
 
-def _read_own(path: Path, content: Any) -> Topology:
+def _read_own(path: Path, content: Any, rules: Completion) -> Topology:
+    _refuse(path, "qkdrmp", rules)
     record = fields.checked(fields.TopologyRecord, path, content)
     name = path.stem if record.name is None else record.name
-    nodes = [Node(**node.model_dump()) for node in record.nodes]
-    links = [Link(**link.model_dump()) for link in record.links]
-    return Topology(name, nodes, links, record.source, where=str(path))
+    nodes, links = ([one.model_dump() for one in ones] for ones in (record.nodes, record.links))
+    draft = Draft(name, record.source, nodes, links, list(record.notes))
+    understand_kinds(draft)
+    return _topology(path, draft)
 
 
-_QNET_KINDS = {"RMPEndNode": NodeKind.END, "RMPRepeaterNode": NodeKind.REPEATER}
+def _topology(path: Path, draft: Draft) -> Topology:
+    nodes, links = (Node(**node) for node in draft.nodes), (Link(**link) for link in draft.links)
+    return Topology(draft.name, nodes, links, draft.source, draft.notes, where=str(path))
 
 
-def _is_qnet(content: Any) -> bool:
-    return any("node1" in link for link in _objects(content, "links")) or any(
-        node.get("type") in _QNET_KINDS for node in _objects(content, "nodes")
-    )
+def _completed(read: Callable[[Path, Any], Draft]) -> Callable[[Path, Any, Completion], Topology]:
+    """Return what reads a file as a draft, completes it, and checks it as our own format is checked."""
+
+    def read_and_complete(path: Path, content: Any, rules: Completion) -> Topology:
+        if rules.nodes is not None:
+            raise TopologyError(f"{path}: nodes = {rules.nodes} is for a CSV file of links only")
+        return _complete(path, read(path, content), rules)
+
+    return read_and_complete
 
 
-def _read_qnet(path: Path, content: Any) -> Topology:
-    record = fields.checked(fields.QnetRecord, path, content)
-    return Topology(path.stem, map(_qnet_node, record.nodes), map(_qnet_link, record.links), where=str(path))
+def _read_qnet(path: Path, content: Any, rules: Completion) -> Topology:
+    _refuse(path, "qnet", rules)
+    return _topology(path, read_qnet(path, content))
 
 
-def _qnet_node(node: fields.QnetNode) -> Node:
-    kind = _QNET_KINDS.get(node.type, NodeKind.PASSIVE)
-    extra = node.rest | ({"type": node.type} if kind is NodeKind.PASSIVE else {})
-    return Node(node.name, kind, node.latitude, node.longitude, extra)
+def _read_csv(path: Path, content: Any, rules: Completion) -> Topology:
+    return _complete(path, read_csv(path, content, rules.nodes), rules)
 
 
-def _qnet_link(link: fields.QnetLink) -> Link:
-    quantum, classical = link.qchannel, link.cchannel or link.qchannel
-    rest = {"qchannel": quantum.rest, "cchannel": classical.rest if link.cchannel else {}}
-    return Link(
-        (link.node1, link.node2),
-        quantum.distance / 1000,
-        quantum.attenuation,
-        classical.distance / 1000,
-        link.rest | {channel: extra for channel, extra in rest.items() if extra},
-    )
-
-
-def _is_node_link(content: Any) -> bool:
-    return any("id" in node for node in _objects(content, "nodes"))
-
-
-def _read_node_link(path: Path, content: Any) -> Topology:
-    """Read a file of `networkx.node_link_data`, by writing it in our own format first."""
-    record = fields.checked(fields.GraphRecord, path, content)
-    nodes = [_sorted_out(fields.NodeRecord, {"name": node.id}, node.rest) for node in record.nodes]
-    places = {node["name"]: [node.get("latitude"), node.get("longitude")] for node in nodes}
-    links = [_edge(edge, places) for edge in record.links]
-    return _read_own(path, {"format": fields.OWN_FORMAT, "nodes": nodes, "links": links})
-
-
-def _edge(edge: fields.GraphEdge, places: dict[str, list[Any]]) -> dict[str, Any]:
-    link = _sorted_out(fields.LinkRecord, {"ends": [edge.source, edge.target]}, edge.rest)
-    degrees = places.get(edge.source, []) + places.get(edge.target, [])
-    placed = len(degrees) == 4 and all(isinstance(d, int | float) and abs(d) <= 180 for d in degrees)
-    if placed and "length_km" not in link:
-        link["length_km"] = great_circle_km(*degrees)
-    return link
-
-
-def _is_graphml(content: Any) -> bool:
-    return isinstance(content, str) and "<graphml" in content
-
-
-def _read_graphml(path: Path, content: Any) -> Topology:
-    """Read GraphML through networkx, by writing it as node-link data first."""
-    if not _is_graphml(content):
-        raise TopologyError(f"{path}: must be GraphML")
+def _complete(path: Path, draft: Draft, rules: Completion) -> Topology:
     try:
-        graph: nx.Graph[str] = nx.Graph(nx.parse_graphml(content))
-        # networkx sorts edges by node; the order in which they are listed matters to some routing rules.
-        listed = [edge for edge in ElementTree.fromstring(content).iter() if edge.tag.endswith("}edge")]
-        edges = [(edge.attrib["source"], edge.attrib["target"]) for edge in listed]
-    except (ElementTree.ParseError, nx.NetworkXError, TypeError, ValueError, KeyError) as error:
-        raise TopologyError(f"{path}: broken GraphML: {error}") from None
-    nodes = [{**attributes, "id": node} for node, attributes in graph.nodes.items()]
-    links = [{**graph.edges[edge], "source": edge[0], "target": edge[1]} for edge in edges]
-    return _read_node_link(path, {"nodes": nodes, "links": links})
+        draft.complete(rules)
+    except TopologyError as error:
+        raise TopologyError("\n".join(f"{path}: {line}" for line in str(error).splitlines())) from None
+    members = {"name": draft.name, "source": draft.source, "notes": draft.notes}
+    content = {"format": fields.OWN_FORMAT, **members, "nodes": draft.nodes, "links": draft.links}
+    return _read_own(path, content, AS_GIVEN)
 
 
-def _objects(content: Any, key: str) -> list[dict[str, Any]]:
-    """Return the objects listed under `key`, as far as there are any."""
-    items = content.get(key) if isinstance(content, dict) else None
-    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
-
-
-def _sorted_out(model: type[BaseModel], start: dict[str, Any], attributes: dict[str, Any]) -> dict[str, Any]:
-    """Return `start` with those `attributes` that are fields of our own format, and all others as extra."""
-    known = model.model_fields.keys() - start.keys() - {"extra"}
-    record: dict[str, Any] = {**start, "extra": {}}
-    for key, value in attributes.items():
-        (record if key in known else record["extra"])[key] = value
-    return record
-
-
-def great_circle_km(latitude: float, longitude: float, latitude2: float, longitude2: float) -> float:
-    """Return the distance in km between two places on the ground, given in degrees."""
-    phi, phi2 = math.radians(latitude), math.radians(latitude2)
-    across = math.sin(math.radians(longitude2 - longitude) / 2) ** 2
-    haversine = math.sin((phi2 - phi) / 2) ** 2 + math.cos(phi) * math.cos(phi2) * across
-    return 2 * EARTH_RADIUS_KM * math.asin(math.sqrt(min(1.0, haversine)))
+def _refuse(path: Path, format: str, rules: Completion) -> None:
+    if rules != AS_GIVEN:
+        raise TopologyError(f"{path}: kinds, detour and nodes are not for the format {format}, which says everything")
 
 
 TOPOLOGY_READERS: Registry[TopologyReader] = Registry(
@@ -286,9 +273,10 @@ TOPOLOGY_READERS: Registry[TopologyReader] = Registry(
     TopologyReader,
     {
         "qkdrmp": FileFormat(_is_own, _read_own),
-        "qnet": FileFormat(_is_qnet, _read_qnet),
-        "node-link": FileFormat(_is_node_link, _read_node_link),
-        "graphml": FileFormat(_is_graphml, _read_graphml),
+        "qnet": FileFormat(is_qnet, _read_qnet),
+        "node-link": FileFormat(is_node_link, _completed(read_node_link)),
+        "graphml": FileFormat(is_graphml, _completed(read_graphml)),
+        "csv": FileFormat(is_links, _read_csv),
     },
 )
 """Every format by its name, in the order in which they are tried."""

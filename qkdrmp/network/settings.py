@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from qkdrmp.config.registry import Registry, Surroundings
 from qkdrmp.config.sections import ModelSection, Section, sentences
 from qkdrmp.network.faults import FAULT_MODELS, BoundedDelay, FaultModel, RandomFaults
-from qkdrmp.network.formats import TOPOLOGY_READERS, load_topology
+from qkdrmp.network.formats import LINKS, TOPOLOGY_READERS, load_topology
 from qkdrmp.topology import Topology
 
 
@@ -41,7 +41,7 @@ class FaultSettings(ModelSection):
 
 
 class TopologyFile(BaseModel):
-    """A file that describes a topology, and its format.
+    """A file that describes a topology, its format, and how what it leaves out is completed.
 
     Attributes
     ----------
@@ -49,17 +49,34 @@ class TopologyFile(BaseModel):
         Its path, or a bundled name.
     format
         A name, or a reader of your own; without it, the format is recognised.
+    kinds : str or None
+        Where no node of the file has a kind: ``sites``, the default, makes each a repeater with a user of its own;
+        ``leaves`` makes nodes with one link users, and all others repeaters.
+    detour : float or None
+        How many times as long as the great circle a fibre is whose length is computed from coordinates; 1 if left out.
+    nodes : str or None
+        The path of a CSV file of nodes, for a CSV file of links; ``nodes.csv`` beside ``links.csv`` if left out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     file: str
     format: Annotated[Any, TOPOLOGY_READERS] = None
+    kinds: str | None = None
+    detour: float | None = None
+    nodes: str | None = None
+
+    def load(self, folder: Path | None) -> Topology:
+        """Return the topology; files are looked for in `folder` first."""
+        nodes = None if self.nodes is None else _beside(self.nodes, folder)
+        file = _beside(self.file, folder)
+        return load_topology(file, self.format, kinds=self.kinds, detour=self.detour, nodes=nodes)
 
 
 def _beside(file: str | Path, folder: Path | None) -> str | Path:
-    """Return the file of that name in a folder, if there is one, or else what was given."""
-    return folder / file if folder and (folder / file).is_file() else file
+    """Return the file of that name in a folder, or the folder in it that holds a network, or else what was given."""
+    beside = Path(folder or "", file)
+    return beside if folder and (beside.is_file() or (beside / LINKS).is_file()) else file
 
 
 class NetworkSettings(BaseModel):
@@ -68,8 +85,8 @@ class NetworkSettings(BaseModel):
     Attributes
     ----------
     topology : Topology
-        Given as a bundled name, a path or an object; or, for a file in a format of your own, as a table of its
-        ``file`` and its ``format``, a name or a reader.
+        Given as a bundled name, a path or an object; or as a table of its ``file``, with its ``format`` (a name or a
+        reader of your own), and with ``kinds``, ``detour`` and ``nodes``, which complete what the file leaves out.
     duration_s : float
         Simulated time, in seconds.
     warmup_s : float
@@ -97,5 +114,5 @@ class NetworkSettings(BaseModel):
                 file = TopologyFile.model_validate(value, context=info.context)
             except ValidationError as error:
                 raise ValueError("\n".join(sentences(error, TopologyFile))) from None
-            return load_topology(_beside(file.file, folder), file.format)
+            return file.load(folder)
         return value

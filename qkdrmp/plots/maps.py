@@ -131,7 +131,7 @@ def _has_places(topology: Topology) -> bool:
 
 
 def positions(topology: Topology) -> dict[str, tuple[float, float]]:
-    """Return where to draw each node: longitude and latitude, or a layout where some are unknown.
+    """Return where to draw each node: longitude and latitude, or x and y, or a layout where some are unknown.
 
     Examples
     --------
@@ -142,5 +142,7 @@ def positions(topology: Topology) -> dict[str, tuple[float, float]]:
     """
     if _has_places(topology):
         return {name: (float(node.longitude or 0), float(node.latitude or 0)) for name, node in topology.nodes.items()}
+    if all(node.x is not None for node in topology.nodes.values()):
+        return {name: (float(node.x or 0), float(node.y or 0)) for name, node in topology.nodes.items()}
     laid_out = nx.kamada_kawai_layout(topology.graph, weight="length_km")
     return {name: (float(x), float(y)) for name, (x, y) in laid_out.items()}

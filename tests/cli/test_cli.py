@@ -121,6 +121,14 @@ def test_a_topology_is_described() -> None:
     assert succeeded(qkdrmp("topology", "line")).startswith("line: 3 nodes (2 end, 1 repeater)\nlinks: 2, 20.000 km")
 
 
+def test_what_a_topology_leaves_out_is_said(folder: Path) -> None:
+    (folder / "links.csv").write_text("a,b,km\nA,B,10\nB,C,20\n")
+    said = succeeded(qkdrmp("topology", "links.csv", "--kinds", "leaves"))
+    assert "note: no node has a kind: those with one link are users (2), the others repeaters (1)" in said
+    said = refused(qkdrmp("topology", "links.csv", "--kinds", "leafs"))
+    assert said == "error: kinds = 'leafs' must be one of sites, leaves (did you mean 'leaves'?)\n"
+
+
 def test_a_topology_may_be_in_a_format_of_ones_own(folder: Path) -> None:
     made = "qkdrmp.Topology(content.strip(), [qkdrmp.Node('A', 'end')], [])"
     (folder / "mine.py").write_text(f"import qkdrmp\n\ndef read(path, content):\n    return {made}\n")

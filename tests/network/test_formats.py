@@ -8,7 +8,8 @@ import pytest
 
 from qkdrmp.config.bundled import bundled_names
 from qkdrmp.errors import TopologyError
-from qkdrmp.network.formats import TOPOLOGY_READERS, great_circle_km, load_topology, save_topology
+from qkdrmp.network.completion import great_circle_km
+from qkdrmp.network.formats import TOPOLOGY_READERS, load_topology, save_topology
 from qkdrmp.topology import Link, Node, NodeKind, Topology
 
 QNET = Path(__file__).parent / "data" / "small_qnet.json"
@@ -235,7 +236,7 @@ def test_unknown_names_list_the_bundled_ones() -> None:
 def test_unknown_formats_list_the_known_ones() -> None:
     message = complaint("line", "qnett")
     assert message == (
-        "format = 'qnett' must be one of qkdrmp, qnet, node-link, graphml (did you mean 'qnet'?), "
+        "format = 'qnett' must be one of qkdrmp, qnet, node-link, graphml, csv (did you mean 'qnet'?), "
         "or a topology reader of your own"
     )
 
@@ -425,9 +426,8 @@ def test_what_networkx_writes_as_graphml_is_read(tmp_path: Path) -> None:
     [
         (graphml('<edge source="A" target="C"/>'), "link A-C: length_km is missing"),
         (graphml(WEST, kind=""), "node B: kind is missing"),
-        (graphml(WEST, kind="relay"), "node B: kind = 'relay' must be one of end, repeater, router, passive"),
-        (graphml(WEST, WEST), "link A-B: these two nodes are linked already"),
-        (graphml('<edge source="A" target="D"/>'), "node D: kind is missing"),
+        (graphml(WEST, kind="switch"), "node B: kind = 'switch' must be one of end, repeater, router, passive"),
+        (graphml('<edge source="A" target="D"/>'), "link A-D: there is no node 'D'"),
         (graphml(WEST).replace("48.0", "116.4"), "node A: latitude = 116.4 must be from -90 to 90"),
         (graphml(WEST).replace("48.0", "north"), "broken GraphML: could not convert string to float"),
         (graphml('<edge source="A"/>'), "broken GraphML: "),

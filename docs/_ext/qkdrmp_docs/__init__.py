@@ -9,7 +9,7 @@ from sphinx.application import Sphinx
 
 from qkdrmp_docs.columns import Columns
 from qkdrmp_docs.commands import Commands
-from qkdrmp_docs.fields import FileFields, ScenarioFields
+from qkdrmp_docs.fields import CsvColumns, FileFields, ScenarioFields
 from qkdrmp_docs.ladders import LadderFigure
 from qkdrmp_docs.messages import Messages
 from qkdrmp_docs.names import PublicNames
@@ -39,6 +39,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("columns", Columns)
     app.add_directive("scenario-fields", ScenarioFields)
     app.add_directive("file-fields", FileFields)
+    app.add_directive("csv-columns", CsvColumns)
     app.add_directive("messages", Messages)
     app.add_directive("commands", Commands)
     app.add_directive("ladder", LadderFigure)

@@ -99,6 +99,18 @@ class FileFields(ReferenceDirective):
         return [self.table(HEADS, _rows(model, f"file-{model.__name__.lower()}"), WIDTHS)]
 
 
+class CsvColumns(ReferenceDirective):
+    """``csv-columns:: COLUMNS``: the columns that a CSV file may have, and what else they may be called."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        named_columns = named(self.arguments[0]).items()
+        rows = (("", (literal(column), ", ".join(map(literal, names[1:])))) for column, names in named_columns)
+        return [self.table(("column", "also called"), rows, (30, 70))]
+
+
 def _toml(section: str, fields: Mapping[str, Any]) -> str:
     values = {name: str(value).lower() if isinstance(value, bool) else value for name, value in fields.items()}
     lines = [f'{name} = "{v}"' if isinstance(fields[name], str) else f"{name} = {v}" for name, v in values.items()]
