@@ -13,8 +13,9 @@ from qkdrmp.qkd.prediction import link_loads
 from qkdrmp.scenario import Scenario
 from qkdrmp.scenario_file import load_scenario, make_scenario
 from qkdrmp.simulation import predict, simulate
-from qkdrmp.stats.comparison import compare
 from qkdrmp.stats.estimators import half_width, jain, mser5, summarise
+from qkdrmp.sweeps.conclusions import conclusions
+from qkdrmp.sweeps.designs import compare
 from qkdrmp.sweeps.experiment import Experiment, load_experiment
 from qkdrmp.sweeps.store import StoreError
 from qkdrmp.sweeps.sweep import SweepFailed, SweepInterrupted, sweep
@@ -41,6 +42,7 @@ __all__ = [
     "Topology",
     "TopologyError",
     "compare",
+    "conclusions",
     "half_width",
     "jain",
     "ladder",

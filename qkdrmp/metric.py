@@ -25,17 +25,13 @@ class RunMetric(Protocol):
         """Return the number, given the `Results` of a run."""
 
 
-LABELS: dict[str, str] = {}
-"""What metrics of the user's own are called along an axis, as they were last made in this process."""
-
-
 @dataclass(frozen=True, slots=True)
 class Metric(Column[Any]):
     """A metric of the user's own: a column whose value is got from the `Results` of a run.
 
     Parameters
     ----------
-    name, meaning, get, title, unit
+    name, meaning, get, title, unit, better
         See `Column`; `get` is given the results of the run up to then, and returns a number.
     record : sequence of str
         What a run has to record for it, such as ``messages``.
@@ -45,13 +41,17 @@ class Metric(Column[Any]):
 
     def __post_init__(self) -> None:
         Column.__post_init__(self)
-        LABELS[self.name] = self.label
+        OWN_METRICS[self.name] = self
+
+
+OWN_METRICS: dict[str, Metric] = {}
+"""Metrics of the user's own by name, as they were last made in this process."""
 
 
 def metric_of(value: Any) -> Any:
     """Return a metric: a function of the results is one of its name, and a column needs nothing recorded."""
     if isinstance(value, Column) and not isinstance(value, Metric):
-        return Metric(value.name, value.meaning, value.get, value.title, value.unit)
+        return Metric(value.name, value.meaning, value.get, value.title, value.unit, value.better)
     if callable(value) and hasattr(value, "__name__"):
         return Metric(value.__name__, (value.__doc__ or "").strip().partition("\n")[0], value)
     return value

@@ -157,6 +157,7 @@ COINS = Family(
     predict=_predict,
     metrics=METRICS,
     main_metric="heads",
+    print_metrics=("heads",),
     counted=Counted(noun="toss", nouns="tosses", begun="time_s", ended="time_s", asked="tosses"),
     field_labels={"coins.heads": "probability of heads"},
     settling=(Quantity("toss_rate_hz", _toss_rate, "coins tossed (1/s)"),),

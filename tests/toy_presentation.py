@@ -78,7 +78,6 @@ def _sequence(results: Results, toss: int) -> MessageSequence:
 
 PRESENTATION = Presentation(
     cell_summary=_cell_summary,
-    print_metrics=("heads",),
     run_figures=_run_figures,
     sweep_figures=_sweep_figures,
     story_record=("messages",),

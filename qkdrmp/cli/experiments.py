@@ -9,7 +9,6 @@ import click
 import qkdrmp
 from qkdrmp.cli.group import experiment_argument, extra, main
 from qkdrmp.cli.output import Output, output_options
-from qkdrmp.stats.comparison import compare as compared
 from qkdrmp.sweeps.experiment import load_experiment
 
 BYTES_PER_MB = 1e6
@@ -69,9 +68,12 @@ def compare(folder: Path, field: str, baseline: str | None, metrics: tuple[str, 
     experiment = load_experiment(folder)
     values = {str(value): value for value in experiment.runs.get(field, ())}
     against = None if baseline is None else values.get(baseline, baseline)
-    table = compared(experiment.runs, field, against, metrics or None)
-    output.line(table.to_string(index=False))
-    output.facts |= {"field": field, "comparison": table}
+    table = qkdrmp.compare(experiment.runs, field, against, metrics or None)
+    said = qkdrmp.conclusions(table)
+    output.lines(said)
+    output.line(f"verdicts are corrected for {len(table)} comparisons (Holm); name a metric with --metric for fewer")
+    output.line(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+    output.facts |= {"field": field, "conclusions": said, "comparison": table}
     table.to_csv(folder / "compare.csv", index=False)
     only = metrics[0] if len(metrics) == 1 else None
     qkdrmp.plots.save(qkdrmp.plots.differences(table, only), folder / "compare.png")

@@ -188,6 +188,7 @@ ENTANGLEMENT = Family(
     predict=_predict,
     metrics=METRICS,
     main_metric="pair_rate_hz",
+    print_metrics=("pair_rate_hz", "fidelity_mean", "setup_mean_s", "completion_mean_s", "blocking", "stall_s"),
     counted=Counted(noun="connection", nouns="connections", begun="asked_s", ended="done_s", asked="connections_asked"),
     field_labels={
         "links.model": "kind of link",

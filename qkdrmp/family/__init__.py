@@ -1,7 +1,7 @@
 """Protocol families: what each declares, once, for everything that runs, reports and draws scenarios of any kind."""
 
 from qkdrmp.family.columns import message_columns
-from qkdrmp.family.family import FAMILIES, Counted, Family, Quantity, family_of
+from qkdrmp.family.family import FAMILIES, Counted, Family, Quantity, declared_metrics, family_of
 from qkdrmp.family.presentation import FigureFile, MessagePresentation, MessageSequence, Presentation, RuleListing
 from qkdrmp.family.results import Results, Run, RunWarning
 from qkdrmp.family.story import LinkStory, Series, Story
@@ -24,6 +24,7 @@ __all__ = [
     "RunWarning",
     "Series",
     "Story",
+    "declared_metrics",
     "family_of",
     "message_columns",
 ]

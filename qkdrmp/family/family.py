@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from qkdrmp.family.presentation import Presentation
 from qkdrmp.family.results import Results, Run, RunWarning
+from qkdrmp.metric import OWN_METRICS
 from qkdrmp.scenario import Scenario
 from qkdrmp.stats.columns import Column, Table, tables_of
 from qkdrmp.stats.estimators import TIME
@@ -87,6 +88,8 @@ class Family:
         The metrics of a run; its summary has these columns.
     main_metric : str
         The metric that sums up a run; more is better, and its title is a plural, such as ``requests processed``.
+    print_metrics : tuple of str
+        The main metrics: drawn for print, unless all runs have the same value, and first where designs are compared.
     counted : Counted
     field_labels : mapping of str to str
         What the fields of its scenarios are called along an axis, by path, units included.
@@ -111,6 +114,7 @@ class Family:
     predict: Callable[[Any], list[str]]
     metrics: tuple[Column[Any], ...]
     main_metric: str
+    print_metrics: tuple[str, ...]
     counted: Counted
     field_labels: Mapping[str, str]
     warning: type[RunWarning] = RunWarning
@@ -151,3 +155,10 @@ FAMILIES: dict[str, Family] = {}
 def family_of(scenario: Scenario[Any]) -> Family:
     """Return the protocol family of a scenario."""
     return FAMILIES[scenario.kind]
+
+
+def declared_metrics() -> Iterator[Column[Any]]:
+    """Yield the metrics of all protocol families, and those of the user's own."""
+    for family in FAMILIES.values():
+        yield from family.metrics
+    yield from OWN_METRICS.values()

@@ -97,8 +97,6 @@ class Presentation:
     ----------
     cell_summary : callable
         Returns in a phrase what came out of the runs of one cell of a sweep.
-    print_metrics : tuple of str
-        The metrics that are drawn for print, unless all runs have the same value.
     run_figures : callable
         Yields the figures of the results of one run, if its family has a ``figures_record``.
     sweep_figures : callable
@@ -120,7 +118,6 @@ class Presentation:
     """
 
     cell_summary: Callable[[pd.DataFrame], str]
-    print_metrics: tuple[str, ...]
     run_figures: Callable[[Results], Iterator[FigureFile]] = no_figures
     sweep_figures: Callable[[pd.DataFrame, Callable[[], Results]], Iterator[FigureFile]]
     story_record: tuple[str, ...]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 
-from qkdrmp.family import FAMILIES
-from qkdrmp.metric import LABELS as OWN_LABELS
+from qkdrmp.family import FAMILIES, declared_metrics
 from qkdrmp.plots.times import time_unit
 from qkdrmp.stats.columns import UNITS
 
@@ -33,8 +33,9 @@ def label(name: str) -> str:
     >>> qkdrmp.plots.label("wait_mean_s")
     'mean waiting time of delivered requests (s)'
     """
-    known = (family.labels for family in FAMILIES.values())
-    return next((labels[name] for labels in (*known, OWN_LABELS) if name in labels), _in_words(name))
+    known = (family.labels[name] for family in FAMILIES.values() if name in family.labels)
+    own = (metric.label for metric in declared_metrics() if metric.name == name)
+    return next(chain(known, own), _in_words(name))
 
 
 def _in_words(name: str) -> str:

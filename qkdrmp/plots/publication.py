@@ -161,7 +161,7 @@ def _checked_field(runs: pd.DataFrame, x: str | None) -> str:
 def _checked_metrics(experiment: SweepResults, summary: pd.DataFrame, metrics: Iterable[str] | None) -> list[str]:
     runs = experiment.runs
     known = [str(name) for name in runs if f"{name}_mean" in summary]
-    main = FAMILIES[experiment.scenario.kind].presentation.print_metrics
+    main = FAMILIES[experiment.scenario.kind].print_metrics
     names = list(dict.fromkeys(main if metrics is None else metrics))
     if metrics is None:
         drawn = [name for name in names if name in known and runs[name].notna().any()]

@@ -93,6 +93,7 @@ QKD = Family(
     predict=predict,
     metrics=METRICS,
     main_metric="requests_delivered",
+    print_metrics=("requests_delivered", "wait_mean_s", "wait_p95_s", "blocking", "fairness", "pool_level_mean"),
     counted=Counted(noun="request", nouns="requests", begun="start_s", ended="end_s", asked="requests_started"),
     field_labels={
         "pools.capacity": "key pool capacity $V_m$ (keys)",

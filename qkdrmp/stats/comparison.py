@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import inf, nan
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import scipy
+from numpy.typing import NDArray
 
-from qkdrmp.errors import QKDRMPError, one_of, unknown
-from qkdrmp.stats.columns import Column
-from qkdrmp.stats.estimators import CONFIDENCE, ROUNDING, half_width, has_succeeded, metrics_of
+from qkdrmp.stats.columns import Better, Column
+from qkdrmp.stats.estimators import CONFIDENCE, ROUNDING, half_width
 
-PAIRED_BY = ["replication", "seed"]
-OF_BASELINE = " of the baseline"
+NOISE = 1e-12
+"""Relative to the largest value of a metric anywhere: what differs by less differs by rounding."""
 
 
 class PairedDifference(NamedTuple):
@@ -31,14 +32,44 @@ class PairedDifference(NamedTuple):
     high: float = nan
     relative: float = nan
     variance_ratio: float = nan
+    p: float = nan
+
+    @property
+    def is_none(self) -> bool:
+        """Whether the values are the same in all pairs."""
+        return self.difference == 0 and not self.high > self.low
 
 
 class Compared(NamedTuple):
-    """What a row of a comparison is about: a metric, the value of the baseline, and the paired difference from it."""
+    """What a row of a comparison is about: a metric, the value of the baseline, and the paired difference from it.
+
+    Parameters
+    ----------
+    baseline : object
+    metric : str
+    paired : PairedDifference
+    p_holm, level : float
+        The p-value corrected for all comparisons made, and up to which it is no luck.
+    better : {"more", "less", ""}
+        Whether more or less of the metric is better.
+    """
 
     baseline: Any
     metric: str
     paired: PairedDifference
+    p_holm: float
+    level: float
+    better: Better
+
+    @property
+    def verdict(self) -> str:
+        """What the difference is, in a word; see `COMPARISON`."""
+        if self.paired.is_none:
+            return "same"
+        if not self.p_holm <= self.level:
+            return "unclear"
+        change = "more" if self.paired.difference > 0 else "less"
+        return change if not self.better else "better" if change == self.better else "worse"
 
 
 def _of_difference(name: str, meaning: str) -> Column[Compared]:
@@ -64,142 +95,81 @@ COMPARISON: tuple[Column[Compared], ...] = (
         "variance that the difference of independent runs would have over the variance of the paired "
         "one: above 1, common random numbers have helped",
     ),
+    _of_difference(
+        "p",
+        "p-value of the paired t test that there is no difference; of counts that all differ by the same number, that "
+        "of the sign test",
+    ),
+    Column("p_holm", "p-value corrected, by Holm's method, for all comparisons in the table", lambda row: row.p_holm),
+    Column(
+        "verdict",
+        "better or worse if the corrected p-value is small enough, or more or less of a metric of which neither is "
+        "better; unclear if the difference may be luck; same if there is none",
+        lambda row: row.verdict,
+    ),
 )
 """The columns of a comparison, after the swept fields."""
 COMPARISON_NAMES = [column.name for column in COMPARISON]
 
 
-def compare(
-    runs: pd.DataFrame,
-    field: str,
-    baseline: Any = None,
-    metrics: Iterable[str] | None = None,
-    confidence: float = CONFIDENCE,
-) -> pd.DataFrame:
-    """Compare the values of one swept field with a baseline, by paired differences.
-
-    Replication r has the same random numbers in every cell of a sweep, so the difference of two designs is taken
-    replication by replication, and its interval is the paired t interval (A. M. Law, Simulation Modeling and Analysis,
-    5th ed., 2015, sections 10.2 and 11.2). Each interval holds by itself: of many, some will miss (for k of them to
-    hold together, with at least 95 %, ask for a confidence of 1 - 0.05 / k each).
+def paired_difference(
+    values: pd.Series[float], baseline: pd.Series[float], confidence: float = CONFIDENCE, scale: float = 0.0
+) -> PairedDifference:
+    """Return how some values differ from those of a baseline, place by place; pairs with a nan are left out.
 
     Parameters
     ----------
-    runs : pandas.DataFrame
-        One row a run, as `sweep` returns it. Failed runs are left out, and cells may have different numbers of
-        replications: a pair is what both have.
-    field : str
-        The swept field whose values are compared.
-    baseline : object, optional
-        The value that the others are compared with; by default the first in the table. A missing value (None in the
-        scenario) is asked for as ``float("nan")``.
-    metrics : iterable of str, optional
-        What is compared; by default all metrics that differ at all.
-    confidence : float
-        Of the intervals.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row for each cell of the other swept fields, each value but the baseline, and each metric: the other
-        fields, `field`, and `COMPARISON`.
-
-    Raises
-    ------
-    QKDRMPError
-        If the field, the baseline or a metric is not in the table, a cell has a replication twice, or there is no
-        pair at all.
-
-    Examples
-    --------
-    >>> import qkdrmp
-    >>> runs = qkdrmp.sweep(qkdrmp.load_scenario("line"), {"pools.capacity": [2, 8]}, replications=3)
-    >>> compared = qkdrmp.compare(runs, "pools.capacity", baseline=2, metrics=["wait_mean_s"])
-    >>> compared[["pools.capacity", "pairs", "difference", "low", "high"]].round(4)
-       pools.capacity  pairs  difference     low    high
-    0               8      3     -0.0145 -0.0172 -0.0119
+    scale : float
+        The largest size of such a value anywhere. Differences that are `NOISE` to it, or `ROUNDING` to these values,
+        are none.
     """
-    swept = _swept(runs, field)
-    cell = [name for name in swept if name != field]
-    is_baseline = _is_baseline(runs, field, baseline)
-    names = _checked_metrics(runs, swept, metrics)
-    known = runs.assign(**{name: runs[name].where(has_succeeded(runs)) for name in names})
-    paired_by = [*cell, *(name for name in PAIRED_BY if name in runs)]
-    if runs.duplicated([*paired_by, field]).any():
-        raise QKDRMPError(f"the runs have the same replication twice in a cell of {', '.join(swept)}")
-    pairs = known[~is_baseline].merge(
-        known.loc[is_baseline, [*paired_by, *names]], "left", paired_by, suffixes=("", OF_BASELINE)
-    )
-    value = runs.loc[is_baseline, field].iloc[0]
-    compared = [
-        (where, Compared(value, name, paired_difference(group[name], group[name + OF_BASELINE], confidence)))
-        for where, group in pairs.groupby([*cell, field], sort=False, dropna=False)
-        for name in names
-    ]
-    if not any(row.paired.pairs for _, row in compared):
-        raise QKDRMPError(f"no replication has {field} = {value} and another value, with all other fields the same")
-    rows = [(*where, *(column.get(row) for column in COMPARISON)) for where, row in compared]
-    table = pd.DataFrame(rows, columns=[*cell, field, *COMPARISON_NAMES])
-    if metrics is not None:
-        return table
-    spread = table[["difference", "low", "high"]].abs().max(axis=1)
-    differs = spread > ROUNDING * table[["mean", "baseline_mean"]].abs().max(axis=1)
-    return table[table["metric"].isin(table["metric"][differs])].reset_index(drop=True)
-
-
-def paired_difference(
-    values: pd.Series[float], baseline: pd.Series[float], confidence: float = CONFIDENCE
-) -> PairedDifference:
-    """Return how some values differ from those of a baseline, place by place; pairs with a nan are left out."""
     both = np.column_stack([values, baseline]).astype(float)
     both = both[~np.isnan(both).any(axis=1)]
     if not len(both):
         return PairedDifference(0)
     mean, reference = both.mean(axis=0)
     differences = both[:, 0] - both[:, 1]
+    differences[abs(differences) <= max(ROUNDING * abs(both).max(), NOISE * scale)] = 0.0
     difference, half = differences.mean(), half_width(differences, confidence)
     relative, ratio = difference / abs(reference) if reference else nan, nan
     if len(both) > 1 and both.var(axis=0).any():
         independent, paired = both.var(axis=0, ddof=1).sum(), differences.var(ddof=1)
         ratio = independent / paired if paired else inf
-    return PairedDifference(
-        len(both), reference, mean, difference, difference - half, difference + half, relative, ratio
-    )
+    p = _p_value(differences, difference, bool((both == both.round()).all()))
+    low, high = difference - half, difference + half
+    return PairedDifference(len(both), reference, mean, difference, low, high, relative, ratio, p)
 
 
-def _swept(runs: pd.DataFrame, field: str) -> list[str]:
-    if "replication" not in runs:
-        raise QKDRMPError("the runs have no column replication: give what sweep returns")
-    swept = [str(name) for name in runs.columns[: runs.columns.get_loc("replication")]]
-    if field not in swept:
-        raise QKDRMPError(f"the runs have no swept field {unknown(field, swept)}")
-    return swept
+def _p_value(differences: NDArray[np.float64], mean: float, are_counts: bool) -> float:
+    """Return the p-value, on both sides, of the mean of differences; nan for fewer than two."""
+    number = len(differences)
+    if number < 2:
+        return nan
+    if not differences.any():
+        return 1.0
+    error = differences.std(ddof=1) / np.sqrt(number)
+    if error > ROUNDING * abs(mean):
+        return float(2 * scipy.special.stdtr(number - 1, -abs(mean) / error))
+    # Counts may differ by the same number in a few pairs by chance, which the t test cannot see: it finds no spread.
+    return float(2.0 ** (1 - number)) if are_counts else 0.0
 
 
-def _is_baseline(runs: pd.DataFrame, field: str, baseline: Any) -> pd.Series[bool]:
-    values = runs[field].unique()
-    if len(values) < 2:
-        raise QKDRMPError(f"{field} has fewer than two values in the runs: there is nothing to compare")
-    chosen = values[0] if baseline is None else baseline
-    found = _equals(runs[field], chosen)
-    if not found.any():
-        raise QKDRMPError(f"{field} = {baseline!r} must be {one_of(list(map(str, values)), baseline)}, as in the runs")
-    return found
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values that are corrected for their number: that any is below 5 % by chance has a chance of 5 %.
 
+    Holm's step-down method (S. Holm, Scandinavian J. Statistics 6 (1979) 65), which needs no independence. Values that
+    are nan stay so, and do not count.
 
-def _equals(values: pd.Series[Any], chosen: Any) -> pd.Series[bool]:
-    """Return which values are a chosen one: 0.1 * 3 is 0.3, and a missing value is nan."""
-    if pd.isna(chosen):
-        return values.isna()
-    if pd.api.types.is_float_dtype(values) and isinstance(chosen, int | float):
-        return pd.Series(np.isclose(values, chosen, rtol=ROUNDING, atol=0), values.index)
-    return cast("pd.Series[bool]", values == chosen)
-
-
-def _checked_metrics(runs: pd.DataFrame, swept: Sequence[str], metrics: Iterable[str] | None) -> list[str]:
-    known = metrics_of(runs, swept)
-    names = known if metrics is None else list(dict.fromkeys(metrics))
-    for name in names:
-        if name not in known:
-            raise QKDRMPError(f"the runs have no metric {unknown(name, known)}")
-    return names
+    Examples
+    --------
+    >>> from qkdrmp.stats.comparison import holm
+    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03, 0.5])]
+    [0.04, 0.09, 0.09, 0.5]
+    """
+    known = np.asarray(p_values, dtype=float)
+    order = [place for place in np.argsort(known) if not np.isnan(known[place])]
+    largest, corrected = 0.0, known.copy()
+    for rank, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * known[place]))
+        corrected[place] = largest
+    return [float(p) for p in corrected]

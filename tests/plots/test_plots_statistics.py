@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgba
 
 from qkdrmp import QKDRMPError, plots
 from qkdrmp.family import FAMILIES
-from qkdrmp.stats.comparison import compare
+from qkdrmp.sweeps.designs import compare
 from qkdrmp.sweeps.warmup import WarmUp
 
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from qkdrmp import QKDRMPError, load_scenario, summarise, sweep
-from qkdrmp.stats.comparison import COMPARISON_NAMES, compare
+from qkdrmp.stats.comparison import COMPARISON_NAMES
 from qkdrmp.stats.estimators import differ, half_width, jain, mser5, quantiles
+from qkdrmp.sweeps.designs import compare
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.99])

@@ -56,7 +56,6 @@ def _sweep_figures(runs: pd.DataFrame, run_last_cell: Callable[[], Results]) -> 
 
 PRESENTATION = Presentation(
     cell_summary=_cell_summary,
-    print_metrics=("pair_rate_hz", "fidelity_mean", "setup_mean_s", "completion_mean_s", "blocking", "stall_s"),
     run_figures=_run_figures,
     sweep_figures=_sweep_figures,
     story_record=("messages", "pairs", "rulesets"),

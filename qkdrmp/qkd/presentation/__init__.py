@@ -49,7 +49,6 @@ def stuck_pools(cells: Mapping[str, pd.DataFrame]) -> Iterator[str]:
 
 PRESENTATION = Presentation(
     cell_summary=_cell_summary,
-    print_metrics=("requests_delivered", "wait_mean_s", "wait_p95_s", "blocking", "fairness", "pool_level_mean"),
     sweep_figures=_sweep_figures,
     story_record=("messages", "levels"),
     story=story,
