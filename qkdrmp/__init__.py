@@ -2,7 +2,7 @@
 
 import importlib
 from importlib.metadata import version
-from types import ModuleType
+from typing import Any
 
 from qkdrmp.config.points import latin_hypercube
 from qkdrmp.errors import QKDRMPError, ScenarioError, SweepWarning, TopologyError
@@ -60,6 +60,7 @@ __all__ = [
     "suggest_warmup",
     "summarise",
     "sweep",
+    "verdict",
 ]
 
 
@@ -69,9 +70,11 @@ LAZY = ("ladder", "plots")
 __version__ = version("qkdrmp")
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
     if name in LAZY:
         return importlib.import_module(f"qkdrmp.{name}")
+    if name == "verdict":  # its words are those of the figures
+        return importlib.import_module("qkdrmp.verdicts").verdict
     raise AttributeError(f"module 'qkdrmp' has no attribute '{name}'")
 
 

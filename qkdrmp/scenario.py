@@ -14,10 +14,11 @@ from qkdrmp.config.own_objects import OwnFiles
 from qkdrmp.config.registry import Surroundings
 from qkdrmp.config.sections import ModelSection, Section, sentences
 from qkdrmp.config.sweep_settings import SweepSettings
-from qkdrmp.errors import ScenarioError, TopologyError, one_of
+from qkdrmp.errors import ScenarioError, TopologyError, did_you_mean, one_of
 from qkdrmp.kernel.units import to_seconds
-from qkdrmp.metric import METRICS, RunMetric
+from qkdrmp.metric import METRICS, KnowsBetter, RunMetric
 from qkdrmp.network.settings import NetworkSettings
+from qkdrmp.stats.columns import Better, Column
 
 ResultsT = TypeVar("ResultsT", default=Any)
 LONGEST_S = 1e15
@@ -38,6 +39,9 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
         One line for people.
     preset : str or None
         A named set of defaults, underneath what the scenario says itself.
+    targets : dict of str to float
+        What the metrics of runs should be, by their names: the most that they may be, or, of those of which more is
+        better, the least. Sweeps say which of their cells meet them.
     metrics : list
         Metrics of your own, beside those of the family: each a `Metric`, or a function of the results of a run.
     sweep : SweepSettings
@@ -46,11 +50,13 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
     model_config = ConfigDict(strict=True)
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    family_metrics: ClassVar[tuple[Column[Any], ...]] = ()
 
     kind: str
     name: str = "scenario"
     description: str = ""
     preset: str | None = None
+    targets: dict[str, Annotated[float, Field(strict=False, allow_inf_nan=False)]] = Field(default_factory=dict)
     metrics: Annotated[tuple[Annotated[Any, METRICS], ...], Field(strict=False)] = ()
     sweep: SweepSettings = SweepSettings()
 
@@ -75,8 +81,22 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
         names = [metric.name for metric in self.own_metrics()]
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield f"metrics must have different names, not '{name}' twice"
+        yield from self._impossible_targets()
         for name in self.sections():
             yield from self._unknown_places(name)
+
+    def _impossible_targets(self) -> Iterator[str]:
+        better = self.better()
+        for name in self.targets:
+            if name not in better:
+                yield f"targets.{name} must be the name of a metric{did_you_mean(name, better)}"
+            elif not better[name]:
+                yield f"targets.{name} must be a metric of which more, or less, is better"
+
+    def better(self) -> dict[str, Better]:
+        """Return whether more or less of each metric is better, those of the user's own included."""
+        known: list[Column[Any] | RunMetric] = [*self.family_metrics, *self.own_metrics()]
+        return {metric.name: metric.better if isinstance(metric, KnowsBetter) else "" for metric in known}
 
     def _read_in(self, raw: dict[str, Any]) -> dict[str, Any]:
         """Return what the scenario was made from with the content of files, so that copies need not read them again."""

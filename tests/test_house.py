@@ -33,7 +33,7 @@ FLOORS = (
     ("family",),
     ("plots",),
     ("ladder",),
-    ("qkd", "entanglement"),
+    ("qkd", "entanglement", "verdicts"),
     ("simulation",),
     ("scenario_file",),
     ("sweeps",),
@@ -43,7 +43,7 @@ FLOORS = (
 )
 """The rooms of the package, from the bottom up; those of one floor do not know each other."""
 
-MOST_ARROWS = {"": 90, "entanglement": 50, "qkd": 35}
+MOST_ARROWS = {"": 100, "entanglement": 50, "qkd": 35}
 
 
 def imported(tree: ast.Module) -> Iterator[str]:

@@ -12,7 +12,7 @@ from pydantic import Field
 from simpy.events import ProcessGenerator
 
 from qkdrmp.config.sections import Section
-from qkdrmp.family import Counted, Family, Quantity, Results
+from qkdrmp.family import Counted, Family, Quality, Quantity, Results
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.invariants import require
 from qkdrmp.kernel.randomness import Streams
@@ -158,7 +158,10 @@ COINS = Family(
     metrics=METRICS,
     main_metric="heads",
     print_metrics=("heads",),
-    counted=Counted(noun="toss", nouns="tosses", begun="time_s", ended="time_s", asked="tosses"),
+    counted=Counted(
+        noun="toss", nouns="tosses", begun="time_s", ended="time_s", asked="tosses", goods="heads", goods_asked="tosses"
+    ),
+    qualities=(Quality("heads"),),
     field_labels={"coins.heads": "probability of heads"},
     settling=(Quantity("toss_rate_hz", _toss_rate, "coins tossed (1/s)"),),
     settling_record=(),

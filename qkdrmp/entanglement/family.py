@@ -15,10 +15,11 @@ from qkdrmp.entanglement.results.tables import EntanglementResults
 from qkdrmp.entanglement.run import EntanglementRun
 from qkdrmp.entanglement.settings import PRESETS, EntanglementSettings
 from qkdrmp.errors import did_you_mean
-from qkdrmp.family import Counted, Family, Quantity
+from qkdrmp.family import Counted, Family, Quality, Quantity
 from qkdrmp.kernel.units import to_seconds
 from qkdrmp.network.demand import NamesUsers
 from qkdrmp.scenario import Scenario
+from qkdrmp.stats.columns import Column
 from qkdrmp.stats.time_bins import Numbers, number_in_progress, rate
 
 
@@ -26,6 +27,8 @@ class EntanglementScenario(Scenario[EntanglementResults], EntanglementSettings):
     """A scenario of entanglement connections."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+
+    family_metrics: ClassVar[tuple[Column[Any], ...]] = METRICS
 
     kind: Literal["entanglement"]
 
@@ -189,7 +192,32 @@ ENTANGLEMENT = Family(
     metrics=METRICS,
     main_metric="pair_rate_hz",
     print_metrics=("pair_rate_hz", "fidelity_mean", "setup_mean_s", "completion_mean_s", "blocking", "stall_s"),
-    counted=Counted(noun="connection", nouns="connections", begun="asked_s", ended="done_s", asked="connections_asked"),
+    counted=Counted(
+        noun="connection",
+        nouns="connections",
+        begun="asked_s",
+        ended="done_s",
+        asked="connections_asked",
+        goods="pairs_delivered",
+        goods_asked="pairs_asked",
+        reasons={
+            "busy": "memories or rates that it needs were in use by others",
+            "infeasible": "not even an empty network could give the fidelity or the rate asked for",
+            "no_route": "no path leads to the peer",
+            "unauthorised": "a node on the way does not serve these users",
+            "timeout": "no answer came in time",
+        },
+    ),
+    qualities=(
+        Quality("pair_rate_hz"),
+        Quality("connection_rate_hz"),
+        Quality("fidelity_mean", 0.005, is_relative=False),
+        Quality("undelivered", 0.005, is_relative=False),
+        Quality("blocking", 0.005, is_relative=False),
+        Quality("setup_p95_s", 0.05),
+        Quality("completion_mean_s"),
+        Quality("fairness", 0.01, is_relative=False),
+    ),
     field_labels={
         "links.model": "kind of link",
         "links.fidelity": "fidelity of a new pair of a link",

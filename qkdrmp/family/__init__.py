@@ -3,6 +3,7 @@
 from qkdrmp.family.columns import message_columns
 from qkdrmp.family.family import FAMILIES, Counted, Family, Quantity, declared_metrics, family_of
 from qkdrmp.family.presentation import FigureFile, MessagePresentation, MessageSequence, Presentation, RuleListing
+from qkdrmp.family.quality import Quality
 from qkdrmp.family.results import Results, Run, RunWarning
 from qkdrmp.family.story import LinkStory, Series, Story
 from qkdrmp.stats.columns import NotRecorded
@@ -17,6 +18,7 @@ __all__ = [
     "MessageSequence",
     "NotRecorded",
     "Presentation",
+    "Quality",
     "Quantity",
     "Results",
     "RuleListing",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qkdrmp.family.presentation import Presentation
+from qkdrmp.family.quality import Quality
 from qkdrmp.family.results import Results, Run, RunWarning
 from qkdrmp.metric import OWN_METRICS
 from qkdrmp.scenario import Scenario
-from qkdrmp.stats.columns import Column, Table, tables_of
+from qkdrmp.stats.columns import Better, Column, Table, tables_of
 from qkdrmp.stats.estimators import TIME
 
 SHARED_LABELS = {
@@ -59,6 +60,11 @@ class Counted:
         The columns of that table with when one was asked for, and when it ended.
     asked : str
         The metric with how many were asked for.
+    goods, goods_asked : str
+        The metrics with how much was delivered, and how much of it was asked for; the latter is nan where it is not
+        known. Equal to each other, they say nothing about the network.
+    reasons : mapping of str to str
+        Why one of them may be rejected, by the word for it in tables, in a few more words.
     """
 
     noun: str
@@ -66,6 +72,9 @@ class Counted:
     begun: str
     ended: str
     asked: str
+    goods: str
+    goods_asked: str
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +100,8 @@ class Family:
     print_metrics : tuple of str
         The main metrics: drawn for print, unless all runs have the same value, and first where designs are compared.
     counted : Counted
+    qualities : tuple of Quality
+        By which the cells of a sweep are judged, the first being that of throughput.
     field_labels : mapping of str to str
         What the fields of its scenarios are called along an axis, by path, units included.
     warning : type of RunWarning
@@ -116,6 +127,7 @@ class Family:
     main_metric: str
     print_metrics: tuple[str, ...]
     counted: Counted
+    qualities: tuple[Quality, ...]
     field_labels: Mapping[str, str]
     warning: type[RunWarning] = RunWarning
     settling: tuple[Quantity, ...]
@@ -135,6 +147,16 @@ class Family:
         quantities = {quantity.name: quantity.label for quantity in self.settling if quantity.label}
         metrics = {metric.name: metric.label for metric in self.metrics}
         return {**SHARED_LABELS, **self.field_labels, **quantities, **metrics}
+
+    @cached_property
+    def better(self) -> dict[str, Better]:
+        """Whether more or less of each metric is better, by name."""
+        return {metric.name: metric.better for metric in self.metrics}
+
+    @cached_property
+    def given(self) -> dict[str, str]:
+        """For each metric of what was delivered only, the one with the share that was not, by name."""
+        return {metric.name: metric.given for metric in self.metrics if metric.given}
 
     @property
     def tables(self) -> dict[str, Table[Any]]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from qkdrmp.errors import ScenarioError, did_you_mean
-from qkdrmp.family import Counted, Family, Quantity, RunWarning
+from qkdrmp.family import Counted, Family, Quality, Quantity, RunWarning
 from qkdrmp.network.demand import NamesUsers
 from qkdrmp.qkd.metrics import METRICS
 from qkdrmp.qkd.prediction import predict
@@ -16,6 +16,7 @@ from qkdrmp.qkd.run import QKDRun
 from qkdrmp.qkd.settings import PRESETS, QKDSettings
 from qkdrmp.qkd.tables import QKDResults
 from qkdrmp.scenario import Scenario
+from qkdrmp.stats.columns import Column
 from qkdrmp.stats.time_bins import Numbers, mean_of_steps, number_in_progress, rate
 
 
@@ -27,6 +28,8 @@ class QKDScenario(QKDSettings, Scenario[QKDResults]):
     """A scenario of QKD resource management."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+
+    family_metrics: ClassVar[tuple[Column[Any], ...]] = METRICS
 
     kind: Literal["qkd"] = "qkd"
 
@@ -94,7 +97,31 @@ QKD = Family(
     metrics=METRICS,
     main_metric="requests_delivered",
     print_metrics=("requests_delivered", "wait_mean_s", "wait_p95_s", "blocking", "fairness", "pool_level_mean"),
-    counted=Counted(noun="request", nouns="requests", begun="start_s", ended="end_s", asked="requests_started"),
+    counted=Counted(
+        noun="request",
+        nouns="requests",
+        begun="start_s",
+        ended="end_s",
+        asked="requests_started",
+        goods="requests_delivered",
+        goods_asked="requests_started",
+        reasons={
+            "no_route": "no path of trusted repeaters leads to the peer, however large pools are",
+            "refused": "a node on the way could never serve it: it wants more keys than a pool ever holds, or its path "
+            "leads into a user who does not relay",
+            "peer_busy": "the receiver had as many requests as allowed",
+            "user_busy": "the sender had as many requests as allowed",
+            "queue_full": "a node had to queue it and had no slot left",
+            "expired": "it still waited for keys when the user's patience or its deadline ended",
+        },
+    ),
+    qualities=(
+        Quality("requests_delivered"),
+        Quality("undelivered", 0.005, is_relative=False),
+        Quality("blocking", 0.005, is_relative=False),
+        Quality("wait_p95_s", 0.05),
+        Quality("fairness", 0.01, is_relative=False),
+    ),
     field_labels={
         "pools.capacity": "key pool capacity $V_m$ (keys)",
         "pools.initial": "initial level (keys)",

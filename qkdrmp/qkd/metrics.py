@@ -129,12 +129,14 @@ METRICS: tuple[Column[RequestOutcome], ...] = (
         "time from start to delivery of delivered requests",
         "time to delivery of delivered requests",
         lambda outcome: outcome.deliveries,
+        given="undelivered",
     ),
     *quantile_columns(
         "wait",
         "time for which delivered requests waited for keys: that to delivery less what their messages need to travel",
         "waiting time of delivered requests",
         lambda outcome: outcome.waits,
+        given="undelivered",
     ),
     Column(
         "pool_level_mean",

@@ -21,18 +21,19 @@ from qkdrmp.family import Family, RunWarning, Story, family_of
 from qkdrmp.family.story import edges
 from qkdrmp.plots.axes import cells, varied
 from qkdrmp.plots.times import brief
-from qkdrmp.report import charts, network_map, verdict
-from qkdrmp.report.comparison import DURATION
+from qkdrmp.report import charts, network_map
 from qkdrmp.report.ladders import ladders
 from qkdrmp.report.replay import choose, made, story_of
 from qkdrmp.report.tables import packed
-from qkdrmp.report.words import cell_words
 from qkdrmp.scenario import Scenario
 from qkdrmp.simulation import predict
 from qkdrmp.stats.estimators import has_succeeded, summarise
 from qkdrmp.stats.words import shortened
 from qkdrmp.sweeps.experiment import Experiment
 from qkdrmp.sweeps.warmup import suggest_warmup
+from qkdrmp.verdicts import verdict
+from qkdrmp.verdicts.design import DURATION, cell_words
+from qkdrmp.verdicts.outcomes import cautions, question
 
 CELLS_SHOWN = 4
 WARMUP_RUNS = 3
@@ -57,16 +58,11 @@ def render(experiment: Experiment) -> str:
         loader=jinja2.PackageLoader("qkdrmp.report"), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["unbroken"] = _unbroken
-    sentences = {
-        "Saturation": list(verdict.saturates(runs, family)),
-        "Best and worst": list(verdict.extremes(runs, family)),
-        "Rejections": list(verdict.rejections(runs, family)),
-    }
     data = {**_drawn(runs, family, story), "tables": _tables(experiment, story), "ladders": ladders(story.results)}
     return environment.get_template("page.html.j2").render(
         experiment=experiment,
-        question=verdict.question(experiment.runs),
-        sentences=sentences,
+        question=question(experiment.runs),
+        sentences=verdict(experiment.runs, experiment.scenario),
         cautions=list(_warnings(experiment, family, story)),
         story=story,
         shown=shown,
@@ -141,7 +137,7 @@ def _tables(experiment: Experiment, story: Story) -> list[dict[str, Any]]:
 
 
 def _warnings(experiment: Experiment, family: Family, story: Story) -> Iterator[str]:
-    yield from verdict.cautions(experiment.runs, family, int(experiment.runs["failed"].sum()))
+    yield from cautions(experiment.runs, family, int(experiment.runs["failed"].sum()))
     runs = _succeeded(experiment.runs)
     yield from family.presentation.cautions({cell_words(cell): group for cell, group in cells(runs, varied(runs))})
     yield from _predicted(experiment)

@@ -13,12 +13,11 @@ import pandas as pd
 from qkdrmp.config.points import label
 from qkdrmp.errors import ScenarioError
 from qkdrmp.family import Story, family_of
-from qkdrmp.report.comparison import longest
-from qkdrmp.report.words import cell_words
 from qkdrmp.scenario import Scenario
 from qkdrmp.simulation import results_of, run_to_end
 from qkdrmp.stats.estimators import has_succeeded
 from qkdrmp.sweeps.experiment import Experiment
+from qkdrmp.verdicts.design import cell_words, longest
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ class Column(Generic[T]):
         If no ending of a name carries it, such as ``keys``.
     better : {"more", "less", ""}
         Of a metric, whether more or less of it is better; empty where neither is.
+    given : str
+        If it is a metric of what was delivered only, the metric with the share that was not.
 
     Raises
     ------
@@ -54,6 +56,7 @@ class Column(Generic[T]):
     title: str = ""
     unit: str = ""
     better: Better = ""
+    given: str = ""
 
     def __post_init__(self) -> None:
         carried = unit_of(self.name)
@@ -74,13 +77,13 @@ def values_of(columns: Iterable[Column[T]], what: T) -> dict[str, Any]:
 
 
 def quantile_columns(
-    name: str, meaning: str, title: str, get: Callable[[T], Mapping[str, float]]
+    name: str, meaning: str, title: str, get: Callable[[T], Mapping[str, float]], given: str = ""
 ) -> tuple[Column[T], ...]:
     """Return the columns of the mean and of percentiles of times, which are better if they are shorter.
 
     Parameters
     ----------
-    name, meaning, title : str
+    name, meaning, title, given : str
         Of the times; see `Column`.
     get : callable
         Returns the values by column, as `estimators.quantiles` does.
@@ -94,7 +97,7 @@ def quantile_columns(
 
     def column(measure: str, meaning: str, title: str) -> Column[T]:
         full = f"{name}_{measure}_s"
-        return Column(full, meaning, lambda what: get(what)[full], title, better="less")
+        return Column(full, meaning, lambda what: get(what)[full], title, better="less", given=given)
 
     return tuple(column(measure, *words) for measure, words in measures.items())
 

@@ -20,7 +20,7 @@ from qkdrmp.stats.stopping import Precision
 from qkdrmp.sweeps.fingerprint import NoSource, digest, facts_of, model_version
 
 DURATION = "duration_s"
-NO_CHANGE = ("kind", "name", "description", "sweep", DURATION)
+NO_CHANGE = ("kind", "name", "description", "targets", "sweep", DURATION)
 """Fields that may differ from run to run (the duration), or that do not change a run."""
 
 

@@ -138,6 +138,7 @@ METRICS: tuple[Column[ConnectionOutcome], ...] = (
         lambda outcome: float(np.mean(outcome.completions)) if outcome.completions else nan,
         "mean time to the last pair",
         better="less",
+        given="undelivered",
     ),
     Column(
         "pairs_asked",
