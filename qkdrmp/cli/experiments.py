@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
 import qkdrmp
-from qkdrmp.cli.group import experiment_argument, extra, main
+from qkdrmp.cli.group import experiment_argument, extra, main, target_option
 from qkdrmp.cli.output import Output, output_options
 from qkdrmp.sweeps.experiment import load_experiment
 
@@ -18,10 +20,12 @@ WIDTHS = ("column", "page")
 @main.command()
 @experiment_argument
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The file.  [default: FOLDER/report.html]")
+@target_option
 @output_options
-def report(folder: Path, out: Path | None, output: Output) -> None:
+def report(folder: Path, out: Path | None, targets: dict[str, Any], output: Output) -> None:
     """Write a report of a sweep: one HTML file that needs no network."""
     experiment = load_experiment(folder)
+    experiment = replace(experiment, scenario=experiment.scenario.replace(targets))
     path = extra("report", "qkdrmp.report").write_report(experiment, folder / "report.html" if out is None else out)
     output.facts |= {"folder": path.parent, "files": [path.name]}
     output.line(f"written: {path} ({path.stat().st_size / BYTES_PER_MB:.1f} MB); open it in a browser")

@@ -53,11 +53,28 @@ def scenario_argument(command: Callable[..., None]) -> Callable[..., None]:
     return with_scenario
 
 
-def _change(text: str) -> tuple[str, Any]:
+def target_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take ``--target``; it gets the targets as `targets`, changes of a scenario."""
+    option = click.option(
+        "--target",
+        "targets",
+        multiple=True,
+        metavar="METRIC=VALUE",
+        help="What a metric may be at most (or least, if more is better): --target wait_p95_s=0.05; repeatable.",
+        callback=_targets,
+    )
+    return option(command)
+
+
+def _targets(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, Any]:
+    return {f"targets.{metric}": value for metric, value in (_change(text, "--target", "METRIC") for text in given)}
+
+
+def _change(text: str, option: str = "--set", name: str = "FIELD") -> tuple[str, Any]:
     """Return a field and its value, which is TOML or else plain text."""
     field, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not field:
-        raise QKDRMPError(f"--set = {text!r} must be FIELD=VALUE")
+        raise QKDRMPError(f"{option} = {text!r} must be {name}=VALUE")
     try:
         return field, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,13 @@ def sweep_lines(runs: pd.DataFrame, family: Family) -> Iterator[str]:
     width = max(24, *(len(where) + 2 for where, _ in lines))
     for where, group in lines:
         yield f"  {where:<{width}}{family.presentation.cell_summary(group)}"
+
+
+def verdict_lines(found: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield, line by line, a verdict."""
+    yield "verdict:"
+    for topic, sentences in found.items():
+        yield from (f"  {topic}: {sentence}" for sentence in sentences)
 
 
 def run_lines(results: Results) -> Iterator[str]:

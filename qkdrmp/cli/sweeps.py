@@ -24,10 +24,11 @@ from qkdrmp.cli.group import (
     results_folder,
     scenario_argument,
     seed_option,
+    target_option,
     unswept,
 )
 from qkdrmp.cli.output import Output, output_options
-from qkdrmp.cli.summaries import counted, predictions, save_all, sweep_lines
+from qkdrmp.cli.summaries import counted, predictions, save_all, sweep_lines, verdict_lines
 from qkdrmp.errors import SweepWarning
 from qkdrmp.family import family_of
 from qkdrmp.simulation import run_once
@@ -48,6 +49,7 @@ from qkdrmp.sweeps.workers import processes
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one for each core]")
 @click.option("--cluster", metavar="ADDRESS", help="Run on a dask cluster, such as tcp://127.0.0.1:8786.")
 @click.option("--restart", is_flag=True, help="Discard the runs that the folder has.")
+@target_option
 @seed_option
 @output_options
 def sweep(
@@ -57,6 +59,7 @@ def sweep(
     jobs: int | None,
     cluster: str | None,
     restart: bool,
+    targets: dict[str, Any],
     seed: int,
     **rule: Any,
 ) -> None:
@@ -66,6 +69,7 @@ def sweep(
     replications it only runs what is new.
     """
     unswept(scenario)
+    scenario = scenario.replace(targets)
     plan = Plan(scenario, seed=seed, **rule)
     folder = results_folder(out, scenario.name)
     cells = plan.planned // plan.replications
@@ -89,9 +93,11 @@ def sweep(
     figures = save_all(family.presentation.sweep_figures(found.runs, run_last_cell), folder)
     output.line(_carried_out(found, wall))
     output.lines(sweep_lines(found.runs, family))
+    found_out = qkdrmp.verdict(found.runs, found.scenario)
+    output.lines(verdict_lines(found_out))
     output.facts |= {"scenario": scenario.name, "kind": scenario.kind, "seed": seed, "swept": found.swept}
     output.facts |= {"runs": len(found.runs), "new_runs": found.new_runs, "failed_runs": len(found.failures)}
-    output.facts |= {"wall_s": wall, "summary": found.tables["summary"]}
+    output.facts |= {"wall_s": wall, "summary": found.tables["summary"], "verdict": found_out}
     output.written(folder, [*(f"{table}.csv" for table in found.tables), *figures])
     output.line(f"next: qkdrmp report {folder} (a page with all of it), qkdrmp figures {folder} (for print)")
 

@@ -29,8 +29,9 @@ def verdict(runs: pd.DataFrame, scenario: Scenario) -> dict[str, list[str]]:
     >>> import qkdrmp
     >>> scenario = qkdrmp.load_scenario("line").replace({"targets": {"wait_p95_s": 0.01}})
     >>> runs = qkdrmp.sweep(scenario, {"pools.capacity": [2, 6, 12, 16]}, replications=5)
-    >>> for sentence in qkdrmp.verdict(runs, scenario)["Targets"]:
-    ...     print(sentence)
+    >>> asked, answer = qkdrmp.verdict(runs, scenario)["Targets"]
+    >>> answer.partition(":")[0]
+    'Key pool capacity = 16 keys is the smallest that meets all targets with 95 % confidence'
     """
     family, good = family_of(scenario), runs[has_succeeded(runs)]
     found = {

@@ -61,7 +61,7 @@ def extremes(runs: pd.DataFrame, family: Family) -> Iterator[str]:
         yield capital(f"{every}{name} {when}: {amount(throughput.metric, values)}{_of_demand(ends, family)}.")
     elif all(meets_demand(group, family) for _, group in parts):
         least = at_least(share_of_demand(group, family) for _, group in parts)
-        yield f"All cells deliver what was asked for, or nearly so ({least}): throughput does not tell them apart."
+        yield f"All cells deliver what was asked for, or nearly so ({least}): throughput does not distinguish them."
     else:
         yield _best_and_worst(parts, throughput, family, when)
     if scales(ends):

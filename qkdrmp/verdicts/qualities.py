@@ -74,19 +74,19 @@ def meets_demand(runs: pd.DataFrame, family: Family) -> bool:
 
 def judged(runs: pd.DataFrame, field: str, family: Family) -> Iterator[Judged]:
     """Yield each quality that differs along a scale; what is known of delivered goods only, where enough of it is."""
-    told: list[Quality] = []
+    before: list[Quality] = []
     for quality in family.qualities[1:]:
         lost = family.given.get(quality.metric)
         shown = _delivering(runs, field, lost) if lost else runs
         if quality.metric not in shown or not differ(shown.groupby(field)[quality.metric].mean()):
             continue
         found = saturation(shown, field, quality, _better(family, quality))
-        if found.pairs and not any(_tells_the_same(runs, quality, one) for one in told):
-            told.append(quality)
+        if found.pairs and not any(_is_like(runs, quality, one) for one in before):
+            before.append(quality)
             yield Judged(quality, field, found, shown)
 
 
-def _tells_the_same(runs: pd.DataFrame, quality: Quality, other: Quality) -> bool:
+def _is_like(runs: pd.DataFrame, quality: Quality, other: Quality) -> bool:
     """Return whether two shares hardly differ in any run, such as blocking and all that was not delivered."""
     if quality.is_relative or other.is_relative:
         return False
@@ -230,5 +230,5 @@ def _conclusion(
     doubts = [one for one in (*improved, *level) if one.found.value == size and not one.found.is_shown]
     known = [f"{single(one.quality.metric, one.found.headroom)} in {one.name}" for one in doubts if one.found.pairs > 1]
     if known:
-        sentence += f" Better by up to {listed(known)} cannot be excluded: more replications would tell."
+        sentence += f" Better by up to {listed(known)} cannot be excluded: more replications would show."
     return sentence

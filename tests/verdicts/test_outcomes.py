@@ -57,10 +57,10 @@ def test_what_no_cell_is_significantly_better_in_is_said_once() -> None:
     assert found[-1].startswith("No cell is significantly better than all others in: waiting time of delivered")
 
 
-def test_throughput_that_is_the_demand_tells_no_cells_apart() -> None:
+def test_throughput_that_is_the_demand_distinguishes_no_cells() -> None:
     runs = table({10: [99, 100, 100], 20: [100, 100, 100]})
     assert said([*outcomes.extremes(runs, QKD)]) == (
-        "All cells deliver what was asked for, or nearly so (100 %): throughput does not tell them apart."
+        "All cells deliver what was asked for, or nearly so (100 %): throughput does not distinguish them."
     )
 
 

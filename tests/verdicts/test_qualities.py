@@ -68,7 +68,7 @@ def test_an_improvement_that_cannot_be_excluded_is_said() -> None:
     waits = {2: [0.1, 0.1, 0.1], 8: [0.05, 0.05, 0.05], 16: [0.05, 0.05, 0.03]}
     text = said(with_waits({size: [100, 100, 100] for size in waits}, waits))
     assert "key pool capacity = 8 keys is the smallest" in text
-    assert f"Better by up to 35.35 ms in {NAME} cannot be excluded: more replications would tell." in text
+    assert f"Better by up to 35.35 ms in {NAME} cannot be excluded: more replications would show." in text
 
 
 def test_a_load_is_no_choice_of_a_design() -> None:

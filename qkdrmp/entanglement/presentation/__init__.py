@@ -14,19 +14,25 @@ from qkdrmp.family import FigureFile, Presentation, Results
 from qkdrmp.stats.estimators import differ
 from qkdrmp.stats.words import plus_minus
 
+RATES = "pair_rate_hz", "connection_rate_hz"
+"""Pairs per second of all connections, and of one: the former is only the demand where all that was asked for came."""
 CURVES = {
-    "rate.png": "pair_rate_hz",
     "mean_fidelity.png": "fidelity_mean",
     "setup.png": "setup_mean_s",
     "completion.png": "completion_mean_s",
     "blocking.png": "blocking",
     "stall.png": "stall_s",
 }
-"""The metrics that are drawn of a sweep, by the name of the file: the first one always, the others if they differ."""
+"""The metrics that are drawn of a sweep beside a rate, by the name of the file, if they differ."""
+
+
+def _meets_demand(runs: pd.DataFrame) -> bool:
+    return bool((runs["pairs_delivered"] == runs["pairs_asked"]).all())
 
 
 def _cell_summary(runs: pd.DataFrame) -> str:
-    phrases = [f"pair rate {plus_minus(runs['pair_rate_hz'])} per s"]
+    metric, words = (RATES[1], "pairs per s of a connection") if _meets_demand(runs) else (RATES[0], "pairs per s")
+    phrases = [f"{plus_minus(runs[metric])} {words}"]
     if runs["fidelity_mean"].notna().any():
         phrases.append(f"fidelity {plus_minus(runs['fidelity_mean'])}")
     if runs["blocking"].any():
@@ -47,8 +53,9 @@ def _run_figures(results: Results) -> Iterator[FigureFile]:
 
 
 def _sweep_figures(runs: pd.DataFrame, run_last_cell: Callable[[], Results]) -> Iterator[FigureFile]:
-    for number, (file, metric) in enumerate(CURVES.items()):
-        if number == 0 or differ(runs[metric]):
+    yield "rate.png", plots.readable(runs, RATES[_meets_demand(runs)])
+    for file, metric in CURVES.items():
+        if differ(runs[metric]):
             yield file, plots.readable(runs, metric)
     if any(not plots.is_scale(runs[field]) for field in plots.swept(runs) if runs[field].nunique() > 1):
         yield "multiplexing.png", plots.multiplexing(runs)[0]
