@@ -11,7 +11,7 @@ from qkdrmp.network.formats import load_topology, save_topology
 from qkdrmp.qkd.family import StuckPoolWarning
 from qkdrmp.qkd.prediction import link_loads
 from qkdrmp.scenario import Scenario
-from qkdrmp.scenario_file import load_scenario, make_scenario
+from qkdrmp.scenario_file import list_scenarios, list_topologies, load_scenario, make_scenario
 from qkdrmp.simulation import predict, simulate
 from qkdrmp.stats.estimators import half_width, jain, mser5, summarise
 from qkdrmp.sweeps.conclusions import conclusions
@@ -48,6 +48,8 @@ __all__ = [
     "ladder",
     "latin_hypercube",
     "link_loads",
+    "list_scenarios",
+    "list_topologies",
     "load_experiment",
     "load_scenario",
     "load_topology",

@@ -14,7 +14,7 @@ from qkdrmp.config.sections import shown
 from qkdrmp.entanglement.family import ENTANGLEMENT
 from qkdrmp.entanglement.results.tables import EntanglementResults
 from qkdrmp.errors import QKDRMPError, one_of
-from qkdrmp.family import FAMILIES, Results, Run, family_of
+from qkdrmp.family import FAMILIES, Results, Run, checked_scenario, family_of
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.metric import RunMetric
 from qkdrmp.qkd.family import QKD
@@ -39,8 +39,7 @@ def start(scenario: Scenario[Any], seed: int, record: Collection[str] = ()) -> R
     QKDRMPError
         If `scenario` is not one, `seed` is not a whole number of at least 0, or the family cannot record that.
     """
-    if not isinstance(scenario, Scenario):
-        raise QKDRMPError(f"scenario = {scenario!r} must be a Scenario, as load_scenario returns it")
+    checked_scenario(scenario)
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
         raise QKDRMPError(f"seed = {seed!r} must be a whole number of at least 0")
     family = family_of(scenario)

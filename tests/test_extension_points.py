@@ -23,7 +23,7 @@ from qkdrmp.metric import METRICS
 from qkdrmp.network.formats import TOPOLOGY_READERS
 from qkdrmp.qkd.family import QKDScenario
 from qkdrmp.scenario import Scenario
-from qkdrmp.scenario_file import save_scenario
+from qkdrmp.scenario.writing import save_scenario
 from tests.qkd.helpers import ask, line, scenario
 
 PACKAGE = Path(qkdrmp.__file__).parent

@@ -17,6 +17,7 @@ import click
 import qkdrmp
 from qkdrmp.config.points import varied
 from qkdrmp.errors import QKDRMPError
+from qkdrmp.stats.table_files import FORMATS
 
 # Pictures go to files; no window is ever opened.
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -24,13 +25,16 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 EXIT_PREDICTED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
-HOW_NOT_WHAT = ("jobs", "cluster", "restart", "quiet", "as_json")
+HOW_NOT_WHAT = ("jobs", "cluster", "restart", "quiet", "as_json", "table_format")
 """Options that change how a command is carried out, but not what comes out."""
 
 out_option = click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for results.  [default: results/NAME]"
 )
 seed_option = click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Random seed.")
+format_option = click.option(
+    "--format", "table_format", type=click.Choice(FORMATS), default="csv", show_default=True, help="Of the tables."
+)
 experiment_argument = click.argument("folder", type=click.Path(path_type=Path))
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import click
 
 import qkdrmp
-from qkdrmp.cli.group import main, out_option, results_folder, scenario_argument, seed_option
+from qkdrmp.cli.group import format_option, main, out_option, results_folder, scenario_argument, seed_option
 from qkdrmp.cli.output import Output, output_options
 from qkdrmp.cli.summaries import run_lines, save_all
 from qkdrmp.errors import QKDRMPError, one_of
-from qkdrmp.family import Results, RunWarning, family_of
+from qkdrmp.family import RunWarning, family_of
 from qkdrmp.simulation import predict, run_once, run_to_end
 from qkdrmp.sweeps.warmup import suggest_warmup
 
@@ -26,8 +26,9 @@ from qkdrmp.sweeps.warmup import suggest_warmup
 @click.option(
     "--trace", is_flag=True, help="Record everything: every message, every change of a pool's level, every pair."
 )
+@format_option
 @output_options
-def run(scenario: qkdrmp.Scenario, seed: int, out: Path | None, trace: bool, output: Output) -> None:
+def run(scenario: qkdrmp.Scenario, seed: int, out: Path | None, trace: bool, table_format: str, output: Output) -> None:
     """Run a scenario once and write its tables and figures."""
     folder = results_folder(out, scenario.name)
     output.warn("predicted", predict(scenario))
@@ -38,20 +39,12 @@ def run(scenario: qkdrmp.Scenario, seed: int, out: Path | None, trace: bool, out
     output.line(f"{scenario.name}, seed {seed}: {scenario.duration_s:g} s simulated in {wall:.2f} s")
     output.lines(run_lines(results))
     output.warn("warning", results.findings)
-    written = _write_tables(results, folder)
+    written = results.save(folder, table_format)
     if family.figures_record is not None:
         written += save_all(family.presentation.run_figures(results), folder)
     output.facts |= {"scenario": scenario.name, "kind": scenario.kind, "seed": seed, "duration_s": scenario.duration_s}
     output.facts |= {"wall_s": wall, "summary": results.summary}
     output.written(folder, written)
-
-
-def _write_tables(results: Results, folder: Path) -> list[str]:
-    summary = results.summary.to_frame("value").rename_axis("metric").reset_index()
-    tables = {f"{name}.csv": table for name, table in {"run_summary": summary, **results.tables}.items()}
-    for name, table in tables.items():
-        table.to_csv(folder / name, index=False)
-    return list(tables)
 
 
 @main.command()

@@ -19,6 +19,7 @@ from qkdrmp.cli.group import (
     command_line,
     extra,
     fail,
+    format_option,
     main,
     out_option,
     results_folder,
@@ -32,6 +33,7 @@ from qkdrmp.cli.summaries import counted, predictions, save_all, sweep_lines, ve
 from qkdrmp.errors import SweepWarning
 from qkdrmp.family import family_of
 from qkdrmp.simulation import run_once
+from qkdrmp.stats.table_files import write_tables
 from qkdrmp.sweeps.experiment import STORE
 from qkdrmp.sweeps.plan import Plan
 from qkdrmp.sweeps.store import discard
@@ -51,6 +53,7 @@ from qkdrmp.sweeps.workers import processes
 @click.option("--restart", is_flag=True, help="Discard the runs that the folder has.")
 @target_option
 @seed_option
+@format_option
 @output_options
 def sweep(
     scenario: qkdrmp.Scenario,
@@ -61,6 +64,7 @@ def sweep(
     restart: bool,
     targets: dict[str, Any],
     seed: int,
+    table_format: str,
     **rule: Any,
 ) -> None:
     """Run a scenario at all its points; write tables and figures.
@@ -98,7 +102,10 @@ def sweep(
     output.facts |= {"scenario": scenario.name, "kind": scenario.kind, "seed": seed, "swept": found.swept}
     output.facts |= {"runs": len(found.runs), "new_runs": found.new_runs, "failed_runs": len(found.failures)}
     output.facts |= {"wall_s": wall, "summary": found.tables["summary"], "verdict": found_out}
-    output.written(folder, [*(f"{table}.csv" for table in found.tables), *figures])
+    tables = [f"{table}.csv" for table in found.tables]
+    if table_format != "csv":  # beside those that the other commands read
+        tables += write_tables(found.tables, folder, table_format)
+    output.written(folder, [*tables, *figures])
     output.line(f"next: qkdrmp report {folder} (a page with all of it), qkdrmp figures {folder} (for print)")
 
 

@@ -56,9 +56,11 @@ def resolve(folder: Folder, name_or_path: str | Path, error: type[QKDRMPError] =
     Raises
     ------
     QKDRMPError
-        Of class `error`, if there is neither such a name nor such a file.
+        Of class `error`, if there is neither such a name nor such a file, or it is no text or path.
     """
     names = bundled_names(folder)
+    if not isinstance(name_or_path, str | Path):
+        raise error(f"{NOUNS[folder]} = {name_or_path!r} must be a name or the path of a file")
     if name_or_path in names:
         return bundled_path(folder) / f"{name_or_path}{_SUFFIX[folder]}"
     path = Path(name_or_path)

@@ -1,7 +1,7 @@
 """Protocol families: what each declares, once, for everything that runs, reports and draws scenarios of any kind."""
 
 from qkdrmp.family.columns import message_columns
-from qkdrmp.family.family import FAMILIES, Counted, Family, Quantity, declared_metrics, family_of
+from qkdrmp.family.family import FAMILIES, Counted, Family, Quantity, checked_scenario, declared_metrics, family_of
 from qkdrmp.family.presentation import FigureFile, MessagePresentation, MessageSequence, Presentation, RuleListing
 from qkdrmp.family.quality import Quality
 from qkdrmp.family.results import Results, Run, RunWarning
@@ -26,6 +26,7 @@ __all__ = [
     "RunWarning",
     "Series",
     "Story",
+    "checked_scenario",
     "declared_metrics",
     "family_of",
     "message_columns",

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qkdrmp.errors import QKDRMPError
 from qkdrmp.family.presentation import Presentation
 from qkdrmp.family.quality import Quality
 from qkdrmp.family.results import Results, Run, RunWarning
@@ -175,8 +176,27 @@ FAMILIES: dict[str, Family] = {}
 
 
 def family_of(scenario: Scenario[Any]) -> Family:
-    """Return the protocol family of a scenario."""
-    return FAMILIES[scenario.kind]
+    """Return the protocol family of a scenario.
+
+    Raises
+    ------
+    QKDRMPError
+        If it is something else.
+    """
+    return FAMILIES[checked_scenario(scenario).kind]
+
+
+def checked_scenario(scenario: Any) -> Scenario[Any]:
+    """Return a scenario.
+
+    Raises
+    ------
+    QKDRMPError
+        If it is something else, such as the name of one.
+    """
+    if isinstance(scenario, Scenario):
+        return scenario
+    raise QKDRMPError(f"scenario = {scenario!r} must be a Scenario, as load_scenario returns it")
 
 
 def declared_metrics() -> Iterator[Column[Any]]:

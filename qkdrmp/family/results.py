@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
@@ -10,6 +12,10 @@ import pandas as pd
 from qkdrmp.errors import did_you_mean
 from qkdrmp.scenario import Scenario
 from qkdrmp.stats.columns import tables_of
+from qkdrmp.stats.table_files import write_tables
+
+RUN_SUMMARY = "run_summary"
+"""Name of the file of the summary of a single run; ``summary`` is that of a sweep."""
 
 
 class RunWarning(UserWarning):
@@ -76,6 +82,42 @@ class Results:
         """
         found: pd.DataFrame = getattr(self, name)
         return found
+
+    def save(self, folder: str | Path, format: str = "csv") -> list[str]:
+        """Write the summary and all tables into a folder; return the names of the files.
+
+        Parameters
+        ----------
+        folder : path
+            It is made if it is not there.
+        format : {"csv", "parquet"}
+            Parquet is smaller and keeps the types of columns; it needs ``pip install 'qkdrmp[parquet]'``.
+
+        Raises
+        ------
+        QKDRMPError
+            If there is no such format, or a file cannot be written.
+
+        Examples
+        --------
+        >>> import qkdrmp
+        >>> results = qkdrmp.simulate(qkdrmp.load_scenario("line"), seed=1)
+        >>> results.save("results/line")
+        ['run_summary.csv', 'requests.csv', 'nodes.csv', 'pools.csv']
+        """
+        summary = (
+            self.summary.astype(float).to_frame("value") if format == "parquet" else self.summary.to_frame("value")
+        )
+        named = {RUN_SUMMARY: summary.rename_axis("metric").reset_index(), **self.tables}
+        return write_tables(named, Path(folder), format)
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: the summary, what deserves attention, and which tables there are."""
+        findings = "".join(f"<li>{escape(finding)}</li>" for finding in self.findings)
+        tables = ", ".join(f"{name} ({len(table)} rows)" for name, table in self.tables.items())
+        about = f"<b>{escape(self.scenario.name)}</b>, seed {self.seed}, {self.scenario.duration_s:g} s simulated"
+        summary = self.summary.to_frame("value").rename_axis("metric").reset_index().to_html(index=False)
+        return f"<p>{about}</p>{f'<ul>{findings}</ul>' if findings else ''}{summary}<p>Tables: {escape(tables)}</p>"
 
     if not TYPE_CHECKING:  # to a type checker, a name that is no table is an error
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
 import scipy
 from numpy.typing import NDArray
 
-from qkdrmp.errors import QKDRMPError
+from qkdrmp.errors import QKDRMPError, one_of
 
 Values: TypeAlias = "Sequence[float] | NDArray[np.float64] | pd.Series[float]"
 
@@ -43,15 +43,19 @@ def half_width(values: Values, confidence: float = CONFIDENCE) -> float:
     return float(quantile * known.std(ddof=1) / np.sqrt(len(known)))
 
 
-def summarise(runs: pd.DataFrame, by: Sequence[str], confidence: float = CONFIDENCE) -> pd.DataFrame:
+def summarise(
+    runs: pd.DataFrame, by: str | Sequence[str] | None = None, confidence: float = CONFIDENCE
+) -> pd.DataFrame:
     """Return one row for each cell of a sweep: the mean of every metric and its interval.
 
     Parameters
     ----------
     runs : pandas.DataFrame
         One row a run, as `sweep` returns it.
-    by : sequence of str
-        The swept columns, which define the cells.
+    by : str or sequence of str, optional
+        The columns that define the cells; by default the swept ones, which come before ``replication``.
+    confidence : float
+        Of the intervals, above 0 and below 1.
 
     Returns
     -------
@@ -59,6 +63,11 @@ def summarise(runs: pd.DataFrame, by: Sequence[str], confidence: float = CONFIDE
         The columns `by`, `replications` (runs that did not fail; the others are left out), and for each metric
         ``<metric>_mean``, ``<metric>_low`` and ``<metric>_high`` (the ends of the interval; nan for a single
         replication).
+
+    Raises
+    ------
+    QKDRMPError
+        If `runs` is no table of runs, or has no such column, or there is no such confidence.
 
     Examples
     --------
@@ -71,9 +80,17 @@ def summarise(runs: pd.DataFrame, by: Sequence[str], confidence: float = CONFIDE
     2                         0.0209           0.0033            0.0385
     8                         0.0064          -0.0087            0.0214
     """
+    if not 0 < confidence < 1:
+        raise QKDRMPError(f"confidence = {confidence!r} must be above 0 and below 1, such as 0.95")
+    by = swept_columns(runs) if by is None else [by] if isinstance(by, str) else list(by)
+    for name in by:
+        if name not in checked_runs(runs):
+            raise QKDRMPError(
+                f"by = {name!r} must be {one_of(swept_columns(runs), name)}, or another column of the runs"
+            )
     names = metrics_of(runs, by)
     rows = []
-    groups = runs.groupby(list(by), sort=False, dropna=False) if by else [((), runs)]
+    groups = runs.groupby(by, sort=False, dropna=False) if by else [((), runs)]
     for cell, group in groups:
         good = group[has_succeeded(group)]
         row = dict(zip(by, cell, strict=True)) | {"replications": len(good)}
@@ -82,6 +99,33 @@ def summarise(runs: pd.DataFrame, by: Sequence[str], confidence: float = CONFIDE
             row |= {f"{name}_mean": mean, f"{name}_low": mean - half, f"{name}_high": mean + half}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def checked_runs(runs: Any) -> pd.DataFrame:
+    """Return a table of runs.
+
+    Raises
+    ------
+    QKDRMPError
+        If it is something else, such as the results of one run.
+    """
+    if isinstance(runs, pd.DataFrame):
+        return runs
+    what = "the results of a single run" if hasattr(runs, "summary") else f"a {type(runs).__name__}"
+    raise QKDRMPError(f"runs must be a table of runs, as sweep returns it, not {what}")
+
+
+def swept_columns(runs: pd.DataFrame) -> list[str]:
+    """Return the swept columns of a table of runs: those before ``replication``.
+
+    Raises
+    ------
+    QKDRMPError
+        If it is no such table.
+    """
+    if "replication" not in checked_runs(runs):
+        raise QKDRMPError("the runs have no column replication: give what sweep returns")
+    return [str(name) for name in runs.columns[: runs.columns.get_loc("replication")]]
 
 
 def metrics_of(runs: pd.DataFrame, swept: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from qkdrmp.errors import QKDRMPError, one_of, unknown
 from qkdrmp.family import FAMILIES, declared_metrics
 from qkdrmp.stats.columns import Better
 from qkdrmp.stats.comparison import COMPARISON, COMPARISON_NAMES, Compared, holm, paired_difference
-from qkdrmp.stats.estimators import CONFIDENCE, ROUNDING, has_succeeded, metrics_of
+from qkdrmp.stats.estimators import CONFIDENCE, ROUNDING, has_succeeded, metrics_of, swept_columns
 
 PAIRED_BY = ["replication", "seed"]
 OF_BASELINE = " of the baseline"
@@ -115,9 +115,7 @@ def _main_first(names: list[str]) -> list[str]:
 
 
 def _swept(runs: pd.DataFrame, field: str) -> list[str]:
-    if "replication" not in runs:
-        raise QKDRMPError("the runs have no column replication: give what sweep returns")
-    swept = [str(name) for name in runs.columns[: runs.columns.get_loc("replication")]]
+    swept = swept_columns(runs)
     if field not in swept:
         raise QKDRMPError(f"the runs have no swept field {unknown(field, swept)}")
     return swept

@@ -5,21 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from qkdrmp.errors import QKDRMPError
+from qkdrmp.family import family_of
+from qkdrmp.family.results import RUN_SUMMARY
 from qkdrmp.scenario import Scenario
-from qkdrmp.scenario_file import is_writable, load_scenario, save_scenario
+from qkdrmp.scenario.writing import is_writable, save_scenario
+from qkdrmp.scenario_file import load_scenario
 from qkdrmp.stats.estimators import summarise
+from qkdrmp.stats.table_files import write_tables
 from qkdrmp.sweeps.fingerprint import versions
 from qkdrmp.sweeps.plan import Plan
 from qkdrmp.sweeps.store import Store
 
 STORE, SCENARIO, PROVENANCE = "runs.sqlite", "scenario.json", "provenance.json"
-RESULTS, RUN_SUMMARY = Path("results"), "run_summary.csv"
+RESULTS = Path("results")
+SHOWN_ROWS = 20
 IN_PYTHON = "qkdrmp.sweep(scenario, ...), in Python"
 
 
@@ -70,6 +76,16 @@ class Experiment:
         made = {"runs": self.runs, "timings": self.timings, "summary": summarise(self.runs, self.swept)}
         return made | ({"failures": self.failures} if len(self.failures) else {})
 
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: what was run, and the main metric of each cell."""
+        main = family_of(self.scenario).main_metric
+        columns = [*self.swept, "replications", *(f"{main}_{end}" for end in ("mean", "low", "high"))]
+        summary = self.tables["summary"]
+        table = summary[[name for name in columns if name in summary]].to_html(index=False, max_rows=SHOWN_ROWS)
+        failed = f", {len(self.failures)} of them failed" if len(self.failures) else ""
+        about = f"<b>{escape(self.scenario.name)}</b>, seed {self.seed}: {len(self.runs)} runs{failed}"
+        return f"<p>{about}; <code>{escape(self.command)}</code></p>{table}"
+
     def save(self, folder: Path) -> None:
         """Write the tables and what made them into a folder.
 
@@ -77,8 +93,7 @@ class Experiment:
         the user's own are only named.
         """
         (folder / "failures.csv").unlink(missing_ok=True)
-        for name, table in self.tables.items():
-            table.to_csv(folder / f"{name}.csv", index=False)
+        write_tables(self.tables, folder)
         save_scenario(self.scenario, folder / SCENARIO)
         known = {"command": self.command, "seed": self.seed, "swept": self.swept, "versions": self.versions}
         (folder / PROVENANCE).write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
@@ -104,7 +119,8 @@ def gather(
         if simulation in store.timings:
             timings.append({**cell.labels(plan.swept), **run, "wall_s": store.timings[simulation]})
     columns = [*plan.swept, "replication", "seed"]
-    scenario = plan.scenario.replace({"sweep": plan.settings()})
+    settings = {**plan.scenario.as_mapping(), "sweep": plan.settings()}
+    scenario = type(plan.scenario).from_mapping(settings, plan.scenario.name, plan.scenario.folder)
     again = f"qkdrmp sweep {folder / SCENARIO} --seed {plan.seed}" if folder and is_writable(scenario) else IN_PYTHON
     found = Experiment(
         scenario,
@@ -145,6 +161,8 @@ def load_experiment(folder: str | Path, scenario: Scenario | None = None) -> Exp
     >>> experiment.swept, experiment.seed, len(experiment.runs)
     (['pools.capacity', 'duration_s'], 1, 4)
     """
+    if not isinstance(folder, str | Path):
+        raise QKDRMPError(f"folder = {folder!r} must be the path of a folder, as text or a Path")
     folder = Path(folder)
     _refuse_other(folder)
     try:
@@ -180,5 +198,5 @@ def _refuse_other(folder: Path) -> None:
         raise QKDRMPError(f"{folder}: is a file, not the folder of a sweep (see qkdrmp sweep)")
     if not folder.is_dir():
         raise QKDRMPError(f"{folder}: there is no such folder (see qkdrmp sweep)")
-    if (folder / RUN_SUMMARY).is_file():
+    if any(folder.glob(f"{RUN_SUMMARY}.*")):
         raise QKDRMPError(f"{folder}: has the tables of a single run, not of a sweep (see qkdrmp sweep)")

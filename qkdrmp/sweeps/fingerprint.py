@@ -36,7 +36,7 @@ PARTS = (
         "config/registry.py",
         "config/own_objects.py",
         "metric.py",
-        "scenario.py",
+        "scenario/scenario.py",
         "simulation.py",
         "topology.py",
         "stats/estimators.py",

@@ -11,7 +11,7 @@ import numpy as np
 from qkdrmp.config.own_objects import names_objects
 from qkdrmp.config.points import Point, checked_grid, checked_points, combinations, label, varied
 from qkdrmp.errors import ScenarioError
-from qkdrmp.family import family_of
+from qkdrmp.family import checked_scenario, family_of
 from qkdrmp.kernel.randomness import replication_seed
 from qkdrmp.kernel.units import to_seconds, to_ticks
 from qkdrmp.scenario import Scenario
@@ -140,7 +140,7 @@ class Plan:
         max_replications: int | None = None,
         simulate: Simulate = run_task,
     ) -> None:
-        given = scenario.sweep
+        given = checked_scenario(scenario).sweep
         replications = given.replications if replications is None else replications
         for name, number, least in (("replications", replications, 1), ("seed", seed, 0)):
             if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < least:

@@ -86,9 +86,16 @@ class Workers(Generic[T, R]):
     executor : Executor or callable
         Any `concurrent.futures.Executor`, which is left open, or a function that makes one, which is called again if
         a worker dies and breaks the executor.
+
+    Raises
+    ------
+    QKDRMPError
+        If `executor` is neither.
     """
 
     def __init__(self, function: Callable[[T], R], executor: Executor | Callable[[], Executor]) -> None:
+        if not callable(executor) and not hasattr(executor, "submit"):
+            raise QKDRMPError(f"executor = {executor!r} must be an executor, or a function that makes one")
         self._function = function
         self._make = executor if callable(executor) else None
         self._executor = executor() if callable(executor) else executor

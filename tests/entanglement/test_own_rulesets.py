@@ -19,7 +19,7 @@ from qkdrmp.entanglement.rulesets import own_rulesets
 from qkdrmp.entanglement.rulesets.language import Term
 from qkdrmp.entanglement.rulesets.ruleset import RuleSetStack
 from qkdrmp.scenario import Scenario
-from qkdrmp.scenario_file import save_scenario
+from qkdrmp.scenario.writing import save_scenario
 from tests.entanglement.small_networks import FOR_EVER, PERFECT, chain, fidelity_of, werner
 
 DELIVER = {"deliver": {"pair": "p"}}

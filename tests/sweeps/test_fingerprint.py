@@ -219,5 +219,5 @@ def test_the_version_knows_the_source_and_the_libraries() -> None:
 
 def test_the_source_of_a_run_is_its_family_and_what_all_families_stand_on() -> None:
     files = {path.relative_to(PACKAGE).as_posix() for path in (*_own_files(), *_files_of(FAMILIES["qkd"]))}
-    assert {"kernel/environment.py", "scenario.py", "qkd/layers/resource.py", "qkd/run.py"} <= files
+    assert {"kernel/environment.py", "scenario/scenario.py", "qkd/layers/resource.py", "qkd/run.py"} <= files
     assert not [name for name in files if name.startswith(("entanglement", "report")) or "presentation" in name]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from html import escape
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Self
 
 import numpy as np
+import pandas as pd
 from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 from typing_extensions import TypeVar
 
+from qkdrmp.config.differences import NONE, brief, differences
 from qkdrmp.config.own_objects import OwnFiles
 from qkdrmp.config.registry import Surroundings
 from qkdrmp.config.sections import ModelSection, Section, sentences
@@ -18,6 +21,7 @@ from qkdrmp.errors import ScenarioError, TopologyError, did_you_mean, one_of
 from qkdrmp.kernel.units import to_seconds
 from qkdrmp.metric import METRICS, KnowsBetter, RunMetric
 from qkdrmp.network.settings import NetworkSettings
+from qkdrmp.scenario.writing import save_toml
 from qkdrmp.stats.columns import Better, Column
 
 ResultsT = TypeVar("ResultsT", default=Any)
@@ -131,7 +135,8 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
         Parameters
         ----------
         changes : mapping of str to object
-            New values by path, such as ``{"pools.capacity": 60}``.
+            New values by path, such as ``{"pools.capacity": 60}``. A mapping for a section, ``{"pools": {"capacity":
+            60}}``, is the same: the other fields of the section stay as they are.
 
         Raises
         ------
@@ -150,13 +155,60 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
             ...
         qkdrmp.errors.ScenarioError: line: pools: unknown field 'capacty' (did you mean 'capacity'?); known are ...
         """
-        raw = copy_of(self._raw)
+        raw, changes = copy_of(self._raw), dict(self._by_path(changes))
         # The parameters of a model go with the model, so those that are given with another one come after it.
         for path, value in sorted(changes.items(), key=lambda change: not change[0].endswith(".model")):
             if path.endswith(".model") and value != self.value(path) and value != _get(raw, path.split(".")):
                 self._drop_parameters(raw, path.removesuffix(".model"))
             _set(raw, path.split("."), value.item() if isinstance(value, np.generic) else value)
         return type(self).from_mapping(raw, self.name, self._folder)
+
+    def _by_path(self, changes: Any) -> Iterator[tuple[str, Any]]:
+        """Yield changes, those of whole sections field by field."""
+        if not isinstance(changes, Mapping):
+            raise ScenarioError(f"{self.name}: changes = {changes!r} must be a mapping of fields to their values")
+        for path, value in changes.items():
+            if not isinstance(path, str):
+                raise ScenarioError(f"{self.name}: changes: {path!r} must be the path of a field, as text")
+            if isinstance(value, Mapping) and path in (*self.sections(), "sweep"):
+                yield from ((f"{path}.{name}", inner) for name, inner in value.items())
+            else:
+                yield path, value
+
+    def save(self, path: str | Path) -> None:
+        """Write it into a TOML file, from which `load_scenario` makes an equal one.
+
+        A topology that does not come with the package is written beside it, into ``NAME_topology.json``; files of your
+        own that it names, and a list of requests (into ``NAME_demand.csv``), are copied there.
+
+        Raises
+        ------
+        ScenarioError
+            If it has objects that were given in Python, which no file can hold, or the file cannot be written.
+
+        Examples
+        --------
+        >>> import qkdrmp
+        >>> larger = qkdrmp.load_scenario("line").replace({"pools.capacity": 60})
+        >>> larger.save("larger.toml")
+        >>> qkdrmp.load_scenario("larger.toml") == larger
+        True
+        """
+        save_toml(self, Path(path))
+
+    def __eq__(self, other: object) -> bool:
+        # Not how it was written down, and where.
+        return type(other) is type(self) and other.__dict__ == self.__dict__
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: its name, and the fields that are not defaults."""
+        rows = [
+            (one.path, brief(one.value), "" if one.default is NONE else brief(one.default))
+            for one in differences(self, leave_out=("kind", "name", "description", "topology"))
+        ]
+        table = pd.DataFrame(rows, columns=["field", "value", "default"]).to_html(index=False)
+        about = f"{self.description}; topology {self.topology.name}" if self.description else self.topology.name
+        return f"<p><b>{escape(self.name)}</b> ({escape(self.kind)}): {escape(about)}</p>{table}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The files of the user's own come first: objects from them can only be made once those are loaded.
@@ -166,6 +218,10 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
     def folder(self) -> Path | None:
         """The folder in which files that the scenario names are looked for first."""
         return self._folder
+
+    def is_given_by_preset(self, path: str) -> bool:
+        """Return whether its preset has a value for a field."""
+        return _get(self.presets.get(self.preset or "", {}), path.split(".")) is not None
 
     def as_mapping(self) -> dict[str, Any]:
         """Return what the scenario was made from: a structure like that of a scenario file, the topology an object."""
