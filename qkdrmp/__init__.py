@@ -9,7 +9,7 @@ from qkdrmp.errors import QKDRMPError, ScenarioError, SweepWarning, TopologyErro
 from qkdrmp.family import FAMILIES, NotRecorded, Results, RunWarning
 from qkdrmp.network.formats import load_topology, save_topology
 from qkdrmp.qkd.family import StuckPoolWarning
-from qkdrmp.qkd.prediction import link_loads
+from qkdrmp.qkd.loads import link_loads
 from qkdrmp.scenario import Scenario
 from qkdrmp.scenario_file import list_scenarios, list_topologies, load_scenario, make_scenario
 from qkdrmp.simulation import predict, simulate

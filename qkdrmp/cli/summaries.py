@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 import qkdrmp
-from qkdrmp.family import Family, FigureFile, Results
+from qkdrmp.family import Family, FigureFile, Results, family_of
 from qkdrmp.simulation import predict
 from qkdrmp.stats.words import shortened
 from qkdrmp.sweeps.plan import Plan
@@ -57,6 +57,12 @@ def sweep_lines(runs: pd.DataFrame, family: Family) -> Iterator[str]:
     width = max(24, *(len(where) + 2 for where, _ in lines))
     for where, group in lines:
         yield f"  {where:<{width}}{family.presentation.cell_summary(group)}"
+
+
+def known_lines(scenario: qkdrmp.Scenario) -> Iterator[str]:
+    """Yield, line by line, what is known of a scenario without a run."""
+    for sentences in family_of(scenario).known_beforehand(scenario).values():
+        yield from (f"known: {sentence}" for sentence in sentences)
 
 
 def verdict_lines(found: Mapping[str, Sequence[str]]) -> Iterator[str]:

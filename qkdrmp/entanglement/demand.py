@@ -140,6 +140,11 @@ class Listed:
         """Return the id of each connection, and when it is asked for, in seconds."""
         return [(name, one.at_s) for name, one in zip(self._names, self.connections, strict=True)]
 
+    def is_steady(self) -> bool:
+        """Return whether all connections are asked for at once and none of them ends."""
+        ends = [(one.pairs, one.lasts_s, one.teardown_s) for one in self.connections]
+        return not any(one.at_s for one in self.connections) and ends.count((None, None, None)) == len(ends)
+
     def users_named(self) -> list[str]:
         """Return the users that are named."""
         return [name for one in self.connections for name in (one.src, one.dst)]
@@ -177,6 +182,11 @@ class PoissonConnections(ConnectionFields):
     def asked(self, users: Sequence[str]) -> list[ConnectionRequest]:
         """Return who asks whom for what."""
         return [self._request(src, dst) for src, dst in self.users or permutations(users, 2)]
+
+    def offered_hz(self, users: Sequence[str]) -> dict[tuple[str, str], float]:
+        """Return the mean pairs per second that each pair of users asks for; empty for connections of no number."""
+        pairs = self.pairs
+        return {(one.src, one.dst): self.rate_per_s * pairs for one in self.asked(users)} if pairs else {}
 
     def users_named(self) -> list[str]:
         """Return the users that are named."""

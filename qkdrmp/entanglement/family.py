@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import pairwise
-from math import inf
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
-from qkdrmp.entanglement.nesting import Nesting, networks_of
-from qkdrmp.entanglement.request import ConnectionRequest, ListsConnections, ListsTimes, counted_memories
+from qkdrmp.entanglement.nesting import networks_of
+from qkdrmp.entanglement.prediction import known_beforehand, predict
+from qkdrmp.entanglement.request import ListsTimes
 from qkdrmp.entanglement.results.metrics import METRICS
 from qkdrmp.entanglement.results.tables import EntanglementResults
 from qkdrmp.entanglement.run import EntanglementRun
 from qkdrmp.entanglement.settings import PRESETS, EntanglementSettings
 from qkdrmp.errors import did_you_mean
 from qkdrmp.family import Counted, Family, Quality, Quantity
-from qkdrmp.kernel.units import to_seconds
 from qkdrmp.network.demand import NamesUsers
 from qkdrmp.scenario import Scenario
 from qkdrmp.stats.columns import Column
@@ -71,107 +69,13 @@ class EntanglementScenario(Scenario[EntanglementResults], EntanglementSettings):
                 yield f"link {link}: {error}"
 
 
-# What can be predicted
-
-
-def _predict(scenario: EntanglementScenario) -> list[str]:
-    """Return, in sentences, what will go wrong in a scenario, before it runs."""
-    found = []
-    if not scenario.allocation.barrier:
-        found.append(
-            "without a Barrier the two ends of a link give trials to different connections: pairs will have wrong "
-            "partners as soon as two share a link"
-        )
-    layers = Nesting(scenario.topology, scenario.layers.nested)
-    demand = scenario.demand.build()
-    late = (
-        [name for name, at_s in demand.times_s() if at_s > scenario.duration_s]
-        if isinstance(demand, ListsTimes)
-        else []
-    )
-    if late:
-        found.append(f"the run ends before these connections are asked for, so no table has them: {', '.join(late)}")
-    requests = demand.asked(scenario.topology.ends) if isinstance(demand, ListsConnections) else ()
-    found += dict.fromkeys(
-        line for judged in (_never, _wasted) for request in requests for line in judged(scenario, layers, request)
-    )
-    found += [
-        f"a cut-off of {cutoff_s:g} s (memories.cutoff_s) ends before the next trial of a link, which takes "
-        f"{trial_s:g} s, so that only pairs that come at about the same time are swapped at these nodes: "
-        f"{', '.join(nodes)}"
-        for (cutoff_s, trial_s), nodes in _hasty(scenario, layers, requests).items()
-    ]
-    return found + list(_useless_rulesets(scenario, layers, requests))
-
-
-def _never(scenario: EntanglementScenario, layers: Nesting, request: ConnectionRequest) -> Iterator[str]:
-    """Yield why a connection can never be admitted."""
-    src, dst, spec = request.src, request.dst, request.spec
-    route = layers.route(src, dst)
-    if route is None:
-        yield f"there is no route from {src} to {dst}: connections between them will be rejected"
-        return
-    for node, peer in (*pairwise(route), *pairwise(route[::-1])):
-        memories = scenario.memories.here(node=node, link=(node, peer))
-        at_both = memories.per_node is not None and node not in (src, dst)
-        if spec.memories * (1 + at_both) > memories.count and not spec.is_null:
-            where = f" towards {peer}" if memories.per_node is None else ""
-            yield (
-                f"connections from {src} to {dst} want {counted_memories(spec.memories)} at every interface, but "
-                f"{node} has {memories.count}{where}: they will be rejected"
-            )
-            return
-
-
-def _wasted(scenario: EntanglementScenario, layers: Nesting, request: ConnectionRequest) -> Iterator[str]:
-    """Yield why pairs of a connection are discarded that could have been swapped."""
-    src, dst, spec = request.src, request.dst, request.spec
-    has_swaps = len(layers.route(src, dst) or ()) > 2 and not spec.is_null
-    has_own_rules = request.id in {stack.connection for stack in scenario.setup.rulesets}
-    if scenario.setup.spans_restart and spec.memories > 1 and has_swaps and not has_own_rules:
-        yield (
-            f"connections from {src} to {dst} have {counted_memories(spec.memories)} at every interface, but with "
-            "setup.spans_restart each swap discards the pairs that wait in the others"
-        )
-
-
-def _hasty(
-    scenario: EntanglementScenario, layers: Nesting, requests: Iterable[ConnectionRequest]
-) -> dict[tuple[float, float], list[str]]:
-    """Return the nodes of connections whose cut-offs end before the next trial, by cut-off and trial in seconds."""
-    routes = (layers.route(one.src, one.dst) or () for one in requests if not one.spec.is_null)
-    found: dict[tuple[float, float], list[str]] = {}
-    threes = (three for route in routes for three in zip(route, route[1:], route[2:], strict=False))
-    for before, node, after in dict.fromkeys(threes):
-        places = [scenario.memories.here(node=node, link=(node, peer)) for peer in (before, after)]
-        cutoff_s = max(max(place.cutoffs_s, default=inf) for place in places)
-        links = [scenario.topology.link(node, peer) for peer in (before, after)]
-        trial_s = min(to_seconds(scenario.law(link).slot_ticks) for link in links)
-        if cutoff_s < trial_s:
-            found.setdefault((cutoff_s, trial_s), []).append(node)
-    return {times: list(dict.fromkeys(nodes)) for times, nodes in found.items()}
-
-
-def _useless_rulesets(
-    scenario: EntanglementScenario, layers: Nesting, requests: Iterable[ConnectionRequest]
-) -> Iterator[str]:
-    """Yield which RuleSets of the user's own are for connections that nobody asks for, or do not fit them."""
-    by_id = {request.id: request for request in requests}
-    if None in by_id:
-        return  # ids that are not known before the run
-    for stack in scenario.setup.rulesets:
-        request = by_id.get(stack.connection.partition("/")[0])
-        if request is None:
-            yield f"nobody asks for the connection '{stack.connection}', for which there are RuleSets"
-        elif request.id == stack.connection:
-            depth = 0 if request.spec.rewrite else len(scenario.topology.nodes)
-            path = layers.path(request.src, request.dst, depth)
-            misfit = scenario.setup.misfit(stack.connection, path, request.spec.pairs) if path else None
-            if misfit:
-                yield f"{request.id}: {misfit}: it will be rejected"
-
-
 # What shows whether a run has settled
+
+
+def _has_steady_state(scenario: EntanglementScenario) -> bool:
+    """Return whether connections keep coming, or all are there from the beginning and stay."""
+    demand = scenario.demand.build()
+    return not isinstance(demand, ListsTimes) or demand.is_steady()
 
 
 def _connections_active(run: EntanglementResults, edges: Numbers) -> Numbers:
@@ -188,7 +92,8 @@ ENTANGLEMENT = Family(
     scenario=EntanglementScenario,
     results=EntanglementResults,
     start=EntanglementRun,
-    predict=_predict,
+    known_beforehand=known_beforehand,
+    predict=predict,
     metrics=METRICS,
     main_metric="pair_rate_hz",
     print_metrics=("pair_rate_hz", "fidelity_mean", "setup_mean_s", "completion_mean_s", "blocking", "stall_s"),
@@ -251,6 +156,7 @@ ENTANGLEMENT = Family(
         "demand.mean_lasts_s": "mean holding time of a connection (s)",
         "demand.rate_per_s": "requests of a pair of users (1/s)",
     },
+    has_steady_state=_has_steady_state,
     settling=(
         Quantity("connections_active", _connections_active, "active connections"),
         Quantity("pair_rate_hz", _pair_rate),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
@@ -136,11 +136,22 @@ class ListsConnections(Protocol):
 
 
 @runtime_checkable
+class RepeatsConnections(Protocol):
+    """Optional for a demand: from its rates the load of links can be predicted."""
+
+    def offered_hz(self, users: Sequence[str]) -> Mapping[tuple[str, str], float]:
+        """Return the mean pairs per second that each pair of users asks for; empty if that is not known."""
+
+
+@runtime_checkable
 class ListsTimes(Protocol):
-    """Optional for a demand: from its times it can be predicted which connections a run is too short for."""
+    """Optional for a demand: it is a list, of which it can be predicted for which connections a run is too short."""
 
     def times_s(self) -> Iterable[tuple[str, float]]:
         """Return the id of each connection, and when it is asked for, in seconds."""
+
+    def is_steady(self) -> bool:
+        """Return whether all connections are asked for at once and none of them ends."""
 
 
 class AttemptId(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -92,6 +92,9 @@ class Family:
     results : type of Results
     start : callable
         Returns a run at tick 0 of a scenario, a seed, and the names of what to record.
+    known_beforehand : callable
+        Returns, in sentences by topic, what is known of runs of a scenario before them, right or wrong; the load that
+        is offered to links has the topic ``Load``.
     predict : callable
         Returns, in sentences, what will go wrong in runs of a scenario.
     metrics : tuple of Column
@@ -107,6 +110,8 @@ class Family:
         What the fields of its scenarios are called along an axis, by path, units included.
     warning : type of RunWarning
         Of the warnings about how a run ended.
+    has_steady_state : callable
+        Returns whether runs of a scenario have a steady state, which there is none of if its demand ends.
     settling : tuple of Quantity
         By which the end of the warm-up is recognised.
     settling_record : tuple of str
@@ -123,6 +128,7 @@ class Family:
     scenario: type[Scenario[Any]]
     results: type[Results]
     start: Callable[[Any, int, Collection[str]], Run]
+    known_beforehand: Callable[[Any], Mapping[str, Sequence[str]]]
     predict: Callable[[Any], list[str]]
     metrics: tuple[Column[Any], ...]
     main_metric: str
@@ -131,6 +137,7 @@ class Family:
     qualities: tuple[Quality, ...]
     field_labels: Mapping[str, str]
     warning: type[RunWarning] = RunWarning
+    has_steady_state: Callable[[Any], bool]
     settling: tuple[Quantity, ...]
     settling_record: tuple[str, ...]
     figures_record: tuple[str, ...] | None = None

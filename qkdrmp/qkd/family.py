@@ -10,8 +10,9 @@ import numpy as np
 from qkdrmp.errors import ScenarioError, did_you_mean
 from qkdrmp.family import Counted, Family, Quality, Quantity, RunWarning
 from qkdrmp.network.demand import NamesUsers
+from qkdrmp.qkd.demand.request_list import FixedList
 from qkdrmp.qkd.metrics import METRICS
-from qkdrmp.qkd.prediction import predict
+from qkdrmp.qkd.prediction import known_beforehand, predict
 from qkdrmp.qkd.run import QKDRun
 from qkdrmp.qkd.settings import PRESETS, QKDSettings
 from qkdrmp.qkd.tables import QKDResults
@@ -62,6 +63,12 @@ class QKDScenario(QKDSettings, Scenario[QKDResults]):
 # What shows whether a run has settled
 
 
+def _has_steady_state(scenario: QKDScenario) -> bool:
+    """Return whether users go on asking: a list of requests ends."""
+    users = scenario.topology.ends
+    return not any(isinstance(scenario.demand.here(node=user).build(), FixedList) for user in users)
+
+
 def _pool_level(run: QKDResults, edges: Numbers) -> Numbers:
     levels = run.tables.get("levels")
     if levels is None or run.pools.empty:
@@ -93,6 +100,7 @@ QKD = Family(
     scenario=QKDScenario,
     results=QKDResults,
     start=QKDRun,
+    known_beforehand=known_beforehand,
     predict=predict,
     metrics=METRICS,
     main_metric="requests_delivered",
@@ -125,6 +133,7 @@ QKD = Family(
     field_labels={
         "pools.capacity": "key pool capacity $V_m$ (keys)",
         "pools.initial": "initial level (keys)",
+        "pools.initial_share": "initial level (share of the capacity)",
         "pools.interrupt": "interrupt threshold $V_i$ (keys)",
         "pools.interrupt_share": "interrupt threshold (share of the capacity)",
         "pools.recover": "recovery threshold $V_r$ (keys)",
@@ -144,6 +153,7 @@ QKD = Family(
         "demand.rate_per_s": "requests of a pair of users (1/s)",
     },
     warning=StuckPoolWarning,
+    has_steady_state=_has_steady_state,
     settling=(
         Quantity("pool_level_mean", _pool_level),
         Quantity("requests_in_progress", _requests_in_progress, "requests in progress"),

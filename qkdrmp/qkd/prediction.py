@@ -1,4 +1,4 @@
-"""What can be predicted of a scenario: stuck pools, lost messages, and how busy each link will be."""
+"""What will go wrong in a scenario: overloaded links, pools that fill for too long or get stuck, lost messages."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
 
-from qkdrmp.config.sections import shown
-from qkdrmp.errors import QKDRMPError
-from qkdrmp.kernel.units import delay_ticks
-from qkdrmp.key_rates.model import Fibre, HasMeanRate
 from qkdrmp.network.faults import Lossy
 from qkdrmp.network.routing import leads_to
-from qkdrmp.qkd.demand.models import PoissonRequests, Rekey
 from qkdrmp.qkd.demand.workload import KnowsSizes
+from qkdrmp.qkd.filling import filling, late_filling
+from qkdrmp.qkd.loads import load_known, overloaded
 from qkdrmp.qkd.settings import QKDSettings
-from qkdrmp.topology import Link
 
 
 @dataclass(frozen=True)
@@ -41,9 +37,15 @@ def predict_stuck(settings: QKDSettings) -> list[StuckPool]:
     return predicted
 
 
+def known_beforehand(settings: QKDSettings) -> dict[str, list[str]]:
+    """Return, in sentences by topic, how loaded links are, and when empty pools have filled, as far as it is known."""
+    found = {"Load": list(load_known(settings)), "Filling": list(filling(settings))}
+    return {topic: sentences for topic, sentences in found.items() if sentences}
+
+
 def predict(settings: QKDSettings) -> list[str]:
     """Return, in sentences, what will go wrong in runs of a scenario."""
-    return [*_stuck_pools(settings), *_lost_messages(settings)]
+    return [*overloaded(settings), *late_filling(settings), *_stuck_pools(settings), *_lost_messages(settings)]
 
 
 def _lost_messages(settings: QKDSettings) -> list[str]:
@@ -84,63 +86,3 @@ def _sizes_by_stream(settings: QKDSettings) -> dict[tuple[str, str], set[int]]:
 def _request_sizes(settings: QKDSettings, user: str) -> set[int]:
     demand = settings.demand.here(node=user).build()
     return demand.request_sizes() if isinstance(demand, KnowsSizes) else set()
-
-
-def link_loads(settings: QKDSettings) -> dict[tuple[str, str], float]:
-    """Return the offered load of every link under open demand: key bits asked for over key bits it can make.
-
-    Only for `PoissonRequests` and `Rekey` demand, whose rates do not depend on what happens. Both directions of a link
-    share its devices unless the scenario says `per_direction`; then the busier direction counts.
-
-    Raises
-    ------
-    QKDRMPError
-        If the key-rate model of a link does not say its mean rate.
-
-    Examples
-    --------
-    >>> import qkdrmp
-    >>> qkdrmp.link_loads(qkdrmp.load_scenario("line"))
-    {('Alice', 'R'): 0.768, ('R', 'Bob'): 0.768}
-    """
-    asked: dict[tuple[str, str], float] = defaultdict(float)
-    routes = settings.routes()
-    for pair, bits_per_s in _offered(settings).items():
-        for hop in pairwise(routes[pair] or ()):
-            asked[hop] += bits_per_s
-    loads = {}
-    for link in settings.topology.links:
-        forth, back = asked[link.ends], asked[link.ends[::-1]]
-        if forth or back:
-            per_direction = settings.key_rate.here(link=link.ends).per_direction
-            loads[link.ends] = (max(forth, back) if per_direction else forth + back) / _rate_bps(settings, link)
-    return loads
-
-
-def _rate_bps(settings: QKDSettings, link: Link) -> float:
-    speed = settings.channels.here(link=link.ends).signal_speed_m_per_s
-    fibre = Fibre(link.length_km, link.loss_db, delay_ticks(link.classical_length_km, speed))
-    model = settings.key_rate.here(link=link.ends).build()
-    if not isinstance(model, HasMeanRate):
-        raise QKDRMPError(
-            f"key_rate.model = {shown(model)} must have a method mean_rate_bps(fibre, key_bits) for loads"
-        )
-    return model.mean_rate_bps(fibre, settings.pools.key_length_bits)
-
-
-def _offered(settings: QKDSettings) -> dict[tuple[str, str], float]:
-    offered: dict[tuple[str, str], float] = defaultdict(float)
-    reachable = [pair for pair, route in settings.routes().items() if leads_to(route, pair[1])]
-    for source in settings.topology.ends:
-        demand = settings.demand.here(node=source).build()
-        mine = [pair for pair in reachable if pair[0] == source]
-        if isinstance(demand, PoissonRequests):
-            rates = dict.fromkeys(mine, demand.rate_per_s)
-            rates |= {(pair.src, pair.dst): pair.rate_per_s for pair in demand.matrix if pair.src == source}
-        elif isinstance(demand, Rekey):
-            rates = {pair: 1 / demand.interval_s for pair in mine if not demand.pairs or pair in demand.pairs}
-        else:
-            return {}
-        for pair, rate in rates.items():
-            offered[pair] += rate * demand.key_num * demand.key_length_bits
-    return offered

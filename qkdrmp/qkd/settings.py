@@ -35,8 +35,8 @@ class PoolSettings(Section):
         V_r, likewise.
     reserve : int
         Keys that must remain after a delivery.
-    initial : int
-        Level at time 0.
+    initial, initial_share
+        Level at time 0, in keys, or as a share of the capacity (rounded down) if `initial` is not given.
     key_length_bits : int
         Length of a pool key.
     replenish : {"demand", "threshold", "continuous"}
@@ -57,7 +57,8 @@ class PoolSettings(Section):
     recover: Positive | None = None
     recover_share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
     reserve: Count = 0
-    initial: Count = 0
+    initial: Count | None = None
+    initial_share: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
     key_length_bits: Positive = 32
     replenish: Annotated[Replenish, Field(strict=False)] = Replenish.DEMAND
     block_keys: Positive = 1
@@ -79,7 +80,7 @@ class PoolSettings(Section):
             interrupt=_share(capacity, self.interrupt_share) if self.interrupt is None else self.interrupt,
             recover=_share(capacity, self.recover_share) if self.recover is None else self.recover,
             reserve=self.reserve,
-            initial=self.initial,
+            initial=_share(capacity, self.initial_share) if self.initial is None else self.initial,
         )
 
 

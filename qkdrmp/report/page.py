@@ -23,7 +23,7 @@ from qkdrmp.plots.axes import cells, varied
 from qkdrmp.plots.times import brief
 from qkdrmp.report import charts, network_map
 from qkdrmp.report.ladders import ladders
-from qkdrmp.report.replay import choose, made, story_of
+from qkdrmp.report.replay import choose, story_of
 from qkdrmp.report.tables import packed
 from qkdrmp.scenario import Scenario
 from qkdrmp.simulation import predict
@@ -32,7 +32,7 @@ from qkdrmp.stats.words import shortened
 from qkdrmp.sweeps.experiment import Experiment
 from qkdrmp.sweeps.warmup import suggest_warmup
 from qkdrmp.verdicts import verdict
-from qkdrmp.verdicts.design import DURATION, cell_words
+from qkdrmp.verdicts.design import DURATION, cell_words, made
 from qkdrmp.verdicts.outcomes import cautions, question
 
 CELLS_SHOWN = 4

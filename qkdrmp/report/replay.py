@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from qkdrmp.config.points import label
 from qkdrmp.errors import ScenarioError
 from qkdrmp.family import Story, family_of
 from qkdrmp.scenario import Scenario
 from qkdrmp.simulation import results_of, run_to_end
 from qkdrmp.stats.estimators import has_succeeded
 from qkdrmp.sweeps.experiment import Experiment
-from qkdrmp.verdicts.design import cell_words, longest
+from qkdrmp.verdicts.design import cell_words, longest, made
 
 
 @dataclass(frozen=True)
@@ -69,26 +66,3 @@ def _base(experiment: Experiment) -> Shown:
 
 def _equals(values: pd.Series[Any], value: Any) -> pd.Series[Any]:
     return values.isna() if pd.isna(value) else values == value
-
-
-def made(scenario: Scenario, cell: Mapping[str, Any]) -> Scenario:
-    """Return the scenario of a cell, whose values are as they are written in the table of runs.
-
-    Raises
-    ------
-    ScenarioError
-        If a value is an object that the scenario's own sweep section does not have.
-    """
-    over = {field: values for field, values in scenario.sweep.over.items() if isinstance(values, Sequence)}
-    points = [*scenario.sweep.points, *({field: value} for field, values in over.items() for value in values)]
-    known = {(field, label(value)): value for point in points for field, value in point.items()}
-    plain = {field: value_of(value) for field, value in cell.items()}
-    return scenario.replace({field: known.get((field, value), value) for field, value in plain.items()})
-
-
-def value_of(value: Any) -> Any:
-    """Return a value of a table as a scenario takes it: whole numbers as such, what is missing as None."""
-    plain = value.item() if isinstance(value, np.generic) else value
-    if isinstance(plain, float):
-        return None if math.isnan(plain) else int(plain) if plain.is_integer() else plain
-    return plain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +14,13 @@ from qkdrmp.family import RunWarning, family_of
 from qkdrmp.kernel.randomness import replication_seed
 from qkdrmp.scenario import Scenario
 from qkdrmp.simulation import run_once
-from qkdrmp.stats.estimators import BATCH, LEAST_BATCHES, TIME, mser5
+from qkdrmp.stats.estimators import BATCH, LEAST_BATCHES, TIME, half_width, mser5
 from qkdrmp.stats.time_bins import Numbers
 
 LEAST_BINS = BATCH * LEAST_BATCHES
 ROUNDING = 1e-5  # relative: more than a time printed in six digits can be off
+NEGLIGIBLE = 0.02
+"""What changes a mean by less than this share needs not be left out."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +34,20 @@ class WarmUp:
     duration_s, present_s : float
         Its duration, and the warm-up it has at present.
     replications : int
+    has_steady_state : bool
+        Whether there is anything to settle into. Lists of requests or connections come to an end: nothing is suggested.
     suggested_s : float
         The longest of the truncations, s.
+    is_enough : bool
+        Whether the present warm-up is that long, or what it leaves in of the time before changes the mean of no
+        quantity by more than 2 % and by more than its 95 % interval over the replications.
     too_short : bool
-        Whether a quantity had not settled in the first half of the run; the suggestion is then that half, or too few
-        intervals had a value.
+        Whether a quantity had not settled in the first half of the run, and that changes its mean likewise; the
+        suggestion is then that half.
     quantities : pandas.DataFrame
         One row a quantity: ``quantity``, its ``truncation_s`` (what comes before belongs to its warm-up),
-        ``too_short``, and the ``verdict`` in words.
+        ``too_short``, its ``bias`` (by which share its mean changes by what the present warm-up leaves in),
+        whether that ``matters``, and the ``verdict`` in words.
     series : pandas.DataFrame
         One row an interval: ``time_s``, its middle, and each quantity, the mean over the replications.
     """
@@ -47,24 +56,37 @@ class WarmUp:
     duration_s: float
     present_s: float
     replications: int
+    has_steady_state: bool
     suggested_s: float
     too_short: bool
     quantities: pd.DataFrame
     series: pd.DataFrame
 
     @property
-    def is_enough(self) -> bool:
+    def is_as_long(self) -> bool:
         """Whether the present warm-up is as long as the suggested one, as it is printed."""
         return self.present_s >= self.suggested_s * (1 - ROUNDING)
 
+    @property
+    def is_enough(self) -> bool:
+        """Whether the present warm-up leaves in nothing that matters."""
+        return not self.has_steady_state or self.is_as_long or not self.quantities["matters"].any()
+
     def sentences(self) -> list[str]:
         """Return what was found, for people."""
+        if not self.has_steady_state:
+            return [f"{self.scenario}: no warm-up to leave out: the demand is a list, without a steady state"]
         return [self._suggestion(), *(f"{row.quantity}: {row.verdict}" for row in self.quantities.itertuples())]
 
     def _suggestion(self) -> str:
         runs = f"{self.replications} runs of {self.duration_s:g} s"
         if self.too_short:
             return f"{self.scenario}: {runs} are too short to find a warm-up: make duration_s longer"
+        if self.is_enough and not self.is_as_long:
+            return (
+                f"{self.scenario}: warmup_s = {self.present_s:g} is enough: in {runs} nothing from there to "
+                f"{self.suggested_s:g} s changes a mean by more than chance"
+            )
         enough = "is enough" if self.is_enough else "is too little"
         return (
             f"{self.scenario}: warmup_s = {self.suggested_s:g} or more is suggested by {runs}; "
@@ -128,30 +150,52 @@ def suggest_warmup(scenario: Scenario, seed: int = 1, replications: int = 5, bin
     runs = (run_once(cold, replication_seed(seed, number), family.settling_record) for number in range(replications))
     shown = [pd.DataFrame({one.name: one.measure(run, edges) for one in family.settling}) for run in runs]
     mean = pd.concat(shown).groupby(level=0).mean().dropna(axis=1, how="all")
-    quantities = pd.DataFrame([_judged(mean[name], edges) for name in mean])
+    quantities = pd.DataFrame([_judged(str(name), mean[name], shown, edges, scenario.warmup_s) for name in mean])
     mean.insert(0, TIME, (edges[:-1] + edges[1:]) / 2)
-    truncation_s, too_short = quantities["truncation_s"].max(), bool(quantities["too_short"].any())
-    times = scenario.duration_s, scenario.warmup_s
-    found = WarmUp(scenario.name, *times, replications, float(truncation_s), too_short, quantities, mean)
+    steady, times = family.has_steady_state(scenario), (scenario.duration_s, scenario.warmup_s)
+    truncation_s = float(quantities["truncation_s"].max()) if steady else 0.0
+    too_short = steady and bool((quantities["too_short"] & quantities["matters"]).any())
+    found = WarmUp(scenario.name, *times, replications, steady, truncation_s, too_short, quantities, mean)
     if found.too_short:
         warnings.warn(found.sentences()[0], RunWarning, stacklevel=2)
     return found
 
 
-def _judged(series: pd.Series[float], edges: Numbers) -> dict[str, object]:
+def _judged(
+    name: str, series: pd.Series[float], shown: Sequence[pd.DataFrame], edges: Numbers, present_s: float
+) -> dict[str, object]:
     """Return the row about one quantity; intervals without a value are skipped."""
     known = series.dropna()
     cut = mser5(known)
     truncation_s = float(edges[known.index[cut.observations]]) if cut.observations else 0.0
+    bias, matters = _bias([run[name].to_numpy() for run in shown], edges[:-1], present_s, truncation_s)
     if len(known) < LEAST_BINS:
         verdict = f"has a value in only {len(known)} of {len(series)} intervals, and {LEAST_BINS} are needed"
     elif cut.too_short:
         verdict = f"had not settled in the first half, after {truncation_s:g} s"
     else:
         verdict = f"settled after {truncation_s:g} s" if truncation_s else "settled from the beginning"
+    if truncation_s > present_s and not matters:
+        verdict += ", but what comes before is not significantly different"
     return {
-        "quantity": series.name,
+        "quantity": name,
         "truncation_s": truncation_s,
         "too_short": cut.too_short,
+        "bias": bias,
+        "matters": matters,
         "verdict": verdict,
     }
+
+
+def _bias(runs: Sequence[Numbers], starts: Numbers, present_s: float, truncation_s: float) -> tuple[float, bool]:
+    """Return by which share a mean changes by what is left in before a truncation, and whether that matters."""
+    if truncation_s <= present_s:
+        return 0.0, False
+    means = pd.DataFrame(
+        {cut: [pd.Series(run[starts >= cut]).mean() for run in runs] for cut in (present_s, truncation_s)}
+    ).dropna()
+    changes = means[present_s] - means[truncation_s]
+    change, level = float(changes.mean()), abs(float(means[truncation_s].mean()))
+    is_chance = half_width(changes) >= abs(change)  # not for a single run, of which no interval is known
+    matters = len(means) > 0 and abs(change) > NEGLIGIBLE * level and not is_chance
+    return change / level if level else float("nan"), matters

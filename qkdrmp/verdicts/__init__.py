@@ -7,6 +7,7 @@ import pandas as pd
 from qkdrmp.family import family_of
 from qkdrmp.scenario import Scenario
 from qkdrmp.stats.estimators import has_succeeded
+from qkdrmp.verdicts.loads import offered
 from qkdrmp.verdicts.outcomes import extremes, rejections
 from qkdrmp.verdicts.qualities import saturates
 from qkdrmp.verdicts.targets import meets
@@ -37,6 +38,7 @@ def verdict(runs: pd.DataFrame, scenario: Scenario) -> dict[str, list[str]]:
     found = {
         "Targets": list(meets(good, scenario)),
         "Size": list(saturates(good, family)),
+        "Load": list(offered(good, scenario)),
         "Best and worst": list(extremes(good, family)),
         "Rejections": list(rejections(good, family)),
     }

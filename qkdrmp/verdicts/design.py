@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from qkdrmp.config.points import label
 from qkdrmp.plots.axes import is_scale, varied
 from qkdrmp.plots.labels import name_and_unit, value_text
 from qkdrmp.plots.times import time_unit
+from qkdrmp.scenario import Scenario
 from qkdrmp.stats.estimators import Values
 from qkdrmp.stats.words import interval, number
 
@@ -85,3 +89,26 @@ def unit_of(metric: str, size: float) -> tuple[float, str]:
 def capital(sentence: str) -> str:
     """Return a sentence that begins with a capital letter."""
     return sentence[:1].upper() + sentence[1:]
+
+
+def made(scenario: Scenario, cell: Mapping[str, Any]) -> Scenario:
+    """Return the scenario of a cell, whose values are as they are written in the table of runs.
+
+    Raises
+    ------
+    ScenarioError
+        If a value is an object that the scenario's own sweep section does not have.
+    """
+    over = {field: values for field, values in scenario.sweep.over.items() if isinstance(values, Sequence)}
+    points = [*scenario.sweep.points, *({field: value} for field, values in over.items() for value in values)]
+    known = {(field, label(value)): value for point in points for field, value in point.items()}
+    plain = {field: value_of(value) for field, value in cell.items()}
+    return scenario.replace({field: known.get((field, value), value) for field, value in plain.items()})
+
+
+def value_of(value: Any) -> Any:
+    """Return a value of a table as a scenario takes it: whole numbers as such, what is missing as None."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    if isinstance(plain, float):
+        return None if math.isnan(plain) else int(plain) if plain.is_integer() else plain
+    return plain

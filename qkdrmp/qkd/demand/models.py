@@ -7,7 +7,7 @@ plain generator function of the same two arguments does as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, ClassVar, Literal
@@ -156,6 +156,11 @@ class PoissonRequests(_EqualRequests):
         if not self.rate_per_s and not any(pair.rate_per_s for pair in self.matrix):
             raise ValueError("give rate_per_s, or a matrix, so that there are requests")
 
+    def offered_bps(self, pairs: Sequence[Pair], duration_s: float) -> Mapping[Pair, float]:
+        """Return the mean key bits per second of each pair."""
+        own = {(pair.src, pair.dst): pair.rate_per_s for pair in self.matrix}
+        return {pair: own.get(pair, self.rate_per_s) * self.key_num * self.key_length_bits for pair in pairs}
+
     def rates(self, workload: RequestWorkload, sources: Sequence[str]) -> dict[Pair, float]:
         """Return the rate of every pair that asks, in requests per second."""
         rates = {(src, dst): self.rate_per_s for src in sources for dst in workload.reachable(src)}
@@ -194,6 +199,11 @@ class Rekey(_EqualRequests):
             raise ValueError(f"interval_s = {self.interval_s:g} must be at least a tick, 1e-12 s")
         for number, (src, dst) in enumerate(self.pairs, start=1):
             check_pair(src, dst, f"pairs, entry {number}: ")
+
+    def offered_bps(self, pairs: Sequence[Pair], duration_s: float) -> Mapping[Pair, float]:
+        """Return the mean key bits per second of each pair."""
+        asking = [pair for pair in pairs if not self.pairs or pair in self.pairs]
+        return dict.fromkeys(asking, self.key_num * self.key_length_bits / self.interval_s)
 
     def processes(self, workload: RequestWorkload, sources: Sequence[str]) -> Iterable[ProcessGenerator]:
         """Return one process for each pair."""

@@ -17,7 +17,14 @@ from qkdrmp.config.sections import sentences
 from qkdrmp.errors import ScenarioError, unknown
 from qkdrmp.kernel import arrivals
 from qkdrmp.kernel.units import to_ticks
-from qkdrmp.qkd.demand.workload import NonNegativeFloat, PositiveFloat, PositiveInt, RequestWorkload, check_pair
+from qkdrmp.qkd.demand.workload import (
+    NonNegativeFloat,
+    Pair,
+    PositiveFloat,
+    PositiveInt,
+    RequestWorkload,
+    check_pair,
+)
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,14 @@ class FixedList:
     def request_sizes(self) -> set[int]:
         """Return the sizes of the requests, in bits."""
         return {row.keys * row.key_bits for row in self.planned()}
+
+    def offered_bps(self, pairs: Sequence[Pair], duration_s: float) -> Mapping[Pair, float]:
+        """Return the key bits of each pair's requests that start in time, spread over the whole duration."""
+        found = dict.fromkeys(pairs, 0.0)
+        for row in self.planned():
+            if row.start_s < duration_s and (row.src, row.dst) in found:
+                found[row.src, row.dst] += row.keys * row.key_bits / duration_s
+        return found
 
     def processes(self, workload: RequestWorkload, sources: Sequence[str]) -> Iterable[ProcessGenerator]:
         """Return the one process that goes through the list."""

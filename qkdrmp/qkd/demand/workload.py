@@ -99,6 +99,14 @@ class KnowsSizes(Protocol):
 
 
 @runtime_checkable
+class KnowsRates(Protocol):
+    """Optional for a demand: from its rates the load of links can be predicted, whatever happens to requests."""
+
+    def offered_bps(self, pairs: Sequence[Pair], duration_s: float) -> Mapping[Pair, float]:
+        """Return the mean key bits per second of each ordered pair of users, given those with a route."""
+
+
+@runtime_checkable
 class LimitsUsers(Protocol):
     """Optional for a demand: a user has at most `concurrent` requests at once, as sender or receiver."""
 
