@@ -16,6 +16,9 @@ EARTH_RADIUS_KM = 6371.0088
 LOCAL_KM = 1.0
 """Length of a link within one place: between a user and its own repeater, or two nodes with the same coordinates."""
 
+FEW = 3
+"""So many links without a length are named one by one."""
+
 KIND_RULES = ("sites", "leaves")
 END, REPEATER = NodeKind.END.value, NodeKind.REPEATER.value
 KINDS = {kind.value for kind in NodeKind}
@@ -199,6 +202,11 @@ def _measure(draft: Draft, rules: Completion) -> None:
             link["length_km"] = detour * found or LOCAL_KM
             measured += found > 0
             local += [] if found else ["-".join(link["ends"])]
+    unknown = ["-".join(link["ends"]) for link in draft.links if link.get("length_km") is None]
+    if len(unknown) > FEW:
+        raise TopologyError(
+            f"{len(unknown)} links have no length, and not both ends have coordinates: {listed(unknown)}"
+        )
     straight = "straight line between" if draft.planar_km else "great circle between"
     if measured:
         times = "" if detour == 1 else f", times {detour:g}"

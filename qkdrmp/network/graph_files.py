@@ -138,9 +138,9 @@ def _read_positions(draft: Draft) -> None:
     places = {node["name"]: node["extra"].get(_POSITION) for node in draft.nodes}
     if not all(isinstance(at, list | tuple) and len(at) == 2 and all(map(is_number, at)) for at in places.values()):
         return
-    distances = [link for link in draft.links if is_number(link["extra"].get(_DISTANCE)) and "length_km" not in link]
+    distances = [link for link in draft.links if "length_km" not in link and is_number(link["extra"].get(_DISTANCE))]
     for link in distances:
-        link["length_km"] = link["extra"].pop(_DISTANCE)
+        link["length_km"] = link["extra"].pop(_DISTANCE) or None  # 0 where both ends are in one place
     degrees = bool(distances) and all(abs(x) <= 180 and abs(y) <= 90 for x, y in places.values())
     degrees = degrees and _fits(distances, {name: (y, x) for name, (x, y) in places.items()}, great_circle_km)
     for node in draft.nodes:
@@ -152,8 +152,9 @@ def _read_positions(draft: Draft) -> None:
 
 def _fits(links: list[dict[str, Any]], places: dict[str, Any], distance: Callable[..., float]) -> bool:
     """Return whether most links are about as long as a straight line between their ends."""
-    lengths = [(link["length_km"], link["ends"]) for link in links if all(end in places for end in link["ends"])]
+    ends_known = (link for link in links if link["length_km"] and all(end in places for end in link["ends"]))
+    lengths = [(link["length_km"], link["ends"]) for link in ends_known]
     close: list[bool] = [
         abs(distance(*places[a], *places[b]) - km) <= max(_CLOSE * km, _CLOSE_KM) for km, (a, b) in lengths
     ]
-    return sum(close) * 2 > len(close)
+    return sum(close) * 2 > len(close) or not close

@@ -128,6 +128,21 @@ def test_positions_in_a_plane_are_not_taken_for_degrees(distance: float, noted: 
     assert any("do not fit its positions" in note for note in plane.notes) is noted
 
 
+def test_nodes_of_topohub_in_one_place_are_one_km_apart(tmp_path: Path) -> None:
+    nodes = [{"id": 0, "name": "A", "pos": [10, 50]}, {"id": 1, "name": "B", "pos": [10, 50]}]
+    content = {"nodes": nodes, "links": [{"source": 0, "target": 1, "dist": 0.0}]}
+    (tmp_path / "near.json").write_text(json.dumps(content))
+    assert load_topology(tmp_path / "near.json").link("A", "B").length_km == LOCAL_KM
+
+
+def test_a_graph_without_lengths_and_coordinates_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    nodes = [{"id": name} for name in "ABCDE"]
+    content = {"nodes": nodes, "links": [{"source": "A", "target": name} for name in "BCDE"]}
+    (tmp_path / "bare.json").write_text(json.dumps(content))
+    said = "4 links have no length, and not both ends have coordinates: A-B, A-C, A-D, A-E"
+    assert refusal(tmp_path / "bare.json") == f"{tmp_path / 'bare.json'}: {said}"
+
+
 # CSV
 
 
