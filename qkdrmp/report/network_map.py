@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import altair as alt
 import numpy as np
 
 from qkdrmp.family.story import BINS, LinkStory, Story, edges
-from qkdrmp.plots.maps import positions
-from qkdrmp.plots.node_names import MapScale, NamePlace, place_names
+from qkdrmp.plots.map_layout import Coordinates, Places, coordinates, positions
+from qkdrmp.plots.node_names import MapScale, NamePlace, node_factor, place_names, spread
 from qkdrmp.plots.times import time_unit
 from qkdrmp.report.charts import Spec, data_of, dressed
 from qkdrmp.topology import NodeKind, Topology
@@ -40,21 +41,25 @@ def network_map(story: Story) -> Spec:
     topology = story.results.scenario.topology
     places = placed(topology)
     (left, right), (bottom, top) = domains(places)
+    places, names = _seen(topology, places)
+    factor = node_factor(len(places))
     x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[left, right]))
     y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[bottom, top]))
     lines = alt.Chart(data_of(_link_rows(story, topology, places))).transform_calculate(
         load="datum.loads ? datum.loads[frame] : null"
     )
     lines = lines.encode(x=x, y=y, x2="x2:Q", y2="y2:Q", tooltip=_link_tooltip(story))
-    nodes = alt.Chart(data_of(_node_rows(story, topology, places))).transform_calculate(served="datum.counts[frame]")
+    nodes = alt.Chart(data_of(_node_rows(story, topology, places, names))).transform_calculate(
+        served="datum.counts[frame]"
+    )
     served = alt.Scale(domain=[0, most_served(story)], range=SERVED_RANGE, interpolate="lab")
     layers = [
         lines.transform_filter("!datum.loads").mark_rule(strokeDash=[4, 3], color="#a0a7ad", strokeWidth=1.5),
         lines.transform_filter("datum.link === link").mark_rule(
-            color="#111", strokeWidth=11, opacity=0.85, strokeCap="round"
+            color="#111", strokeWidth=6 * factor + 5, opacity=0.85, strokeCap="round"
         ),
         lines.transform_filter("datum.loads")
-        .mark_rule(strokeWidth=6, strokeCap="round")
+        .mark_rule(strokeWidth=6 * factor, strokeCap="round")
         .encode(color=_load_colour(story)),
         lines.transform_filter("datum.loads").mark_rule(
             strokeWidth=20, opacity=0, cursor="pointer", description="link"
@@ -75,12 +80,21 @@ def network_map(story: Story) -> Spec:
     chart = chart.add_params(
         alt.param(name="frame", value=BINS - 1), alt.param(name="link", value=chosen.name if chosen else "")
     )
+    if left_out := len(places) - len(names):
+        chart = chart.properties(
+            title=_said(f"{left_out} of {len(places)} names do not fit; a node shows its own when pointed at")
+        )
     return dressed(chart.properties(width="container", height=MAP_HEIGHT))
+
+
+def _said(words: str) -> alt.TitleParams:
+    style: dict[str, Any] = {"fontSize": NAME_PIXELS, "fontWeight": "normal", "color": "#555"}
+    return alt.TitleParams(words, anchor="start", orient="bottom", **style)
 
 
 def _names(nodes: alt.Chart, x: alt.X, y: alt.Y, colour: str, outline: int) -> alt.Chart:
     hidden = f"width < {ROOMY} && datum.minor ? 0 : 1"
-    mark = nodes.mark_text(
+    mark = nodes.transform_filter("datum.align").mark_text(
         dx=alt.ExprRef("datum.dx"),
         dy=alt.ExprRef("datum.dy"),
         align=alt.ExprRef("datum.align"),
@@ -118,16 +132,16 @@ def _link_tooltip(story: Story) -> list[alt.Tooltip]:
     ]
 
 
-def placed(topology: Topology) -> dict[str, tuple[float, float]]:
+def placed(topology: Topology) -> Places:
     """Return where to draw each node; degrees of longitude are as long as on the ground."""
     found = positions(topology)
-    if any(node.latitude is None for node in topology.nodes.values()):
+    if coordinates(topology) is not Coordinates.DEGREES:
         return found
     shrunk = math.cos(math.radians(float(np.mean([y for _, y in found.values()]))))
     return {name: (x * shrunk, y) for name, (x, y) in found.items()}
 
 
-def domains(places: Mapping[str, tuple[float, float]]) -> tuple[tuple[float, float], tuple[float, float]]:
+def domains(places: Places) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return the ends of both axes: all places with a margin, in a shape that is neither too wide nor too high."""
     points = np.array(list(places.values()))
     middle, (width, height) = (points.max(axis=0) + points.min(axis=0)) / 2, np.ptp(points, axis=0) * MARGIN
@@ -145,7 +159,7 @@ def aspect(topology: Topology) -> float:
     return (right - left) / (top - bottom)
 
 
-def _link_rows(story: Story, topology: Topology, places: Mapping[str, tuple[float, float]]) -> list[Spec]:
+def _link_rows(story: Story, topology: Topology, places: Places) -> list[Spec]:
     shown = {frozenset(link.ends): link for link in story.links}
     rows = []
     for link in topology.links:
@@ -157,18 +171,17 @@ def _link_rows(story: Story, topology: Topology, places: Mapping[str, tuple[floa
     return rows
 
 
-def _node_rows(story: Story, topology: Topology, places: Mapping[str, tuple[float, float]]) -> list[Spec]:
-    names = _name_places(topology, places)
+def _node_rows(story: Story, topology: Topology, places: Places, names: Mapping[str, NamePlace]) -> list[Spec]:
     return [
         {
             "node": name,
             "minor": node.kind in (NodeKind.END, NodeKind.PASSIVE) and len(places) > FEW,
-            "dx": names[name].right,
-            "dy": -names[name].up,
-            "align": names[name].align,
+            "dx": names[name].right if name in names else 0,
+            "dy": -names[name].up if name in names else 0,
+            "align": names[name].align if name in names else None,
             "kind": str(node.kind),
             "shape": SHAPES[node.kind],
-            "size": 110 if node.kind is NodeKind.END else 240,
+            "size": (110 if node.kind is NodeKind.END else 240) * node_factor(len(places)) ** 2,
             "x": places[name][0],
             "y": places[name][1],
             "counts": _rounded(story.served[name], 0),
@@ -177,13 +190,18 @@ def _node_rows(story: Story, topology: Topology, places: Mapping[str, tuple[floa
     ]
 
 
-def _name_places(topology: Topology, places: Mapping[str, tuple[float, float]]) -> dict[str, NamePlace]:
-    """Return where names stand beside their nodes on a map of the usual height, in pixels."""
+def _seen(topology: Topology, places: Places) -> tuple[Places, dict[str, NamePlace]]:
+    """Return where nodes are drawn so that none hides another one, and the names that fit beside them, in pixels.
+
+    That is for a map of the usual height.
+    """
     (left, right), (bottom, top) = domains(places)
     unit = USUAL_HEIGHT / (top - bottom)
-    centres = {name: (unit * x, unit * y) for name, (x, y) in places.items()}
+    scale = replace(SCALE, node=SCALE.node * node_factor(len(places)))
+    centres = spread({name: (unit * x, unit * y) for name, (x, y) in places.items()}, scale.node)
     bounds = (unit * left, unit * right, unit * bottom, unit * top)
-    return place_names(centres, [link.ends for link in topology.links], SCALE, bounds)
+    names = place_names(centres, [link.ends for link in topology.links], scale, bounds)
+    return {name: (x / unit, y / unit) for name, (x, y) in centres.items()}, names
 
 
 def level(story: Story) -> Spec:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qkdrmp.plots.label_placement import LabelPlacer, box, boxes_along, overlap
-from qkdrmp.plots.node_names import SIDES, MapScale, place_names
+from qkdrmp.plots.label_placement import LabelPlacer, box, boxes_along, length_within, overlap
+from qkdrmp.plots.node_names import SIDES, MapScale, place_names, spread
 
 NOTHING = np.empty((0, 4))
 EVERYWHERE = (-np.inf, np.inf, -np.inf, np.inf)
@@ -30,6 +30,48 @@ def test_a_line_is_covered_from_end_to_end(start: tuple[float, float], end: tupl
         x, y = first + share * (last - first)
         inside = (boxes[:, 0] <= x + 1e-9) & (x <= boxes[:, 1] + 1e-9) & (boxes[:, 2] <= y + 1e-9)
         assert (inside & (y <= boxes[:, 3] + 1e-9)).any()
+
+
+@pytest.mark.parametrize(
+    ("line", "length"),
+    [
+        ((-5, 0, 5, 0), 2),
+        ((0, 5, 0, -5), 2),
+        ((0, 0, 5, 0), 1),
+        ((-0.5, 0, 0.5, 0), 1),
+        ((-2, -2, 2, 2), 2 * 2**0.5),
+        ((-5, 2, 5, 2), 0),
+        ((2, 0, 5, 0), 0),
+        ((3, 3, 3, 3), 0),
+        ((0, 0, 0, 0), 0),
+        ((-3, 0, 0, 3), 0),
+    ],
+)
+def test_the_part_of_a_line_that_is_in_a_box(line: tuple[float, ...], length: float) -> None:
+    assert length_within(box((0, 0), 2, 2), np.array([line], dtype=float)) == pytest.approx(length)
+
+
+@given(POINTS, POINTS, POINTS)
+def test_a_line_in_a_box_is_as_long_as_many_points_say(start, end, centre) -> None:  # type: ignore[no-untyped-def]
+    shares = (np.arange(20000) + 0.5) / 20000
+    points = np.array(start) + shares[:, None] * np.subtract(end, start)
+    inside = (np.abs(points - np.array(centre)) <= (20, 10)).all(axis=1).mean() * np.hypot(*np.subtract(end, start))
+    assert length_within(box(centre, 40, 20), np.array([[*start, *end]])) == pytest.approx(inside, abs=0.05)
+
+
+def test_a_label_that_must_fit_has_no_place_if_none_is_free() -> None:
+    placer = LabelPlacer(box((0, 0), 3, 3), bounds=(-30, 30, -30, 30))
+    assert placer.fit(places((0, 0), (20, 0))) == 1
+    assert placer.fit(places((0, 0), (20, 0))) is None
+    assert placer.fit(places((28, 0), (0, 20))) == 1  # not half outside
+
+
+def test_a_label_keeps_off_lines_if_it_can_but_fits_on_them() -> None:
+    def placer() -> LabelPlacer:
+        return LabelPlacer(lines=np.array([[-50.0, 0, 50, 0]]), line_width=2)
+
+    assert placer().fit(places((0, 0), (0, 20))) == placer().place(places((0, 0), (0, 20))) == 1
+    assert placer().fit(places((0, 0))) == 0
 
 
 def places(*centres: tuple[float, float]) -> list[np.ndarray]:
@@ -81,7 +123,7 @@ def test_a_name_alone_stands_above_its_node() -> None:
 def test_a_name_keeps_off_the_links_of_its_node() -> None:
     centres = {"A": (0.0, 0.0), "up": (0.0, 80.0), "down": (0.0, -80.0)}
     found = place_names(centres, [("A", "up"), ("A", "down")], SCALE, EVERYWHERE)
-    assert found["A"] == (12 / 2 + 2, 0, "left")
+    assert found["A"] == (12 / 2 + 2, 0, "left", False)
 
 
 def test_names_of_nodes_in_a_row_stand_above_or_below_the_line() -> None:
@@ -91,9 +133,22 @@ def test_names_of_nodes_in_a_row_stand_above_or_below_the_line() -> None:
 
 
 @given(st.dictionaries(st.text("abcdefgh", min_size=1, max_size=6), POINTS, min_size=1, max_size=12))
-def test_every_name_has_a_place_beside_its_node(centres: dict[str, tuple[float, float]]) -> None:
+def test_every_name_that_fits_has_a_place_beside_its_node(centres: dict[str, tuple[float, float]]) -> None:
     found = place_names(centres, [], SCALE, EVERYWHERE)
-    assert list(found) == list(centres)
+    assert [name for name in centres if name in found] == list(found)
     sides = {(np.sign(place.right), np.sign(place.up)) for place in found.values()}
     assert sides <= set(SIDES)
     assert all(place.align == {1: "left", 0: "center", -1: "right"}[np.sign(place.right)] for place in found.values())
+
+
+def test_names_that_do_not_fit_have_no_place() -> None:
+    found = place_names({"A": (0.0, 0.0), "a long name": (0.0, 0.0)}, [], SCALE, (-20, 20, -20, 20))
+    assert list(found) == ["A"]
+
+
+def test_nodes_in_one_place_are_spread_around_the_first() -> None:
+    moved = spread({"A": (1.0, 1.0), "B": (1.0, 1.0), "C": (1.0, 1.0), "D": (5.0, 1.0)}, 3)
+    assert moved["A"] == (1.0, 1.0)
+    assert moved["D"] == (5.0, 1.0)
+    assert [np.hypot(*np.subtract(moved[name], moved["A"])) for name in "BC"] == pytest.approx([3, 3])
+    assert np.hypot(*np.subtract(moved["B"], moved["C"])) == pytest.approx(6)

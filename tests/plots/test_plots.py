@@ -152,7 +152,7 @@ def overlapping_names(ax: Axes) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("topology", [load_topology("beijing_qman"), load_topology("line"), NO_PLACES, ONE], ids=str)
 def test_a_map_names_every_node_once_and_apart(topology: Topology, tmp_path: Path) -> None:
     ax = plots.network(topology)
-    assert [text.get_text() for text in ax.texts] == list(topology.nodes)
+    assert [text.get_text() for text in ax.texts if text.get_text() in topology.nodes] == list(topology.nodes)
     assert overlapping_names(ax) == []
     assert saved_size(ax, tmp_path) > 3000
 
@@ -180,6 +180,16 @@ def test_a_load_map_has_a_bar_for_its_colours() -> None:
     scenario = load_scenario("line").replace({"duration_s": 0.5, "warmup_s": 0})
     ax = plots.load(simulate(scenario).nodes, scenario.topology)
     assert [other.get_ylabel() for other in ax.figure.axes if other is not ax] == ["requests served as relay"]
+
+
+def test_links_are_coloured_by_what_they_are_said_to_carry() -> None:
+    scenario = load_scenario("line").replace({"duration_s": 0.5, "warmup_s": 0})
+    used = {("R", "Alice"): 3.0}
+    ax = plots.load(simulate(scenario).nodes, scenario.topology, links=used, links_label="keys")
+    assert "keys" in [other.get_ylabel() for other in ax.figure.axes]
+    first, second = ax.collections[0].get_colors()
+    assert len({*first[:3]}) > 1  # a colour
+    assert len({*second[:3]}) == 1  # grey
 
 
 def test_the_means_of_several_runs_can_be_drawn() -> None:

@@ -28,9 +28,19 @@ def _sweep_figures(runs: pd.DataFrame, run_last_cell: Callable[[], Results]) -> 
     results = run_last_cell()
     fields = runs.columns[: runs.columns.get_loc("replication")]
     cell = ", ".join(f"{field} = {plots.value_text(runs[field].iloc[-1])}" for field in fields)
-    axes = plots.load(results.table("nodes"), results.scenario.topology)
+    nodes, topology, used = results.table("nodes"), results.scenario.topology, keys_used(results)
+    axes = plots.load(nodes, topology, links=used, links_label="keys used from the pools of the link")
     axes.set_title(f"{results.scenario.name}: one run with {cell}, seed {results.seed}", fontsize=9)
     yield "load.png", axes
+
+
+def keys_used(results: Results) -> dict[tuple[str, str], int]:
+    """Return for each link how many keys requests took from its pools, of both directions."""
+    used: dict[tuple[str, str], int] = {}
+    for up, down, keys in results.table("pools")[["upstream", "downstream", "used"]].itertuples(index=False):
+        ends = (down, up) if (down, up) in used else (up, down)
+        used[ends] = used.get(ends, 0) + int(keys)
+    return used
 
 
 def stuck_pools(cells: Mapping[str, pd.DataFrame]) -> Iterator[str]:
