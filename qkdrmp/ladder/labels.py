@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qkdrmp.ladder.layout import Arrow, LadderLayout
+from qkdrmp.ladder.layout import Arrow, LadderLayout, shortened
 from qkdrmp.plots.label_placement import LabelPlacer, boxes_along
 
 SHIFTS = sorted(np.linspace(-1, 1, 17), key=abs)
@@ -20,7 +20,7 @@ ASIDE = 0.62
 ARROW_COST = 0.15
 """How bad it is to cover an arrow, beside the same area of a label."""
 ARROW_WIDTH, STEP = 0.25, 0.01  # in lines of text, and squares of them
-FEWEST_LETTERS = 8
+FEWEST_LETTERS, MOST_LETTERS = 28, 90
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,10 @@ class Label:
 def arrow_placer(layout: LadderLayout, scale: DrawnScale) -> LabelPlacer:
     """Return what places labels among the arrows of a ladder."""
     lines = [
-        boxes_along(start, end, ARROW_WIDTH * scale.line)
-        for arrow in layout.arrows
-        for start, end in itertools.pairwise(scale.pixels(layout.path(arrow)))
+        [*start, *end] for arrow in layout.arrows for start, end in itertools.pairwise(scale.pixels(layout.path(arrow)))
     ]
-    drawn = np.concatenate([np.empty((0, 4)), *lines])
-    return LabelPlacer(drawn, drawn_cost=ARROW_COST, step=STEP * scale.line**2)
+    width, step = ARROW_WIDTH * scale.line, STEP * scale.line**2
+    return LabelPlacer(lines=np.reshape(lines, (-1, 4)), line_width=width, drawn_cost=ARROW_COST, step=step)
 
 
 def place_labels(layout: LadderLayout, scale: DrawnScale, placer: LabelPlacer, *, cut: bool = False) -> Iterator[Label]:
@@ -84,12 +82,13 @@ def place_labels(layout: LadderLayout, scale: DrawnScale, placer: LabelPlacer, *
     Parameters
     ----------
     cut : bool
-        Whether labels that are longer than their arrow end with dots.
+        Whether labels that are longer than their arrow, and than a few words, end with dots; else only those do that
+        are longer than `MOST_LETTERS`.
     """
     for arrow in sorted(layout.arrows, key=lambda arrow: -len(arrow.label)):
         start, end = _written_along(layout, scale, arrow)
         length = float(np.hypot(*(end - start))) or 1.0
-        text = _cut(arrow.label, max(FEWEST_LETTERS, int(length / scale.letter))) if cut else arrow.label
+        text = shortened(arrow.label, max(FEWEST_LETTERS, int(length / scale.letter)) if cut else MOST_LETTERS)
         forward = (end - start) / length * (1 if end[0] >= start[0] else -1)
         upward = np.array([forward[1], -forward[0]])
         half = 0.5 * scale.letter * len(text)
@@ -114,7 +113,3 @@ def _centres(
     """Return the places for the middle of a label that has a free share of its arrow to either side."""
     shares = [0.5 + free * shift for shift in SHIFTS]
     return [start + share * (end - start) + side * aside for share in shares for side in (1, -1)]
-
-
-def _cut(text: str, letters: int) -> str:
-    return text if len(text) <= letters else f"{text[: letters - 1]}…"

@@ -21,7 +21,7 @@ from qkdrmp.ladder.time_axis import TimeAxis
 
 MOST_MESSAGES = 200
 ARROW_INCHES, LEAST_INCHES, MOST_INCHES = 0.65, 1.8, 32.0
-LONGEST_DETAIL = 13
+LONGEST_DETAIL = 20
 LOOP_COLUMNS, LOOP_INCHES = 0.22, 0.1
 """How far an arrow from a node to itself goes aside, and at least down."""
 LOST_SHARE = 0.5
@@ -42,7 +42,7 @@ class Arrow:
     kinds : tuple of str
         The kinds of the messages.
     label, words : str
-        The messages with their details, without and with those longer than `LONGEST_DETAIL` letters.
+        The messages with their details, those longer than `LONGEST_DETAIL` letters shortened, and whole.
     """
 
     source: int
@@ -162,11 +162,28 @@ def _arrows(nodes: Sequence[str], messages: pd.DataFrame) -> tuple[Arrow, ...]:
     return tuple(found)
 
 
-def _text(messages: pd.DataFrame, longest: float = math.inf) -> str:
-    """Return the messages of an arrow in words, equal ones counted; details that are too long are left out."""
-    details = [str(detail) if len(str(detail)) <= longest else "" for detail in messages["detail"]]
-    texts = Counter(f"{kind} {detail}".strip() for kind, detail in zip(messages["message"], details, strict=True))
-    return " + ".join(text if count == 1 else f"{count} {text}" for text, count in texts.items())
+def _text(messages: pd.DataFrame, longest: int | None = None) -> str:
+    """Return the messages of an arrow in words: each kind once, with its details, of which long ones end with dots."""
+    details: dict[str, Counter[str]] = {}
+    for kind, detail in zip(messages["message"], messages["detail"].astype(str), strict=True):
+        details.setdefault(kind, Counter())[shortened(detail, longest or len(detail))] += 1
+    return " + ".join(_kind_text(kind, found) for kind, found in details.items())
+
+
+def _kind_text(kind: str, details: Counter[str]) -> str:
+    """Return a kind of message with its details: equal ones counted, a first word that all have only once."""
+    texts = [" ".join(filter(None, [str(count) if count > 1 else "", text])) for text, count in details.items()]
+    if len(details) == 1:
+        ((text, count),) = details.items()
+        return " ".join(filter(None, [str(count) if count > 1 else "", kind, text]))
+    first = {text.partition(" ")[0] for text in texts}
+    shared = f"{first.pop()} " if len(first) == 1 else ""
+    return f"{kind} {shared}{'; '.join(text.removeprefix(shared) for text in texts)}"
+
+
+def shortened(text: str, letters: int) -> str:
+    """Return a text of no more than so many letters, with dots in place of what is left out."""
+    return text if len(text) <= letters else f"{text[: letters - 1].rstrip()}…"
 
 
 def _notes(nodes: Sequence[str], notes: pd.DataFrame) -> tuple[Note, ...]:

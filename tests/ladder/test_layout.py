@@ -1,6 +1,7 @@
 """What a ladder shows, and where: the same for pictures and for the page of a report."""
 
 import math
+import time
 
 import numpy as np
 import pandas as pd
@@ -29,10 +30,17 @@ def test_messages_sent_together_are_one_arrow_with_their_kinds_and_words() -> No
     layout = layout_of(("A", "B", "CONFIRM", 0.0, 1.0, "far too long to write"), one, one, ("B", "C", "LAU", 0, 1, ""))
     first, second = layout.arrows
     assert (first.source, first.target, first.kinds) == (0, 1, ("CONFIRM", "LAU"))
-    assert first.label == "CONFIRM + 2 LAU short"
+    assert first.label == "CONFIRM far too long to wri… + 2 LAU short"
     assert first.words == "CONFIRM far too long to write + 2 LAU short"
     assert (second.source, second.target, second.label) == (1, 2, "LAU")
     assert list(layout.colours) == ["CONFIRM", "LAU"]
+
+
+def test_messages_of_one_kind_sent_together_are_named_once() -> None:
+    rows = [("A", "B", "SWAPRESULT", 0.0, 1.0, detail) for detail in ("number 0", "number 1 failed", "number 2")]
+    other = ("A", "B", "PURIFYRESULT", 0.0, 1.0, "bit 1"), ("A", "B", "PURIFYRESULT", 0.0, 1.0, "lost")
+    (arrow,) = layout_of(*rows, *other, other[0]).arrows
+    assert arrow.label == "SWAPRESULT number 0; 1 failed; 2 + PURIFYRESULT 2 bit 1; lost"
 
 
 def test_a_lost_message_has_half_its_way_and_the_usual_time() -> None:
@@ -92,6 +100,39 @@ def test_labels_of_arrows_that_cross_do_not_cover_each_other() -> None:
     assert abs(one.x - other.x) > 3 * SCALE.letter or abs(one.y - other.y) > SCALE.line
 
 
+def test_a_swap_that_failed_says_so() -> None:
+    layout = layout_of(("A", "B", "SWAPRESULT", 0.0, 1.0, "number 123 failed"))
+    for cut in (False, True):
+        assert labels_of(layout, cut)["SWAPRESULT number 123 failed"].text == "SWAPRESULT number 123 failed"
+
+
+def test_no_label_is_longer_than_a_line_of_text() -> None:
+    layout = layout_of(*(("A", "B", f"KIND{number}", 0.0, 1.0, "") for number in range(100)))
+    (label,) = labels_of(layout).values()
+    assert 80 < len(label.text) <= 90
+    assert label.text.endswith("…")
+
+
+def test_labels_of_long_flights_are_placed_quickly() -> None:
+    layout = layout_of(
+        *(("A", "C", f"KIND {number}", 1e-6 * number, 1 + 1e-6 * number, "pair") for number in range(200))
+    )
+    start = time.process_time()
+    assert len(labels_of(layout)) == 200
+    assert time.process_time() - start < 3
+
+
+def test_a_ladder_of_many_messages_is_quick_and_says_how_many_it_shows() -> None:
+    random = np.random.default_rng(1)
+    sent = np.sort(random.uniform(0, 1, 5000))
+    rows = [(NODES[n % 2], NODES[n % 2 + 1], "X", float(at), float(at) + 0.5, f"pair {n}") for n, at in enumerate(sent)]
+    start = time.process_time()
+    layout = layout_of(*rows)
+    labels_of(layout)
+    assert layout.omission == "the first 100 and the last 100 of 5,000 messages"
+    assert time.process_time() - start < 5
+
+
 def test_a_label_longer_than_its_arrow_ends_with_dots_where_it_must() -> None:
     long = " + ".join(["MESSAGE"] + [f"KIND{number}" for number in range(9)])
     rows = [("A", "B", kind, 0.0, 1.0, "") for kind in long.split(" + ")]
@@ -99,7 +140,8 @@ def test_a_label_longer_than_its_arrow_ends_with_dots_where_it_must() -> None:
     whole, cut = labels_of(layout)[long], labels_of(layout, cut=True)[long]
     assert whole.text == long
     assert cut.text.endswith("…")
-    assert len(cut.text) * SCALE.letter <= np.hypot(*np.ptp(SCALE.pixels(layout.path(cut.arrow)), axis=0))
+    letters = np.hypot(*np.ptp(SCALE.pixels(layout.path(cut.arrow)), axis=0)) / SCALE.letter
+    assert len(cut.text) == max(int(letters), 28)
 
 
 def test_a_scale_measures_columns_and_inches() -> None:
