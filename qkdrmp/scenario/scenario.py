@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Self
@@ -26,6 +26,8 @@ from qkdrmp.stats.columns import Better, Column
 
 ResultsT = TypeVar("ResultsT", default=Any)
 LONGEST_S = 1e15
+DESIGN = ("sweep.over", "sweep.points", "sweep.latin_hypercube")
+"""The fields that say which points a sweep has."""
 
 
 class Scenario(NetworkSettings, Generic[ResultsT]):
@@ -136,7 +138,8 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
         ----------
         changes : mapping of str to object
             New values by path, such as ``{"pools.capacity": 60}``. A mapping for a section, ``{"pools": {"capacity":
-            60}}``, is the same: the other fields of the section stay as they are.
+            60}}``, is the same: the other fields of the section stay as they are, but new points of a sweep take the
+            place of those it has.
 
         Raises
         ------
@@ -156,6 +159,8 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
         qkdrmp.errors.ScenarioError: line: pools: unknown field 'capacty' (did you mean 'capacity'?); known are ...
         """
         raw, changes = copy_of(self._raw), dict(self._by_path(changes))
+        if not {"sweep.over", "sweep.points"}.isdisjoint(changes):  # a design takes the place of another one
+            _drop(raw.get("sweep"), DESIGN)
         # The parameters of a model go with the model, so those that are given with another one come after it.
         for path, value in sorted(changes.items(), key=lambda change: not change[0].endswith(".model")):
             if path.endswith(".model") and value != self.value(path) and value != _get(raw, path.split(".")):
@@ -287,6 +292,13 @@ def _unpickled(own_files: OwnFiles, kind: type[Scenario[Any]], state: dict[str, 
 def copy_of(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of nested mappings; the values themselves, which may be functions, are shared."""
     return {key: copy_of(value) if isinstance(value, Mapping) else value for key, value in raw.items()}
+
+
+def _drop(section: Any, paths: Iterable[str]) -> None:
+    """Take fields, given by their paths, out of a section, if there is one."""
+    if isinstance(section, dict):
+        for path in paths:
+            section.pop(path.rpartition(".")[2], None)
 
 
 def _get(raw: Any, path: list[str]) -> Any:

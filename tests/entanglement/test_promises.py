@@ -161,7 +161,9 @@ def test_the_choice_of_all_ways_to_purify_is_faster_and_reaches_more() -> None:
 def test_a_circuit_has_its_lane_also_on_a_link_without_others() -> None:
     # So no link fills its memories while another one is shared; the pairs of this scenario wait for nobody else's.
     memories = {"per_interface": 50, "t1_s": 0.1, "t2_s": 0.1}  # shared by the node's interfaces, nothing is promised
-    circuits = load_scenario("multiplexing").replace({"allocation.policy": "circuit", "memories": memories})
+    circuits = load_scenario("multiplexing").replace(
+        {"allocation.policy": "circuit", "memories": {"per_node": None, **memories}}
+    )
     table = simulate(circuits).connections
     assert list(table["state"]) == ["unfinished"] * 5
     assert (table["fidelity_mean"] >= table["promised_fidelity"] - SLACK).all()

@@ -115,9 +115,14 @@ def settling(too_short: bool = False) -> WarmUp:
         {"time_s": time_s, "pool_level_mean": 1 - np.exp(-5 * time_s), "wait_mean_s": np.full(200, 0.002)}
     )
     series.loc[:20, "wait_mean_s"] = math.nan
-    verdicts = {"truncation_s": [0.5, 0.0], "too_short": [too_short, False], "verdict": ["", ""]}
+    verdicts = {
+        "truncation_s": [0.5, 0.0],
+        "too_short": [too_short, False],
+        "verdict": ["", ""],
+        "matters": [too_short, False],
+    }
     quantities = pd.DataFrame({"quantity": ["pool_level_mean", "wait_mean_s"], **verdicts})
-    return WarmUp("quick", 2.0, 0.0, 3, 0.5, too_short, quantities, series)
+    return WarmUp("quick", 2.0, 0.0, 3, True, 0.5, too_short, quantities, series)
 
 
 def test_a_warm_up_has_one_panel_a_quantity_with_its_truncation() -> None:

@@ -11,8 +11,9 @@ from qkdrmp.ladder.diagram import ARROW_COLUMNS, NOTE_COLUMNS
 from qkdrmp.ladder.layout import LadderLayout
 from qkdrmp.qkd.presentation.story import binned
 from qkdrmp.report.ladders import MOST_LADDERS, SCALE, chosen, drawing, ladders
-from qkdrmp.report.replay import choose, made, story_of, value_of
+from qkdrmp.report.replay import choose, story_of
 from qkdrmp.scenario_file import make_scenario
+from qkdrmp.verdicts.design import made, value_of
 from tests.report.experiments import POOLS, experiment, keys, pairs
 
 

@@ -359,7 +359,7 @@ def test_a_scenario_file_can_have_points_and_latin_hypercubes(scenario: Scenario
     points = scenario.replace({"sweep": {"points": [{"pools.capacity": 2}, {"pools.capacity": 5}]}})
     assert [cell.point for cell in Plan(points).cells] == [{"pools.capacity": 2}, {"pools.capacity": 5}]
     ranges = {"pools.capacity": {"low": 2, "high": 17}, "queue.policy": ["fcfs", "priority"]}
-    cube = scenario.replace({"sweep": {"over": ranges, "latin_hypercube": 6}})
+    cube = points.replace({"sweep": {"over": ranges, "latin_hypercube": 6}})  # in the place of the points
     drawn = latin_hypercube({"pools.capacity": (2, 17), "queue.policy": ["fcfs", "priority"]}, 6, seed=1)
     assert [cell.point for cell in Plan(cube).cells] == drawn
     for wrong, words in (
