@@ -44,7 +44,7 @@ def length_within(boxes: Boxes, lines: Lines) -> float:
     """Return how much of some lines is within some boxes: the sum of the lengths of each line in each box."""
     start, way = lines[None, :, :2], (lines[:, 2:] - lines[:, :2])[None]
     low, high = boxes[:, None, ::2], boxes[:, None, 1::2]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         enters, leaves = (low - start) / way, (high - start) / way
     level = np.broadcast_to(way == 0, enters.shape)  # along an axis, a line is within the box all the time, or never
     inside = (low <= start) & (start <= high)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qkdrmp.plots.label_placement import LabelPlacer, box, boxes_along, length_within, overlap
@@ -52,6 +52,7 @@ def test_the_part_of_a_line_that_is_in_a_box(line: tuple[float, ...], length: fl
 
 
 @given(POINTS, POINTS, POINTS)
+@example((0.0, 0.0), (0.0, 2e-309), (0.0, 0.0))
 def test_a_line_in_a_box_is_as_long_as_many_points_say(start, end, centre) -> None:  # type: ignore[no-untyped-def]
     shares = (np.arange(20000) + 0.5) / 20000
     points = np.array(start) + shares[:, None] * np.subtract(end, start)
