@@ -16,6 +16,7 @@ from qkdrmp.entanglement.request import (
     counted_memories,
 )
 from qkdrmp.entanglement.settings import EntanglementSettings
+from qkdrmp.errors import listed
 from qkdrmp.kernel.units import to_seconds
 from qkdrmp.stats.words import number, percent
 
@@ -71,8 +72,7 @@ def _overloaded(scenario: EntanglementSettings, layers: Nesting) -> Iterator[str
 
 
 def _some(loads: dict[tuple[str, str], float], words: Callable[[float], str]) -> str:
-    more = f" and {len(loads) - SHOWN} more" if len(loads) > SHOWN else ""
-    return ", ".join(f"{'-'.join(link)} {words(load)}" for link, load in list(loads.items())[:SHOWN]) + more
+    return listed((f"{'-'.join(link)} {words(load)}" for link, load in loads.items()), SHOWN)
 
 
 def predict(scenario: EntanglementSettings) -> list[str]:

@@ -64,6 +64,8 @@ class Counted:
     goods, goods_asked : str
         The metrics with how much was delivered, and how much of it was asked for; the latter is nan where it is not
         known. Equal to each other, they say nothing about the network.
+    shares : tuple of str
+        The metrics that are a share of those asked for.
     reasons : mapping of str to str
         Why one of them may be rejected, by the word for it in tables, in a few more words.
     """
@@ -75,6 +77,7 @@ class Counted:
     asked: str
     goods: str
     goods_asked: str
+    shares: tuple[str, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 

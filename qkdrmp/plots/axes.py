@@ -16,7 +16,7 @@ import seaborn as sns
 
 from qkdrmp.plots.canvas import COLOURS
 from qkdrmp.plots.labels import value_text
-from qkdrmp.stats.estimators import ROUNDING, half_width
+from qkdrmp.stats.estimators import ROUNDING, half_width, swept_columns
 
 LEAST_POINTS = 3
 """Numbers that a field needs to be preferred along x."""
@@ -37,14 +37,12 @@ def swept(runs: pd.DataFrame) -> list[str]:
     >>> qkdrmp.plots.swept(runs)
     ['pools.capacity']
     """
-    before = list(runs.columns[: runs.columns.get_loc("replication")])
-    return varied(runs) or before[:1]
+    return varied(runs) or swept_columns(runs)[:1]
 
 
 def varied(runs: pd.DataFrame) -> list[str]:
     """Return the columns before ``replication`` that take several values."""
-    before = list(runs.columns[: runs.columns.get_loc("replication")])
-    return [name for name in before if runs[name].nunique(dropna=False) > 1]
+    return [name for name in swept_columns(runs) if runs[name].nunique(dropna=False) > 1]
 
 
 def is_scale(values: pd.Series[Any]) -> bool:

@@ -12,6 +12,7 @@ import pandas as pd
 from qkdrmp.plots.axes import SweepAxes, is_scale, swept
 from qkdrmp.plots.inputs import SweepResults
 from qkdrmp.plots.labels import label, value_text
+from qkdrmp.stats.words import capital
 
 LINE = 100
 IN_VALUES = ("(s)", "(keys)", "(requests)")  # units that are named with values, not with the quantity
@@ -24,16 +25,16 @@ def of_curve(experiment: SweepResults, metric: str, x: str) -> str:
     if sweep.is_scattered:
         lines = f" Each point has its own {_joined([_named(name) for name in swept(runs) if name != x])}."
     else:
-        lines = "".join(f" {_sentence(_named(name))}: {_values(runs[name])}." for name in sweep.others)
+        lines = "".join(f" {capital(_named(name))}: {_values(runs[name])}." for name in sweep.others)
     bars = "Bands" if sweep.has_lines else "Bars"
-    head = f"{_sentence(_named(metric))} over {_named(x)}."
+    head = f"{capital(_named(metric))} over {_named(x)}."
     return f"{head}{lines} {_replications(runs, metric, bars)} {_origin(experiment)}"
 
 
 def of_heatmap(experiment: SweepResults, metric: str, x: str) -> str:
     """Return the caption of a heatmap of a metric over `x` and the other swept field."""
     other = next(name for name in swept(experiment.runs) if name != x)
-    head = f"{_sentence(_named(metric))} over {_named(x)} and {_named(other)}."
+    head = f"{capital(_named(metric))} over {_named(x)} and {_named(other)}."
     return f"{head} {_replications(experiment.runs, metric, None)} {_origin(experiment)}"
 
 
@@ -61,10 +62,6 @@ def wrapped(caption: str) -> str:
 def _named(field: str) -> str:
     name = label(field).replace("$", "")
     return name.rpartition(" (")[0] if name.endswith(IN_VALUES) else name
-
-
-def _sentence(words: str) -> str:
-    return words[:1].upper() + words[1:]
 
 
 def _joined(words: Sequence[str]) -> str:

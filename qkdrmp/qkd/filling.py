@@ -44,11 +44,10 @@ def filling(settings: QKDSettings) -> Iterator[str]:
         return
     if waiting := {name: time_s for name, time_s in times.items() if time_s > 0}:
         slowest = max(waiting, key=lambda name: waiting[name])
-        serving = f"key pools are empty at first and serve nobody until they have filled: {slowest} after"
+        others = ", the others no later" if len(waiting) > 1 else ""
         yield (
-            f"{serving} {number(waiting[slowest], 3)} s without demand, the others no later"
-            if len(waiting) > 1
-            else (f"{serving} {number(waiting[slowest], 3)} s without demand")
+            f"key pools are empty at first and serve nobody until they have filled: {slowest} after "
+            f"{number(waiting[slowest], 3)} s without demand{others}"
         )
 
 

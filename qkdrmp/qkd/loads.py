@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from qkdrmp.config.sections import shown
-from qkdrmp.errors import QKDRMPError
+from qkdrmp.errors import QKDRMPError, listed
 from qkdrmp.kernel.units import delay_ticks
 from qkdrmp.key_rates.model import Fibre, HasMeanRate
 from qkdrmp.network.routing import leads_to
@@ -149,7 +149,7 @@ def overloaded(settings: QKDSettings) -> Iterator[str]:
     count, every = len(found.loads), len(settings.topology.links)
     are = "link is" if count == 1 else "links are"
     yield (
-        f"{count} of {every} {are} asked for more keys than can be made there, {_some(links)}: the requests of "
+        f"{count} of {every} {are} asked for more keys than can be made there, {listed(links, SHOWN)}: the requests of "
         f"{len(pairs)} of {len(offered(settings))} pairs of users queue up, or are rejected, however large pools are, "
         f"those of: {', '.join(pairs)}"
     )
@@ -162,18 +162,15 @@ def load_known(settings: QKDSettings) -> Iterator[str]:
         busiest = [f"{_dashed(link)} {percent(load)}" for link, load in loads.items()]
         rates = [f"{'>'.join(pair)} {number(rate, 3)}" for pair, rate in asked.items()]
         alike = len({round(rate, 9) for rate in asked.values()}) == 1
-        each = f"{len(asked)} pairs of users with {number(max(asked.values()), 3)} each" if alike else _some(rates)
+        each = (
+            f"{len(asked)} pairs of users with {number(max(asked.values()), 3)} each" if alike else listed(rates, SHOWN)
+        )
         over = len(overload(settings).loads)
         yield (
-            f"offered load of links, as a share of the keys they can make: {_some(busiest)}; {over or 'none'} of "
-            f"{len(settings.topology.links)} links {'is' if over == 1 else 'are'} overloaded; in bit/s, of {each}"
+            f"offered load of links, as a share of the keys they can make: {listed(busiest, SHOWN)}; {over or 'none'} "
+            f"of {len(settings.topology.links)} links {'is' if over == 1 else 'are'} overloaded; in bit/s, of {each}"
         )
 
 
 def _dashed(link: tuple[str, str]) -> str:
     return "-".join(link)
-
-
-def _some(phrases: list[str]) -> str:
-    more = f" and {len(phrases) - SHOWN} more" if len(phrases) > SHOWN else ""
-    return ", ".join(phrases[:SHOWN]) + more

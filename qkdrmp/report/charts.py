@@ -24,8 +24,8 @@ Spec = dict[str, Any]
 
 def metrics_of(runs: pd.DataFrame, main: str) -> list[str]:
     """Return the columns that can be drawn, the main one first, those that are always 0 last."""
-    before = list(runs.columns[: runs.columns.get_loc("replication")])
-    known = [name for name in estimators.metrics_of(runs, before) if runs[name].notna().any()]
+    swept = estimators.swept_columns(runs)
+    known = [name for name in estimators.metrics_of(runs, swept) if runs[name].notna().any()]
     return sorted(known, key=lambda name: (name != main, not runs[name].fillna(0).any()))
 
 

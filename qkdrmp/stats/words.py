@@ -73,6 +73,11 @@ def plus_minus(values: pd.Series[Any], digits: int | None = None) -> str:
     return f"{mean:.{digits}f}" + ("" if math.isnan(half) else f" ± {half:.{digits}f}")
 
 
+def capital(sentence: str) -> str:
+    """Return a sentence that begins with a capital letter."""
+    return sentence[:1].upper() + sentence[1:]
+
+
 def shortened(sentence: str) -> str:
     """Return a sentence with only some of the names that it ends in, if it ends in a colon and a list of names."""
     head, colon, names = sentence.rpartition(": ")

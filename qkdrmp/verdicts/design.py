@@ -86,11 +86,6 @@ def unit_of(metric: str, size: float) -> tuple[float, str]:
     return (100.0, "%") if unit.endswith(SHARE) else (1.0, "" if " " in unit.removeprefix("per ") else unit)
 
 
-def capital(sentence: str) -> str:
-    """Return a sentence that begins with a capital letter."""
-    return sentence[:1].upper() + sentence[1:]
-
-
 def made(scenario: Scenario, cell: Mapping[str, Any]) -> Scenario:
     """Return the scenario of a cell, whose values are as they are written in the table of runs.
 

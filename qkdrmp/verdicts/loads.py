@@ -10,7 +10,8 @@ from qkdrmp.errors import QKDRMPError, listed
 from qkdrmp.family import family_of
 from qkdrmp.plots.axes import cells, varied
 from qkdrmp.scenario import Scenario
-from qkdrmp.verdicts.design import DURATION, capital, cell_words, made
+from qkdrmp.stats.words import capital
+from qkdrmp.verdicts.design import DURATION, cell_words, made
 
 TOPIC = "Load"
 MOST_LINES, MOST_CELLS = 6, 3

@@ -16,8 +16,8 @@ from qkdrmp.family import Family, Quality
 from qkdrmp.plots.axes import cells, varied
 from qkdrmp.plots.labels import name_and_unit, value_text
 from qkdrmp.stats.estimators import differ, half_width
-from qkdrmp.stats.words import interval, percent
-from qkdrmp.verdicts.design import DURATION, amount, capital, cell_words, longest, metric_name, scales
+from qkdrmp.stats.words import capital, interval, percent
+from qkdrmp.verdicts.design import DURATION, amount, cell_words, longest, metric_name, scales
 from qkdrmp.verdicts.qualities import at_least, meets_demand, share_of_demand
 from qkdrmp.verdicts.saturation import improvement
 

@@ -14,8 +14,8 @@ from qkdrmp.plots.axes import cells, varied
 from qkdrmp.plots.labels import name_and_unit, value_text
 from qkdrmp.stats.columns import Better
 from qkdrmp.stats.estimators import differ
-from qkdrmp.stats.words import percent
-from qkdrmp.verdicts.design import amount, capital, cell_words, is_load, longest, metric_name, placed, scales, single
+from qkdrmp.stats.words import capital, percent
+from qkdrmp.verdicts.design import amount, cell_words, is_load, longest, metric_name, placed, scales, single
 from qkdrmp.verdicts.saturation import Saturation, saturation
 
 MOST_LINES = 12
@@ -136,10 +136,10 @@ def _either(alternatives: Sequence[dict[str, Any]]) -> str:
 
 
 def _sentences(runs: pd.DataFrame, field: str, family: Family) -> Iterator[str]:
-    throughput, others = _throughput(runs, field, family), []
-    if not is_load(field):
-        others = list(judged(runs, field, family))
-    yield throughput
+    throughput = family.qualities[0]
+    first = Judged(throughput, field, saturation(runs, field, throughput), runs)
+    others = [] if is_load(field) else list(judged(runs, field, family))
+    yield _throughput(first, family)
     improved = [one for one in others if one.found.value != one.ends[0]]
     yield from map(_quality, improved)
     level = [one for one in others if one.found.value == one.ends[0]]
@@ -147,13 +147,13 @@ def _sentences(runs: pd.DataFrame, field: str, family: Family) -> Iterator[str]:
         same = [f"{one.name}, {one.at(start)}" for one in level if one.ends[0] == start]
         yield f"no value larger than {placed(field, start)} is significantly better in: {'; '.join(same)}."
     if others:
-        yield _conclusion(runs, field, family, improved, level)
+        decides = [] if meets_demand(runs, family) else [first]
+        yield _conclusion(runs, field, [*improved, *decides], [*improved, *level])
 
 
-def _throughput(runs: pd.DataFrame, field: str, family: Family) -> str:
-    quality = family.qualities[0]
-    name, along = metric_name(quality.metric), name_and_unit(field)[0]
-    found, (smallest, largest) = saturation(runs, field, quality), (runs[field].min(), runs[field].max())
+def _throughput(one: Judged, family: Family) -> str:
+    quality, field, found, runs = one.quality, one.field, one.found, one.runs
+    name, along, (smallest, largest) = one.name, name_and_unit(field)[0], one.ends
     met = {value: share_of_demand(group, family) for value, group in runs.groupby(field)}
     if all(share >= DEMAND_MET for share in met.values()):
         return (
@@ -168,8 +168,7 @@ def _throughput(runs: pd.DataFrame, field: str, family: Family) -> str:
             f"{name} do not saturate within what was swept, {along} up to {value_text(largest)}: every smaller value "
             f"is improved on, by more than {percent(quality.worthwhile)}, by a larger one ({test})."
         )
-    values = runs.loc[runs[field] == found.value, quality.metric]
-    here, level = amount(quality.metric, values), float(values.mean())
+    here, level = one.at(found.value), float(runs.loc[runs[field] == found.value, quality.metric].mean())
     a_gain = f"{'a significant' if found.pairs > 1 else 'an'} improvement of more than {percent(quality.worthwhile)}"
     if met[found.value] >= DEMAND_MET:
         return f"{name} rise up to {cell_words({field: found.value})}: with {here} they are what was asked for."
@@ -209,14 +208,9 @@ def _quality(one: Judged) -> str:
     return f"{one.name}: {first}, {there}; no still larger value is significantly better."
 
 
-def _conclusion(
-    runs: pd.DataFrame, field: str, family: Family, improved: Sequence[Judged], level: Sequence[Judged]
-) -> str:
-    """Say which value is large enough for everything, which qualities decide that, and what was not shown."""
+def _conclusion(runs: pd.DataFrame, field: str, improved: Sequence[Judged], shown: Sequence[Judged]) -> str:
+    """Say which value is large enough for all that improves, what decides that, and what the others do not show."""
     found = {one.name: one.found.value for one in improved}
-    if not meets_demand(runs, family):
-        first = family.qualities[0]
-        found[metric_name(first.metric)] = saturation(runs, field, first).value
     along = name_and_unit(field)[0]
     if open_ended := [name for name, value in found.items() if value is None]:
         largest = cell_words({field: runs[field].max()})
@@ -227,7 +221,7 @@ def _conclusion(
     sentence = (
         f"so {cell_words({field: size})} is the smallest on which nothing larger significantly improves{decided}."
     )
-    doubts = [one for one in (*improved, *level) if one.found.value == size and not one.found.is_shown]
+    doubts = [one for one in shown if one.found.value == size and not one.found.is_shown]
     known = [f"{single(one.quality.metric, one.found.headroom)} in {one.name}" for one in doubts if one.found.pairs > 1]
     if known:
         sentence += f" Better by up to {listed(known)} cannot be excluded: more replications would show."

@@ -18,13 +18,15 @@ from typing import Any
 import pandas as pd
 import scipy
 
+from qkdrmp.errors import QKDRMPError, unknown
 from qkdrmp.family import family_of
 from qkdrmp.plots.axes import cells, varied
 from qkdrmp.plots.labels import name_and_unit
 from qkdrmp.scenario import Scenario
 from qkdrmp.stats.columns import Better
-from qkdrmp.stats.estimators import CONFIDENCE
-from qkdrmp.verdicts.design import amount, capital, cell_words, is_load, longest, metric_name, placed, scales, single
+from qkdrmp.stats.estimators import CONFIDENCE, metrics_of, swept_columns
+from qkdrmp.stats.words import capital
+from qkdrmp.verdicts.design import amount, cell_words, is_load, longest, metric_name, placed, scales, single
 
 MOST_LINES = 8
 LOST = {"p50": 0.5, "p95": 0.05, "p99": 0.01}
@@ -70,7 +72,7 @@ class Assessment:
     values : pandas.Series
         The metric in each run.
     low, high : float
-        The one-sided 95 % limits of its mean; nan where it is not known.
+        The one-sided 95 % limits of its mean; infinite where there is none.
     """
 
     target: Target
@@ -103,9 +105,8 @@ def targets_of(scenario: Scenario) -> tuple[Target, ...]:
     """Return the targets of a scenario, and those that they imply: a wait is only that of what was delivered."""
     family = family_of(scenario)
     better = scenario.better()
-    shares = {"blocking", "undelivered"} & set(family.better)
     found = [
-        Target(name, bound, better[name], family.counted.asked if name in shares else "")
+        Target(name, bound, better[name], family.counted.asked if name in family.counted.shares else "")
         for name, bound in scenario.targets.items()
     ]
     implied = [
@@ -129,7 +130,15 @@ def _most_lost(metric: str) -> float:
 
 
 def assessed(runs: pd.DataFrame, target: Target, confidence: float = CONFIDENCE) -> Assessment:
-    """Return a target, tested by the runs of one cell."""
+    """Return a target, tested by the runs of one cell.
+
+    Raises
+    ------
+    QKDRMPError
+        If the runs do not have its metric, such as those of an earlier version.
+    """
+    if target.metric not in runs:
+        raise QKDRMPError(f"the runs have no metric {unknown(target.metric, metrics_of(runs, swept_columns(runs)))}")
     values: pd.Series[Any] = runs[target.metric].astype(float)
     known = values.dropna()
     if len(known) < 2:

@@ -58,6 +58,12 @@ def test_no_rejection_in_a_few_trials_does_not_show_that_there_are_few(trials: i
     assert assessed(runs, Target("blocking", 0.01, "less", "requests_started")).is_met is met
 
 
+def test_runs_without_the_metric_of_a_target_are_refused_in_a_sentence() -> None:
+    runs = runs_of({2: [0.01, 0.01]}).drop(columns="undelivered")
+    with pytest.raises(qkdrmp.QKDRMPError, match=r"^the runs have no metric 'undelivered'.*; known are wait_p95_s"):
+        list(meets(runs, scenario(wait_p95_s=0.05)))
+
+
 def test_the_smallest_that_meets_all_targets_is_named_and_the_next_one_with_what_it_misses() -> None:
     runs = runs_of({2: [0.09, 0.1, 0.11], 8: [0.04, 0.06, 0.05], 16: [0.01, 0.011, 0.012], 32: [0.01, 0.01, 0.01]})
     asked, answer = meets(runs, scenario(wait_p95_s=0.05))

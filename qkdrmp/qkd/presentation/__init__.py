@@ -10,6 +10,7 @@ from qkdrmp import plots
 from qkdrmp.family import FigureFile, Presentation, Results
 from qkdrmp.qkd.presentation.messages import MESSAGES
 from qkdrmp.qkd.presentation.story import story
+from qkdrmp.stats.estimators import swept_columns
 from qkdrmp.stats.words import interval, plus_minus
 
 
@@ -26,8 +27,7 @@ def _sweep_figures(runs: pd.DataFrame, run_last_cell: Callable[[], Results]) -> 
     yield "throughput.png", plots.throughput(runs)
     yield "wait.png", plots.wait(runs)
     results = run_last_cell()
-    fields = runs.columns[: runs.columns.get_loc("replication")]
-    cell = ", ".join(f"{field} = {plots.value_text(runs[field].iloc[-1])}" for field in fields)
+    cell = ", ".join(f"{field} = {plots.value_text(runs[field].iloc[-1])}" for field in swept_columns(runs))
     nodes, topology, used = results.table("nodes"), results.scenario.topology, keys_used(results)
     axes = plots.load(nodes, topology, links=used, links_label="keys used from the pools of the link")
     axes.set_title(f"{results.scenario.name}: one run with {cell}, seed {results.seed}", fontsize=9)
