@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import qkdrmp
 from qkdrmp.cli.group import EXIT_PREDICTED, main, scenario_argument, unswept
 from qkdrmp.cli.output import Output, output_options
-from qkdrmp.cli.summaries import counted, known_lines, predictions
+from qkdrmp.cli.summaries import counted, predictions, say_known
 from qkdrmp.config.differences import Difference, differences
 from qkdrmp.family import family_of
 from qkdrmp.simulation import predict
@@ -31,8 +31,7 @@ def check(scenario: qkdrmp.Scenario, output: Output) -> None:
     output.facts |= {"scenario": scenario.name, "kind": scenario.kind, "topology": scenario.topology.name}
     output.facts |= {name: scenario.value(name) for name in (DURATION, "warmup_s")}
     output.facts["differences"] = {one.path: one.value for one in fields}
-    output.lines(known_lines(scenario))
-    output.facts["known"] = family_of(scenario).known_beforehand(scenario)
+    say_known(scenario, output)
     output.warn("predicted", predict(scenario))
     if plan.points != [{}]:
         output.line(sweep_plan_line(plan))

@@ -12,7 +12,7 @@ import click
 import qkdrmp
 from qkdrmp.cli.group import format_option, main, out_option, results_folder, scenario_argument, seed_option
 from qkdrmp.cli.output import Output, output_options
-from qkdrmp.cli.summaries import known_lines, run_lines, save_all
+from qkdrmp.cli.summaries import run_lines, save_all, say_known
 from qkdrmp.errors import QKDRMPError, one_of
 from qkdrmp.family import RunWarning, family_of
 from qkdrmp.simulation import predict, run_once, run_to_end
@@ -31,7 +31,7 @@ from qkdrmp.sweeps.warmup import suggest_warmup
 def run(scenario: qkdrmp.Scenario, seed: int, out: Path | None, trace: bool, table_format: str, output: Output) -> None:
     """Run a scenario once and write its tables and figures."""
     folder = results_folder(out, scenario.name)
-    output.lines(known_lines(scenario))
+    say_known(scenario, output)
     output.warn("predicted", predict(scenario))
     family = family_of(scenario)
     begun = time.perf_counter()

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 import qkdrmp
+from qkdrmp.cli.output import Output
 from qkdrmp.family import Family, FigureFile, Results, family_of
 from qkdrmp.simulation import predict
 from qkdrmp.stats.words import shortened
@@ -59,10 +60,12 @@ def sweep_lines(runs: pd.DataFrame, family: Family) -> Iterator[str]:
         yield f"  {where:<{width}}{family.presentation.cell_summary(group)}"
 
 
-def known_lines(scenario: qkdrmp.Scenario) -> Iterator[str]:
-    """Yield, line by line, what is known of a scenario without a run."""
-    for sentences in family_of(scenario).known_beforehand(scenario).values():
-        yield from (f"known: {sentence}" for sentence in sentences)
+def say_known(scenario: qkdrmp.Scenario, output: Output) -> None:
+    """Say what is known of a scenario without a run: what its topology notes, and what its family says."""
+    known = family_of(scenario).known_beforehand(scenario)
+    output.lines(f"note: {note}" for note in scenario.topology.notes)
+    output.lines(f"known: {sentence}" for sentences in known.values() for sentence in sentences)
+    output.facts |= {"notes": scenario.topology.notes, "known": known}
 
 
 def verdict_lines(found: Mapping[str, Sequence[str]]) -> Iterator[str]:

@@ -29,7 +29,7 @@ from qkdrmp.cli.group import (
     unswept,
 )
 from qkdrmp.cli.output import Output, output_options
-from qkdrmp.cli.summaries import counted, known_lines, predictions, save_all, sweep_lines, verdict_lines
+from qkdrmp.cli.summaries import counted, predictions, save_all, say_known, sweep_lines, verdict_lines
 from qkdrmp.errors import SweepWarning
 from qkdrmp.family import family_of
 from qkdrmp.simulation import run_once
@@ -79,7 +79,7 @@ def sweep(
     cells = plan.planned // plan.replications
     of = f"{counted(cells, 'cell')} x {counted(plan.replications, 'replication')}"
     output.line(f"{scenario.name}: {of} = {counted(plan.planned, 'run')}, seed {seed}")
-    output.lines(known_lines(scenario))
+    say_known(scenario, output)
     output.warn("predicted", predictions(plan))
     if restart:
         discard(folder / STORE)

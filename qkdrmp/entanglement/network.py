@@ -27,7 +27,7 @@ from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.randomness import Streams
 from qkdrmp.kernel.timer import Timer
 from qkdrmp.kernel.units import delay_ticks, to_ticks
-from qkdrmp.network.channel import Channel, Transmission, open_channel
+from qkdrmp.network.channel import Channel, Trace, Transmission, open_channel
 from qkdrmp.topology import Link as Fibre
 from qkdrmp.topology import NodeKind
 
@@ -41,8 +41,10 @@ class EntanglementNetwork:
     ----------
     settings : EntanglementSettings
     seed : int
-    trace, pairs, rulesets : bool
-        Whether to note every message with the milestones, every delivered pair, and the RuleSets of connections.
+    trace : bool or Trace
+        Whether to note every message in a list, or where else to; with it, the milestones are noted.
+    pairs, rulesets : bool
+        Whether to note every delivered pair, and the RuleSets of connections.
 
     Attributes
     ----------
@@ -54,13 +56,16 @@ class EntanglementNetwork:
     interfaces : dict of str to dict of str to Interface
         By node and neighbour.
     hops : list of Transmission or None
+        The messages noted, if `trace` is true.
+    trace : Trace or None
+        Where they are noted.
     """
 
     def __init__(
         self,
         settings: EntanglementSettings,
         seed: int,
-        trace: bool = False,
+        trace: bool | Trace = False,
         pairs: bool = False,
         rulesets: bool = False,
     ) -> None:
@@ -69,9 +74,10 @@ class EntanglementNetwork:
         self.env = Environment()
         self.random = Streams(seed)
         results, bases = (self.random.stream(name) for name in ("measurements", "bases"))
-        self.ledger = ConnectionLedger(self.env, results, bases, pairs, trace, rulesets)
+        self.ledger = ConnectionLedger(self.env, results, bases, pairs, trace is not False, rulesets)
         self.layers = Nesting(self.topology, settings.layers.nested)
-        self.hops: list[Transmission] | None = [] if trace else None
+        self.hops: list[Transmission] | None = [] if trace is True else None
+        self.trace: Trace | None = self.hops if isinstance(trace, bool) else trace
         self.links: dict[tuple[str, str], ElementaryLink[Qubit]] = {}
         self._faults = settings.faults.active()
         self._channels: dict[tuple[str, str], Channel] = {}
@@ -109,7 +115,7 @@ class EntanglementNetwork:
             assert route is not None, f"{source} sends to {target}, to which there is no path"
             processing = to_ticks(self.settings.setup.here(node=target).processing_s)
             delay = sum(self._delay(self.topology.link(*hop)) for hop in pairwise(route)) + processing
-            new = open_channel(self.env, (source, target), delay, self.hops, self._faults, self.random)
+            new = open_channel(self.env, (source, target), delay, self.trace, self._faults, self.random)
             found = self._channels[source, target] = self.stacks[target].node.listen(new)
         return found
 

@@ -26,9 +26,8 @@ class EntanglementRun:
     """
 
     def __init__(self, settings: EntanglementSettings, seed: int, record: Collection[str] = ()) -> None:
-        self.network = EntanglementNetwork(
-            settings, seed, trace="messages" in record, pairs="pairs" in record, rulesets="rulesets" in record
-        )
+        trace = tables.MessageLog() if "messages" in record else False
+        self.network = EntanglementNetwork(settings, seed, trace, "pairs" in record, "rulesets" in record)
         self.warmup = to_ticks(settings.warmup_s)
 
     def advance(self, until: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import simpy
 from simpy.resources.base import Put
@@ -39,6 +39,13 @@ class Transmission(NamedTuple):
         return seconds_or_nan(self.received)
 
 
+class Trace(Protocol):
+    """Where transmissions are noted, such as a list."""
+
+    def append(self, hop: Transmission, /) -> None:
+        """Note a transmission."""
+
+
 class Channel(simpy.Store):
     """One direction of a classical link: a Store that a message reaches a delay after it was put in.
 
@@ -55,7 +62,7 @@ class Channel(simpy.Store):
         Names of the two nodes.
     delay : int
         One-way delay in ticks (>= 0).
-    trace : list of Transmission, optional
+    trace : Trace, optional
         If given, every copy of a message is noted there when it is sent.
 
     Attributes
@@ -70,7 +77,7 @@ class Channel(simpy.Store):
     """
 
     def __init__(
-        self, env: simpy.Environment, source: str, target: str, delay: int, trace: list[Transmission] | None = None
+        self, env: simpy.Environment, source: str, target: str, delay: int, trace: Trace | None = None
     ) -> None:
         super().__init__(env)
         if delay < 0:
@@ -152,7 +159,7 @@ def open_channel(
     env: simpy.Environment,
     ends: tuple[str, str],
     delay: int,
-    trace: list[Transmission] | None,
+    trace: Trace | None,
     faults: FaultModel | None,
     streams: Streams,
 ) -> Channel:

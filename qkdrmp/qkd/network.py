@@ -9,7 +9,7 @@ from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.randomness import Streams
 from qkdrmp.kernel.units import delay_ticks
 from qkdrmp.key_rates.model import Fibre
-from qkdrmp.network.channel import Channel, Transmission, open_channel
+from qkdrmp.network.channel import Channel, Trace, Transmission, open_channel
 from qkdrmp.network.node import NetworkNode
 from qkdrmp.qkd.demand.workload import LimitsUsers, RequestDemand, RequestWorkload
 from qkdrmp.qkd.keys.key_bits import KeyBits
@@ -47,8 +47,10 @@ class QKDNetwork:
     ----------
     settings : QKDSettings
     seed : int
-    trace, histories : bool
-        Whether to note every message, and every change of every pool's level.
+    trace : bool or Trace
+        Whether to note every message in a list, or where else to.
+    histories : bool
+        Whether to note every change of every pool's level.
 
     Attributes
     ----------
@@ -58,17 +60,21 @@ class QKDNetwork:
     streams : list of KeyStream
     channels : list of Channel
     hops : list of Transmission or None
+        The messages noted, if `trace` is true.
+    trace : Trace or None
+        Where they are noted.
     histories : bool
     """
 
-    def __init__(self, settings: QKDSettings, seed: int, trace: bool = False, histories: bool = False) -> None:
+    def __init__(self, settings: QKDSettings, seed: int, trace: bool | Trace = False, histories: bool = False) -> None:
         self.topology = settings.topology
         self.settings = settings
         self.histories = histories
         self.env = Environment()
         self.random = Streams(seed)
         self.ledger = RequestLedger(self.env, self._travel)
-        self.hops: list[Transmission] | None = [] if trace else None
+        self.hops: list[Transmission] | None = [] if trace is True else None
+        self.trace: Trace | None = self.hops if isinstance(trace, bool) else trace
         self.channels: list[Channel] = []
         self.streams: list[KeyStream] = []
         self._supplies: dict[KeyStream, Supply] = {}
@@ -130,7 +136,7 @@ class QKDNetwork:
 
     def _channel(self, link: Link, source: str, target: str) -> Channel:
         faults = self.settings.faults.here(link=link.ends).active()
-        new = open_channel(self.env, (source, target), self._delay(link), self.hops, faults, self.random)
+        new = open_channel(self.env, (source, target), self._delay(link), self.trace, faults, self.random)
         channel = self.stacks[target].node.listen(new)
         self.channels.append(channel)
         return channel

@@ -26,7 +26,8 @@ class QKDRun:
     """
 
     def __init__(self, settings: QKDSettings, seed: int, record: Collection[str] = ()) -> None:
-        self.network = QKDNetwork(settings, seed, trace="messages" in record, histories="levels" in record)
+        trace = tables.message_rows() if "messages" in record else False
+        self.network = QKDNetwork(settings, seed, trace, histories="levels" in record)
         self.warmup = to_ticks(settings.warmup_s)
         self._is_warm = self.warmup == 0
 

@@ -6,7 +6,7 @@ Column names carry their unit: ``_s`` seconds, ``_bps`` bits per second, ``_bits
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import nan
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from qkdrmp.qkd.keys.key_stream import KeyStream
 from qkdrmp.qkd.network import QKDNetwork, QKDStack
 from qkdrmp.qkd.request import REASONS, RejectReason, RequestEntry, RequestStatus
 from qkdrmp.stats.columns import Column, Table
+from qkdrmp.stats.compact_rows import CompactRows
 from qkdrmp.topology import NodeKind
 
 
@@ -229,11 +230,18 @@ def tables(network: QKDNetwork, warmup: int = 0) -> dict[str, pd.DataFrame]:
         "nodes": QKDResults.nodes.frame(NodeRow(stack, now, rejected) for stack in network.stacks.values()),
         "pools": QKDResults.pools.frame(PoolRow(stream, now) for stream in network.streams),
     }
-    if network.hops is not None:
-        made["messages"] = QKDResults.messages.frame(network.hops)
+    if network.trace is not None:
+        noted = network.trace
+        rows = noted if isinstance(noted, CompactRows) else message_rows(network.hops or ())
+        made["messages"] = rows.frame()
     if network.histories:
         made["levels"] = QKDResults.levels.frame(_levels(network))
     return made
+
+
+def message_rows(hops: Iterable[Transmission] = ()) -> CompactRows[Transmission]:
+    """Return the rows of the table of messages, to which more may be added."""
+    return CompactRows(QKDResults.messages.columns, hops)
 
 
 def _levels(network: QKDNetwork) -> Iterator[LevelChange]:

@@ -1,3 +1,4 @@
+import json
 import re
 from pathlib import Path
 
@@ -116,3 +117,14 @@ def test_differences_are_fields_with_other_values_than_their_defaults() -> None:
     ]
     assert said(queue={"policy": max}) == ["queue.policy = max (default fcfs)"]
     assert said(key_rate={"per_direction": True}) == ["key_rate.per_direction = true (default false)"]
+
+
+def test_what_was_completed_when_a_topology_was_read_is_said_before_runs_too(folder: Path) -> None:
+    (folder / "links.csv").write_text("source,target,length_km\nA,R,10\nR,B,10\nR,B,12\n", encoding="utf-8")
+    (folder / "nodes.csv").write_text("name,kind\nA,user\nB,user\nR,repeater\n", encoding="utf-8")
+    (folder / "own.toml").write_text('topology = "links.csv"\nduration_s = 0.01\n', encoding="utf-8")
+    for command in (["check"], ["run"], ["sweep", "--replications", 1, "--jobs", 1]):
+        said = qkdrmp(command[0], "own.toml", *command[1:])
+        assert "note: 1 pair of nodes with several links: the shortest is kept: R-B (2)" in said.output, command
+        facts = json.loads(qkdrmp(command[0], "own.toml", *command[1:], "--json").output)
+        assert "several links" in " ".join(facts["notes"]), command

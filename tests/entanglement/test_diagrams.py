@@ -32,7 +32,9 @@ def run(name: str) -> Results:
 def messages(results: Results, connection: str, *kinds: str, by: str = "received_s") -> pd.DataFrame:
     """Return the messages about a connection, also about those inside it, in the order of arrival or of sending."""
     table = results.messages
-    about = table["connections"].map(lambda names: any(n.split("/")[0] == connection for n in names.split(",")))
+    about = (
+        table["connections"].astype(str).map(lambda names: any(n.split("/")[0] == connection for n in names.split(",")))
+    )
     return table[about & table["message"].isin(kinds)].sort_values([by, "sent_s"], kind="stable")
 
 

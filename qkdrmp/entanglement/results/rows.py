@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from math import nan
@@ -142,17 +142,24 @@ def rule_rows(rulesets: Mapping[AttemptId, Installed]) -> Iterator[RuleRow]:
     yield from (RuleRow(attempt, *rule) for attempt, stack in rulesets.items() for rule in stack.in_words())
 
 
-def message_rows(hops: Iterable[Transmission]) -> Iterator[MessageRow]:
-    """Yield what the table of messages has a row for."""
-    epochs: dict[tuple[str, int], dict[str, None]] = {}
-    for hop in hops:
-        message = hop.message.content if isinstance(hop.message, Segment) else hop.message
+class MessageRows:
+    """Makes the rows of the table of messages in their order: a Barrier is about what the LAUs before it are about."""
+
+    def __init__(self) -> None:
+        self._epochs: dict[tuple[str, int], dict[str, None]] = {}
+
+    def row(self, hop: Transmission) -> MessageRow:
+        """Return what the row of a transmission is about."""
+        message = hop.message
+        if isinstance(message, Segment):
+            message = message.content
+            hop = hop._replace(message=message)
         about = _about(message)
-        if isinstance(message, LAU | Barrier):  # a Barrier is about what the two LAUs before it are about
-            known = epochs.setdefault((message.link, message.epoch), {})
+        if isinstance(message, LAU | Barrier):
+            known = self._epochs.setdefault((message.link, message.epoch), {})
             known.update(dict.fromkeys(about))
             about = about or list(known)
-        yield MessageRow(hop._replace(message=message), about)
+        return MessageRow(hop, about)
 
 
 def _about(message: Any) -> list[str]:

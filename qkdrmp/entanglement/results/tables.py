@@ -6,6 +6,7 @@ connections are counts. Fidelities are the true ones unless the name says estima
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import nan
 
 import pandas as pd
@@ -17,17 +18,19 @@ from qkdrmp.entanglement.results.rows import (
     ConnectionRow,
     LinkRow,
     MessageRow,
+    MessageRows,
     RuleRow,
     StackRow,
     allocation_rows,
     link_rows,
-    message_rows,
     node_rows,
     rule_rows,
 )
 from qkdrmp.family import Results, message_columns
 from qkdrmp.kernel.units import seconds_or_nan, to_seconds
+from qkdrmp.network.channel import Transmission
 from qkdrmp.stats.columns import Column, Table
+from qkdrmp.stats.compact_rows import CompactRows
 
 
 class EntanglementResults(Results):
@@ -293,6 +296,30 @@ class EntanglementResults(Results):
     )
 
 
+class MessageLog:
+    """Notes transmissions as rows of the table of messages.
+
+    Parameters
+    ----------
+    hops : iterable of Transmission, optional
+        The first ones.
+
+    Attributes
+    ----------
+    rows : CompactRows
+    """
+
+    def __init__(self, hops: Iterable[Transmission] = ()) -> None:
+        self.rows = CompactRows(EntanglementResults.messages.columns)
+        self._row = MessageRows().row
+        for hop in hops:
+            self.append(hop)
+
+    def append(self, hop: Transmission) -> None:
+        """Note a transmission."""
+        self.rows.append(self._row(hop))
+
+
 def tables(network: EntanglementNetwork) -> dict[str, pd.DataFrame]:
     """Return the tables of a run, by name."""
     ledger, now, kinds = network.ledger, network.env.now, EntanglementResults
@@ -308,7 +335,8 @@ def tables(network: EntanglementNetwork) -> dict[str, pd.DataFrame]:
         made["pairs"] = kinds.pairs.frame(ledger.deliveries)
     if ledger.rulesets is not None:
         made["rulesets"] = kinds.rulesets.frame(rule_rows(ledger.rulesets))
-    if network.hops is not None:
-        made["messages"] = kinds.messages.frame(message_rows(network.hops))
+    if network.trace is not None:
+        log = network.trace if isinstance(network.trace, MessageLog) else MessageLog(network.hops or ())
+        made["messages"] = log.rows.frame()
         made["milestones"] = kinds.milestones.frame(ledger.milestones or ())
     return made
