@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 import qkdrmp
-from qkdrmp.cli.group import experiment_argument, extra, main, target_option
+from qkdrmp.cli.group import cell_option, experiment_argument, extra, main, target_option
 from qkdrmp.cli.output import Output, output_options
 from qkdrmp.sweeps.experiment import load_experiment
 
@@ -20,13 +20,34 @@ WIDTHS = ("column", "page")
 @main.command()
 @experiment_argument
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The file.  [default: FOLDER/report.html]")
+@cell_option
+@click.option(
+    "--replication",
+    "replications",
+    type=click.IntRange(min=0),
+    multiple=True,
+    metavar="NUMBER",
+    help="Show these replications of each cell; repeatable.  [default: the first]",
+)
 @target_option
 @output_options
-def report(folder: Path, out: Path | None, targets: dict[str, Any], output: Output) -> None:
-    """Write a report of a sweep: one HTML file that needs no network."""
+def report(
+    folder: Path,
+    out: Path | None,
+    cells: dict[str, list[Any]],
+    replications: tuple[int, ...],
+    targets: dict[str, Any],
+    output: Output,
+) -> None:
+    """Write a report of a sweep: one HTML file that needs no network.
+
+    Some runs are simulated again and shown in full, with a map, levels and messages: one of each cell of the longest
+    duration, or those that --cell and --replication choose.
+    """
     experiment = load_experiment(folder)
     experiment = replace(experiment, scenario=experiment.scenario.replace(targets))
-    path = extra("report", "qkdrmp.report").write_report(experiment, folder / "report.html" if out is None else out)
+    path = folder / "report.html" if out is None else out
+    extra("report", "qkdrmp.report").write_report(experiment, path, cells, replications)
     output.facts |= {"folder": path.parent, "files": [path.name]}
     output.line(f"written: {path} ({path.stat().st_size / BYTES_PER_MB:.1f} MB); open it in a browser")
 

@@ -74,6 +74,26 @@ def _targets(context: click.Context, parameter: click.Parameter, given: tuple[st
     return {f"targets.{metric}": value for metric, value in (_change(text, "--target", "METRIC") for text in given)}
 
 
+def cell_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take ``--cell``; it gets the values of each field as `cells`."""
+    option = click.option(
+        "--cell",
+        "cells",
+        multiple=True,
+        metavar="FIELD=VALUE",
+        help="Show runs of these cells in full: --cell pools.capacity=20; repeatable.  [default: of each, if few]",
+        callback=_cells,
+    )
+    return option(command)
+
+
+def _cells(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for field, value in (_change(text, "--cell") for text in given):
+        found.setdefault(field, []).append(value)
+    return found
+
+
 def _change(text: str, option: str = "--set", name: str = "FIELD") -> tuple[str, Any]:
     """Return a field and its value, which is TOML or else plain text."""
     field, equals, value = (part.strip() for part in text.partition("="))

@@ -12,11 +12,11 @@ from qkdrmp.ladder.labels import DrawnScale, Label, arrow_placer, place_labels
 from qkdrmp.ladder.layout import Arrow, LadderLayout, Note
 from qkdrmp.plots.times import brief
 
-MOST_LADDERS = 40
+MOST_LADDERS = 24
 SCALE = DrawnScale(column=160, inch=72, letter=6.6, line=12.5)  # pixels
 
 
-def ladders(results: Results) -> list[dict[str, Any]]:
+def ladders(results: Results, most: int = MOST_LADDERS) -> list[dict[str, Any]]:
     """Return ladders as JSON can hold them: what to call each, and where its nodes, arrows and notes are.
 
     There are none if the family sends no messages.
@@ -28,11 +28,11 @@ def ladders(results: Results) -> list[dict[str, Any]]:
     table = results.table(counted.nouns)
     return [
         {"name": f"{counted.noun} {wanted}: {why}", **drawing(ladder.of(results, wanted).layout())}
-        for wanted, why in chosen(table, counted.begun, counted.ended).items()
+        for wanted, why in chosen(table, counted.begun, counted.ended, most).items()
     ]
 
 
-def chosen(table: pd.DataFrame, begun: str, ended: str) -> dict[int | str, str]:
+def chosen(table: pd.DataFrame, begun: str, ended: str, most: int = MOST_LADDERS) -> dict[int | str, str]:
     """Return the ids of the requests or connections to show, and why: the first of each outcome, then others."""
     state, took = table["state"], table[ended] - table[begun]
     delivered = table[state == "delivered"]
@@ -47,10 +47,10 @@ def chosen(table: pd.DataFrame, begun: str, ended: str) -> dict[int | str, str]:
     for reason, group in table[table["reason"].notna()].groupby("reason", sort=False):
         add(group, f"the first {group['state'].iloc[0]}, {reason}")
     add(table[state == "unfinished"], "the first unfinished")
-    step = max(1, len(table) // MOST_LADDERS)
+    step = max(1, len(table) // most)
     row: Any
     for row in table.iloc[::step].itertuples(index=False):
-        if len(found) < MOST_LADDERS:
+        if len(found) < most:
             why = f"{row.state}, {row.reason}" if isinstance(row.reason, str) else str(row.state)
             found.setdefault(row.id, f"{row.src} to {row.dst}, {why}")
     return found

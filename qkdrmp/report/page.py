@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from itertools import pairwise
 from typing import Any
 
 import altair as alt
@@ -18,47 +17,47 @@ from markupsafe import Markup
 from qkdrmp.config.points import label
 from qkdrmp.errors import QKDRMPError, listed
 from qkdrmp.family import Family, RunWarning, Story, family_of
-from qkdrmp.family.story import edges
 from qkdrmp.plots.axes import cells, varied
-from qkdrmp.plots.times import brief
 from qkdrmp.report import charts, network_map
-from qkdrmp.report.ladders import ladders
 from qkdrmp.report.replay import choose, story_of
+from qkdrmp.report.runs import of_first, of_other, unbroken
 from qkdrmp.report.tables import packed
 from qkdrmp.scenario import Scenario
 from qkdrmp.simulation import predict
 from qkdrmp.stats.estimators import has_succeeded, summarise
-from qkdrmp.stats.words import shortened
+from qkdrmp.stats.words import capital, shortened
 from qkdrmp.sweeps.experiment import Experiment
 from qkdrmp.sweeps.warmup import suggest_warmup
 from qkdrmp.verdicts import verdict
-from qkdrmp.verdicts.design import DURATION, cell_words, made
+from qkdrmp.verdicts.design import DURATION, cell_words, made, metric_name, single
 from qkdrmp.verdicts.outcomes import cautions, question
 
 CELLS_SHOWN = 4
 WARMUP_RUNS = 3
 
 
-def render(experiment: Experiment) -> str:
+def render(experiment: Experiment, cells: Mapping[str, Any] | None = None, replications: Sequence[int] = ()) -> str:
     """Return the page about an experiment.
 
-    The run that it shows in full is simulated again.
+    The runs that it shows in full are simulated again; see `choose` for which they are.
 
     Raises
     ------
     QKDRMPError
-        If no run of it succeeded.
+        If no run of it succeeded, or what is chosen was not swept.
     """
     if experiment.runs.empty or experiment.runs["failed"].all():
         raise QKDRMPError(f"{experiment.scenario.name}: there is nothing to report, because no run succeeded")
-    family, shown = family_of(experiment.scenario), choose(experiment)
+    family, (shown, *others) = family_of(experiment.scenario), choose(experiment, cells, replications)
     story = story_of(shown.scenario, shown.seed)
     runs = _succeeded(experiment.runs)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("qkdrmp.report"), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters["unbroken"] = _unbroken
-    data = {**_drawn(runs, family, story), "tables": _tables(experiment, story), "ladders": ladders(story.results)}
+    environment.filters["unbroken"] = unbroken
+    data = {**_drawn(runs, family), **of_first(story), "tables": _tables(experiment)}
+    data["runs"] = [one.words for one in (shown, *others)]
+    data["others"] = [of_other(story_of(one.scenario, one.seed)) for one in others]
     return environment.get_template("page.html.j2").render(
         experiment=experiment,
         question=question(experiment.runs),
@@ -70,18 +69,15 @@ def render(experiment: Experiment) -> str:
         noun=family.counted.nouns,
         load_range=network_map.load_range(story),
         served_range=network_map.SERVED_RANGE,
-        most_served=int(network_map.most_served(story)),
+        metrics=_metrics(runs) if len(runs) == 1 else (),
+        has_messages=family.presentation.messages is not None,
+        left_out=len(experiment.runs) - len(data["runs"]),
         others=data["heatmap_others"],
         scenario=_scenario_text(experiment),
         vega=_script(_vega()),
         json=_json(data),
         files={name: Markup(_file(environment, name)) for name in ("style.css", "charts.js", "ladder.js", "tables.js")},
     )
-
-
-def _unbroken(sentence: str) -> str:
-    """Return a sentence whose numbers are not parted from their per-cent signs at the end of a line."""
-    return sentence.replace(" %", "\u00a0%")
 
 
 def _succeeded(runs: pd.DataFrame) -> pd.DataFrame:
@@ -111,29 +107,30 @@ def _json(data: Mapping[str, Any]) -> Markup:
     return Markup(written.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
-def _drawn(runs: pd.DataFrame, family: Family, story: Story) -> dict[str, Any]:
+def _drawn(runs: pd.DataFrame, family: Family) -> dict[str, Any]:
+    if len(runs) == 1:
+        return {"curves": None, "heatmap": None, "heatmap_others": "", "metrics": {}}
     metrics = charts.metrics_of(runs, family.main_metric)
     heatmap = charts.heatmap(runs, metrics)
-    times = edges(story.results.scenario.duration_s)
     return {
         "curves": charts.curves(runs, metrics),
         "heatmap": heatmap[0] if heatmap else None,
         "heatmap_others": heatmap[1] if heatmap else "",
         "metrics": charts.labels_of(runs, metrics),
-        "map": network_map.network_map(story),
-        "level": network_map.level(story) if story.links else None,
-        "aspect": network_map.aspect(story.results.scenario.topology),
-        "links": [link.name for link in story.links],
-        "frames": [f"{brief(start)} to {brief(end)}" for start, end in pairwise(times.tolist())],
     }
 
 
-def _tables(experiment: Experiment, story: Story) -> list[dict[str, Any]]:
+def _metrics(runs: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return what each metric of a single run is called, and its value with its unit."""
+    known = runs.iloc[0, runs.columns.get_loc("seed") + 1 :].dropna()  # type: ignore[operator]
+    return [(capital(metric_name(str(name))), single(str(name), float(value))) for name, value in known.items()]
+
+
+def _tables(experiment: Experiment) -> list[dict[str, Any]]:
     known = {"Cells": summarise(_succeeded(experiment.runs), experiment.swept), "Runs": experiment.runs}
     if len(experiment.failures):
         known["Failures"] = experiment.failures
-    of_run = {f"{title} of the run shown": table for title, table in story.tables.items()}
-    return [packed(title, table) for title, table in (known | of_run).items()]
+    return [packed(title, table) for title, table in known.items()]
 
 
 def _warnings(experiment: Experiment, family: Family, story: Story) -> Iterator[str]:

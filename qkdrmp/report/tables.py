@@ -12,12 +12,12 @@ SAFE = 2**53
 """Whole numbers of JavaScript are exact up to here."""
 
 
-def packed(title: str, table: pd.DataFrame) -> dict[str, Any]:
-    """Return a table by columns; of a very long one the first `MOST_ROWS` rows.
+def packed(title: str, table: pd.DataFrame, most: int = MOST_ROWS) -> dict[str, Any]:
+    """Return a table by columns; of a very long one the first `most` rows.
 
     Numbers that JavaScript could not hold exactly are texts.
     """
-    kept = table.head(MOST_ROWS)
+    kept = table.head(most)
     return {
         "title": title,
         "rows": len(kept),

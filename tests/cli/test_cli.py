@@ -574,8 +574,11 @@ def test_a_report_is_written(folder: Path, left: str) -> None:
     output = succeeded(qkdrmp("report", left))
     assert re.fullmatch(r"written: out/report\.html \(\d\.\d MB\); open it in a browser\n", output)
     assert "qkdrmp sweep quick.toml --out out --seed 3" in (folder / "out" / "report.html").read_text()
-    assert qkdrmp("report", left, "--out", "elsewhere.html").exit_code == 0
-    assert (folder / "elsewhere.html").exists()
+    chosen = ["--cell", "pools.capacity=8", "--cell", "duration_s=0.2", "--replication", 1]
+    succeeded(qkdrmp("report", left, "--out", "elsewhere.html", *chosen))
+    text = (folder / "elsewhere.html").read_text()
+    assert "key pool capacity = 8 keys, simulated time = 0.2 s; replication 1, seed" in text
+    assert "cells: pools.capacity = 7 must be one of" in refused(qkdrmp("report", left, "--cell", "pools.capacity=7"))
 
 
 def test_figures_for_print_are_drawn(folder: Path, left: str) -> None:

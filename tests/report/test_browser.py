@@ -82,7 +82,7 @@ def test_all_charts_have_marks(opened: Opened) -> None:
 def test_nothing_sticks_out_of_the_page(family: str, width: int, browser: Any, request: pytest.FixtureRequest) -> None:
     found = Opened(browser, request.getfixturevalue(f"{family}_page"), width)
     found.page.locator("#again summary").click()
-    for summary in found.page.locator("#table-list summary").all():
+    for summary in found.page.locator("#tables summary").all():
         if not summary.evaluate("it => it.parentElement.open"):
             summary.click()
     assert found.page.evaluate("document.documentElement.scrollWidth") <= width
@@ -192,6 +192,28 @@ def test_the_choice_of_a_ladder_draws_it(opened: Opened) -> None:
     opened.page.locator("#ladder-choice").select_option(index=1)
     assert opened.page.locator("#ladder-title").text_content() != title
     assert opened.page.evaluate("DATA.ladders[1].arrows.length") == opened.page.locator("#ladder svg .arrow").count()
+
+
+def test_the_choice_of_a_run_shows_its_map_levels_ladders_and_tables(opened: Opened) -> None:
+    page = opened.page
+    assert page.locator("#run option").all_text_contents() == page.evaluate("DATA.runs")
+    parts = ["#map svg.marks", "#level svg.marks", "#finding"]
+    before = [page.locator(part).inner_html() for part in parts]
+    link = page.evaluate("DATA.links.at(-1)")
+    page.locator("#link").select_option(link)
+    page.locator("#run").select_option(index=1)
+    page.wait_for_selector("#map[data-run='1'] svg.marks")
+    now = [page.locator(part).inner_html() for part in parts]
+    assert all(old != new for old, new in zip(before, now, strict=True))
+    assert (page.locator("#link").input_value(), link in opened.texts("level")) == (link, True)
+    ladders = page.evaluate("DATA.ladders.map(one => one.name)")
+    assert page.locator("#ladder-choice option").all_text_contents() == ladders != page.evaluate("RUNS[0].ladders")
+    (first, *_) = page.locator("#run-tables summary").all_text_contents()
+    assert first.endswith(f"({page.evaluate('DATA.runTables[0].of')} rows)")
+    page.locator("#run").select_option(index=0)
+    page.wait_for_selector("#map[data-run='0'] svg.marks")
+    assert page.locator("#finding").inner_html() == before[-1]
+    assert page.locator("#map svg.marks").count() == page.locator("#level svg.marks").count() == 1
 
 
 def _column(opened: Opened, number: int) -> list[str]:

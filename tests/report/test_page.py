@@ -1,5 +1,7 @@
 """The page as text: it is one file, and what users wrote into their networks stays text."""
 
+import base64
+import gzip
 import json
 import re
 from dataclasses import replace
@@ -13,6 +15,8 @@ import pytest
 import qkdrmp
 from qkdrmp import QKDRMPError
 from qkdrmp.report import charts, write_report
+from qkdrmp.report.replay import choose, story_of
+from qkdrmp.report.runs import unbroken
 from qkdrmp.report.tables import MOST_ROWS, packed
 from tests.report import experiments
 
@@ -46,7 +50,7 @@ def test_hostile_names_stay_text(hostile_page: Path) -> None:
     tags = [tag for tag, _ in reader.tags]
     assert tags.count("script") == 5
     assert not {"b", "img"} & set(tags)
-    nodes = next(table for table in json.loads(reader.data)["tables"] if table["title"].startswith("Nodes"))
+    nodes = next(table for table in json.loads(reader.data)["runTables"] if table["title"].startswith("Nodes"))
     assert nodes["columns"][0]["values"] == [experiments.HOSTILE, experiments.QUOTED, "Bob"]
 
 
@@ -61,8 +65,25 @@ def test_the_page_fetches_nothing(keys_page: Path) -> None:
 def test_every_control_has_a_label(keys_page: Path) -> None:
     reader = Reader(keys_page.read_text(encoding="utf-8"))
     controls = {attrs["id"] for tag, attrs in reader.tags if tag in ("select", "input")}
-    assert controls == {"metric", "frame", "link", "ladder-choice"}
+    assert controls == {"metric", "run", "frame", "link", "ladder-choice"}
     assert {attrs["for"] for tag, attrs in reader.tags if tag == "label"} == controls
+
+
+def test_the_page_holds_the_runs_that_can_be_chosen(keys_page: Path) -> None:
+    done, data = experiments.keys(), json.loads(Reader(keys_page.read_text("utf-8")).data)
+    for shown, other in zip(choose(done)[1:], data["others"], strict=True):
+        held = json.loads(gzip.decompress(base64.b64decode(other)))
+        story = story_of(shown.scenario, shown.seed)
+        assert shown.words in data["runs"]
+        assert held["finding"] == unbroken(story.finding)
+        assert held["ladders"]
+        levels = [values for name, values in held["level"]["datasets"].items() if any("mean" in row for row in values)]
+        assert {row["link"]: row["mean"][:-1] for row in levels[0]}.items() >= {
+            link.name: pytest.approx(link.series[0].mean.tolist(), abs=1e-3)
+            for link in story.links
+            if len(link.series) == 1
+        }.items()
+    assert "qkdrmp report FOLDER --cell FIELD=VALUE" in keys_page.read_text("utf-8")
 
 
 def test_tables_are_whole_and_exact(keys_page: Path) -> None:

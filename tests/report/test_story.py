@@ -1,5 +1,7 @@
 """The run that is shown: which it is, and what its links and nodes did in the course of time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +13,8 @@ from qkdrmp.ladder.diagram import ARROW_COLUMNS, NOTE_COLUMNS
 from qkdrmp.ladder.layout import LadderLayout
 from qkdrmp.qkd.presentation.story import binned
 from qkdrmp.report.ladders import MOST_LADDERS, SCALE, chosen, drawing, ladders
-from qkdrmp.report.replay import choose, story_of
+from qkdrmp.errors import QKDRMPError
+from qkdrmp.report.replay import MOST_CHOSEN, MOST_RUNS, choose, story_of
 from qkdrmp.scenario_file import make_scenario
 from qkdrmp.verdicts.design import made, value_of
 from tests.report.experiments import POOLS, experiment, keys, pairs
@@ -121,22 +124,79 @@ def test_pools_that_are_hardly_ever_short_are_no_bottleneck() -> None:
     assert "The bottleneck" not in story_of(short_of_keys(1e9), 1).finding
 
 
-def test_the_run_shown_is_the_first_of_the_last_cell_of_the_longest_duration() -> None:
+def test_a_run_of_each_cell_of_the_longest_duration_is_shown_and_the_last_cell_first() -> None:
     done = keys()
     shown = choose(done)
-    assert shown.scenario.pools.capacity == 40  # type: ignore[attr-defined]
-    assert shown.scenario.duration_s == 0.03
+    assert [one.scenario.pools.capacity for one in shown] == [40, 20, 30]  # type: ignore[attr-defined]
+    assert {one.scenario.duration_s for one in shown} == {0.03}
     runs = done.runs
     (row,) = runs[(runs[POOLS] == 40) & (runs["duration_s"] == 0.03) & (runs["replication"] == 0)].to_dict("records")
-    assert shown.seed == row["seed"]
-    again = qkdrmp.simulate(shown.scenario, shown.seed).summary
+    assert shown[0].seed == row["seed"]
+    again = qkdrmp.simulate(shown[0].scenario, shown[0].seed).summary
     assert again["requests_delivered"] == row["requests_delivered"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "replications", "found"),
+    [
+        ({POOLS: 20}, (), [(20, 0.03, 0)]),
+        ({POOLS: "20"}, (1,), [(20, 0.03, 1)]),
+        ({POOLS: [30, 20], "duration_s": 0.02}, (), [(20, 0.02, 0), (30, 0.02, 0)]),
+        ({POOLS: 40.0}, (1, 0), [(40, 0.03, 0), (40, 0.03, 1)]),
+        ({}, (1,), [(20, 0.03, 1), (30, 0.03, 1), (40, 0.03, 1)]),
+    ],
+)
+def test_any_cell_and_replication_can_be_chosen(
+    cells: dict[str, object], replications: tuple[int, ...], found: list[tuple[int, float, int]]
+) -> None:
+    done = keys()
+    seeds = done.runs.set_index([POOLS, "duration_s", "replication"])["seed"]
+    shown = choose(done, cells, replications)
+    assert (
+        [(one.scenario.pools.capacity, one.scenario.duration_s, one.seed) for one in shown]
+        == [  # type: ignore[attr-defined]
+            (*which[:2], seeds[which]) for which in found
+        ]
+    )
+    assert shown[0].words == f"key pool capacity = {found[0][0]} keys, simulated time = {found[0][1]} s; " + (
+        f"replication {found[0][2]}, seed {shown[0].seed}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("cells", "replications", "sentence"),
+    [
+        ({"pools.capacit": 20}, (), "cells: unknown field 'pools.capacit' (did you mean 'pools.capacity'?); known are"),
+        ({POOLS: 25}, (), "cells: pools.capacity = 25 must be one of 20, 30, 40"),
+        ({}, (7,), "replications = 7 must be one of 0, 1"),
+    ],
+)
+def test_what_was_not_swept_cannot_be_chosen(
+    cells: dict[str, object], replications: tuple[int, ...], sentence: str
+) -> None:
+    with pytest.raises(QKDRMPError) as caught:
+        choose(keys(), cells, replications)
+    assert str(caught.value).startswith(sentence)
+
+
+def test_of_many_cells_some_are_shown_evenly_and_of_many_chosen_runs_the_first() -> None:
+    done = keys()
+    many = pd.concat([done.runs.assign(**{POOLS: capacity}) for capacity in range(20, 80)], ignore_index=True)
+    shown = choose(replace(done, runs=many))
+    found = sorted(one.scenario.pools.capacity for one in shown)  # type: ignore[attr-defined]
+    assert (len(found), found[0], found[-1]) == (MOST_RUNS, 20, 79)
+    assert len(choose(replace(done, runs=many), {}, [0])) == MOST_CHOSEN
+
+
+def test_where_a_run_takes_long_few_are_shown() -> None:
+    done = keys()
+    assert len(choose(replace(done, timings=pd.DataFrame({"wall_s": [1e3]})))) == 1
 
 
 def test_failed_runs_are_not_shown() -> None:
     done = keys()
     done.runs.loc[done.runs[POOLS] == 40, "failed"] = True
-    assert choose(done).scenario.pools.capacity == 30  # type: ignore[attr-defined]
+    assert choose(done)[0].scenario.pools.capacity == 30  # type: ignore[attr-defined]
 
 
 def mine(waiting: list[object], now: int) -> list[object]:
@@ -153,7 +213,8 @@ def test_values_that_the_table_only_names_come_from_the_sweep_section() -> None:
 def test_a_policy_of_ones_own_is_replaced_by_the_scenario_as_it_is() -> None:
     scenario = qkdrmp.load_scenario("beijing_figure3").replace({"duration_s": 0.01})
     done = experiment(scenario, {"queue.policy": ["fcfs", mine]}, 1)
-    assert "without the sweep" in choose(done).words
+    (shown,) = choose(replace(done, runs=done.runs[done.runs["queue.policy"] == "mine"]))
+    assert "without the sweep" in shown.words
 
 
 @pytest.mark.parametrize(
@@ -184,7 +245,7 @@ def test_there_are_not_too_many_ladders() -> None:
 
 
 def test_ladders_are_laid_out_in_the_order_of_time() -> None:
-    shown = choose(pairs())
+    shown = choose(pairs())[0]
     results = story_of(shown.scenario, shown.seed).results
     (first, *_) = ladders(results)
     heights = [[down for _, down in arrow["path"]] for arrow in first["arrows"]]

@@ -4,6 +4,7 @@ const byId = (id) => document.getElementById(id);
 
 /** Fill a select with texts; their values are `values`, or their numbers. */
 function fill(select, texts, values) {
+  select.replaceChildren();
   texts.forEach((text, number) => select.add(new Option(text, values ? values[number] : number)));
 }
 
@@ -36,9 +37,10 @@ async function start() {
   const names = ["curves", "heatmap", "map", "level"];
   const views = await Promise.all(names.map(draw));
   names.forEach((name, number) => (VIEWS[name] = views[number]));
-  startMetrics();
+  if (VIEWS.curves) startMetrics();
   startTime();
-  if (VIEWS.level) startLinks();
+  startLinks();
+  startRuns();
   window.addEventListener("resize", shapeMap);
   document.body.dataset.drawn = "yes";
 }
@@ -49,31 +51,85 @@ function startMetrics() {
   select.addEventListener("change", () => show("metric", select.value, "curves", "heatmap"));
 }
 
+function showTime() {
+  const slider = byId("frame");
+  byId("when").textContent = DATA.frames[slider.value];
+  slider.setAttribute("aria-valuetext", DATA.frames[slider.value]);
+  return show("frame", Number(slider.value), "map", "level");
+}
+
 function startTime() {
   const slider = byId("frame");
-  const update = () => {
-    byId("when").textContent = DATA.frames[slider.value];
-    slider.setAttribute("aria-valuetext", DATA.frames[slider.value]);
-    return show("frame", Number(slider.value), "map", "level");
-  };
   slider.max = DATA.frames.length - 1;
   slider.value = slider.max;
-  slider.addEventListener("input", update);
-  update();
+  slider.addEventListener("input", showTime);
+  showTime();
 }
 
 function startLinks() {
   const select = byId("link");
+  if (!VIEWS.level) return;
+  select.addEventListener("change", showLink);
+  offerLinks();
+}
+
+function showLink() {
+  return show("link", byId("link").value, "map", "level");
+}
+
+/** List the links of the run shown, and choose one by a click on the map, too. */
+function offerLinks() {
+  const select = byId("link");
   fill(select, DATA.links, DATA.links);
   select.value = VIEWS.level.signal("link");
-  const choose = () => show("link", select.value, "map", "level");
-  select.addEventListener("change", choose);
   VIEWS.map.addEventListener("click", (event, item) => {
     const name = item && item.datum && item.datum.link;
     if (!DATA.links.includes(name)) return;
     select.value = name;
-    choose();
+    showLink();
   });
+}
+
+const RUNS = [DATA];
+
+/** Return what is known about a run; all but the first are kept compressed. */
+async function runData(number) {
+  if (!RUNS[number]) {
+    const bytes = Uint8Array.from(atob(DATA.others[number - 1]), (letter) => letter.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    RUNS[number] = await new Response(stream).json();
+  }
+  return RUNS[number];
+}
+
+/** Show another run: its map, levels, ladders and tables, at the same share of its time and with the same link. */
+async function showRun(number) {
+  const known = await runData(number), link = byId("link") && byId("link").value;
+  Object.assign(DATA, known);
+  byId("finding").textContent = DATA.finding;
+  byId("most-served").textContent = DATA.mostServed;
+  for (const name of ["map", "level"]) if (VIEWS[name]) VIEWS[name].finalize();
+  VIEWS.map = null;
+  shapeMap();
+  VIEWS.map = await draw("map");
+  VIEWS.level = await draw("level");
+  if (VIEWS.level) {
+    offerLinks();
+    if (DATA.links.includes(link)) byId("link").value = link;
+    await showLink();
+  }
+  await showTime();
+  document.dispatchEvent(new Event("run"));
+  byId("map").dataset.run = number;
+}
+
+function startRuns() {
+  const select = byId("run");
+  if (!select) return;
+  RUNS[0] = { ...DATA };
+  fill(select, DATA.runs);
+  let last = Promise.resolve(); // one after the other, however fast they are chosen
+  select.addEventListener("change", () => (last = last.then(() => showRun(Number(select.value)))));
 }
 
 start();

@@ -75,6 +75,11 @@
 
   function show() {
     const drawn = DATA.ladders[select.value];
+    if (!drawn) {
+      byId("ladder-title").textContent = "This run has none.";
+      byId("ladder").replaceChildren();
+      return;
+    }
     byId("ladder-title").textContent = drawn.title;
     const svg = document.createElementNS(SVG, "svg");
     frame(svg, drawn);
@@ -88,7 +93,12 @@
     byId("ladder").replaceChildren(svg);
   }
 
-  fill(select, DATA.ladders.map((drawn) => drawn.name));
+  function offer() {
+    fill(select, DATA.ladders.map((drawn) => drawn.name));
+    show();
+  }
+
   select.addEventListener("change", show);
-  show();
+  document.addEventListener("run", offer);
+  offer();
 })();

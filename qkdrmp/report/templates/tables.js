@@ -86,10 +86,18 @@
     fillBody(body, table, [...Array(table.rows).keys()]);
   }
 
-  DATA.tables.forEach((table, number) => {
-    const box = element(byId("table-list"), "details", { open: number === 0 });
-    element(box, "summary", {}, `${table.title} (${table.of.toLocaleString("en")} ${table.of === 1 ? "row" : "rows"})`);
-    if (box.open) build(box, table);
-    else box.addEventListener("toggle", () => build(box, table), { once: true });
-  });
+  function list(place, tables, opened) {
+    place.replaceChildren();
+    tables.forEach((table, number) => {
+      const box = element(place, "details", { open: number === opened });
+      element(box, "summary", {}, `${table.title} (${table.of.toLocaleString("en")} ${table.of === 1 ? "row" : "rows"})`);
+      if (box.open) build(box, table);
+      else box.addEventListener("toggle", () => build(box, table), { once: true });
+    });
+  }
+
+  list(byId("table-list"), DATA.tables, 0);
+  const ofRun = () => list(byId("run-tables"), DATA.runTables);
+  document.addEventListener("run", ofRun);
+  ofRun();
 })();
