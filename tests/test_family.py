@@ -103,7 +103,7 @@ def test_a_third_family_is_run_on_the_command_line(folder: Path) -> None:
     lines = command("run", "coins.toml")
     names = [line.split()[0] for line in lines if line.startswith("  ")]
     assert names == ["tosses", "heads", "rejected_tails", "events"]
-    assert lines[-1] == "written to results/coins: run_summary.csv, tosses.csv, coins.png"
+    assert lines[-1] == "written to results/coins: run_summary.csv, tosses.csv, run.json, coins.png"
     assert (folder / "results" / "coins" / "coins.png").stat().st_size > 1000
     assert "messages.csv" in command("run", "coins.toml", "--trace")[-1]
 

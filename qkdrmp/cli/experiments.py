@@ -11,7 +11,8 @@ import click
 import qkdrmp
 from qkdrmp.cli.group import cell_option, experiment_argument, extra, main, target_option
 from qkdrmp.cli.output import Output, output_options
-from qkdrmp.sweeps.experiment import load_experiment
+from qkdrmp.sweeps.experiment import PROVENANCE, load_experiment
+from qkdrmp.sweeps.single_run import is_single_run, load_run
 
 BYTES_PER_MB = 1e6
 WIDTHS = ("column", "page")
@@ -39,12 +40,15 @@ def report(
     targets: dict[str, Any],
     output: Output,
 ) -> None:
-    """Write a report of a sweep: one HTML file that needs no network.
+    """Write a report of a sweep, or of a single run: one HTML file that needs no network.
 
     Some runs are simulated again and shown in full, with a map, levels and messages: one of each cell of the longest
     duration, or those that --cell and --replication choose.
     """
-    experiment = load_experiment(folder)
+    single = not (folder / PROVENANCE).is_file() and is_single_run(folder)
+    experiment = load_run(folder) if single else load_experiment(folder)
+    if single:
+        output.line(f"{folder} has a single run (seed {experiment.seed}): no intervals, nothing to compare it with")
     experiment = replace(experiment, scenario=experiment.scenario.replace(targets))
     path = folder / "report.html" if out is None else out
     extra("report", "qkdrmp.report").write_report(experiment, path, cells, replications)

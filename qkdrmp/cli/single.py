@@ -10,12 +10,21 @@ from pathlib import Path
 import click
 
 import qkdrmp
-from qkdrmp.cli.group import format_option, main, out_option, results_folder, scenario_argument, seed_option
+from qkdrmp.cli.group import (
+    command_line,
+    format_option,
+    main,
+    out_option,
+    results_folder,
+    scenario_argument,
+    seed_option,
+)
 from qkdrmp.cli.output import Output, output_options
 from qkdrmp.cli.summaries import run_lines, save_all, say_known
 from qkdrmp.errors import QKDRMPError, one_of
 from qkdrmp.family import RunWarning, family_of
 from qkdrmp.simulation import predict, run_once, run_to_end
+from qkdrmp.sweeps.single_run import describe_run
 from qkdrmp.sweeps.warmup import suggest_warmup
 
 
@@ -41,6 +50,7 @@ def run(scenario: qkdrmp.Scenario, seed: int, out: Path | None, trace: bool, tab
     output.lines(run_lines(results))
     output.warn("warning", results.findings)
     written = results.save(folder, table_format)
+    written += describe_run(results, folder, command_line())
     if family.figures_record is not None:
         written += save_all(family.presentation.run_figures(results), folder)
     output.facts |= {"scenario": scenario.name, "kind": scenario.kind, "seed": seed, "duration_s": scenario.duration_s}

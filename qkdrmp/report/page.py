@@ -24,6 +24,7 @@ from qkdrmp.report.runs import of_first, of_other, unbroken
 from qkdrmp.report.tables import packed
 from qkdrmp.scenario import Scenario
 from qkdrmp.simulation import predict
+from qkdrmp.stats import estimators
 from qkdrmp.stats.estimators import has_succeeded, summarise
 from qkdrmp.stats.words import capital, shortened
 from qkdrmp.sweeps.experiment import Experiment
@@ -122,8 +123,9 @@ def _drawn(runs: pd.DataFrame, family: Family) -> dict[str, Any]:
 
 def _metrics(runs: pd.DataFrame) -> list[tuple[str, str]]:
     """Return what each metric of a single run is called, and its value with its unit."""
-    known = runs.iloc[0, runs.columns.get_loc("seed") + 1 :].dropna()  # type: ignore[operator]
-    return [(capital(metric_name(str(name))), single(str(name), float(value))) for name, value in known.items()]
+    (row,) = runs[estimators.metrics_of(runs, estimators.swept_columns(runs))].to_dict("records")
+    known = {str(name): float(value) for name, value in row.items() if value == value}
+    return [(capital(metric_name(name)), single(name, value)) for name, value in known.items()]
 
 
 def _tables(experiment: Experiment) -> list[dict[str, Any]]:

@@ -28,6 +28,9 @@ WIDE = 0.1
 def question(runs: pd.DataFrame) -> str:
     """Return in one line what was swept."""
     fields = varied(runs)
+    if len(runs) == 1:
+        (duration_s,), (seed,) = runs[DURATION], runs["seed"]
+        return f"A single run of {duration_s:g} s, seed {seed}: no intervals, and nothing to compare it with."
     values = [f"{name_and_unit(field)[0]} ({_values(runs[field])})" for field in fields]
     counts = [len(group) for _, group in cells(runs, fields)]
     least, most = min(counts), max(counts)
@@ -161,6 +164,9 @@ def cautions(runs: pd.DataFrame, family: Family, failed: int) -> Iterator[str]:
     if failed:
         yield f"{failed:,} of {len(runs):,} runs failed; their metrics are left out of everything here."
     replications = runs["replication"].nunique()
+    if len(runs) == 1:
+        yield "It is one run: how much of it is chance is not known; a sweep with several replications shows that."
+        return
     if replications < 2:
         yield "There is one replication: no interval can be given, and differences between cells may be chance."
         return

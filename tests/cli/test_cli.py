@@ -156,10 +156,13 @@ def test_a_run_prints_its_summary_and_writes_its_tables(folder: Path) -> None:
         assert (f"\n  {name} " in output) == (value != 0 or not name.startswith("rejected_"))
     assert f"requests_delivered    {results.summary['requests_delivered']}\n" in output
     written = folder / "results" / "quick"
-    assert {path.name for path in written.iterdir()} == {"run_summary.csv", "requests.csv", "nodes.csv", "pools.csv"}
+    assert {path.name for path in written.iterdir()} == {
+        *("run_summary.csv", "requests.csv", "nodes.csv", "pools.csv"),
+        *("run.json", "run"),
+    }
     assert len(pd.read_csv(written / "requests.csv")) == len(results.requests)
     assert list(pd.read_csv(written / "run_summary.csv")["metric"]) == [metric.name for metric in QKD.metrics]
-    assert output.endswith("written to results/quick: run_summary.csv, requests.csv, nodes.csv, pools.csv\n")
+    assert output.endswith("written to results/quick: run_summary.csv, requests.csv, nodes.csv, pools.csv, run.json\n")
 
 
 def test_a_trace_adds_messages_and_levels(folder: Path) -> None:
@@ -189,7 +192,7 @@ def test_a_run_of_connections_draws_their_pairs(folder: Path) -> None:
     output = succeeded(qkdrmp("run", "chain.toml"))
     assert re.search(r"  connections_unfinished +0\n", output)
     written = {"run_summary", "connections", "attempts", "links", "nodes", "allocations", "pairs"}
-    files = {*(f"{name}.csv" for name in written), "pairs.png", "fidelity.png"}
+    files = {*(f"{name}.csv" for name in written), "pairs.png", "fidelity.png", "run.json", "run"}
     assert {path.name for path in (folder / "results" / "chain").iterdir()} == files
     assert output.endswith("allocations.csv, pairs.csv, pairs.png, fidelity.png\n")
     assert len(pd.read_csv(folder / "results" / "chain" / "run_summary.csv")) == len(ENTANGLEMENT.metrics)
@@ -320,7 +323,7 @@ def test_a_run_and_a_sweep_do_not_overwrite_each_other(folder: Path) -> None:
     succeeded(qkdrmp("sweep", "quick.toml", "--jobs", 1))
     succeeded(qkdrmp("run", "quick.toml"))
     written = {path.name for path in (folder / "results" / "quick").iterdir()}
-    assert written == FILES | {"run_summary.csv", "requests.csv", "nodes.csv", "pools.csv"}
+    assert written == FILES | {"run_summary.csv", "requests.csv", "nodes.csv", "pools.csv", "run.json", "run"}
     assert "replications" in pd.read_csv(folder / "results" / "quick" / "summary.csv").columns
 
 
@@ -579,6 +582,25 @@ def test_a_report_is_written(folder: Path, left: str) -> None:
     text = (folder / "elsewhere.html").read_text()
     assert "key pool capacity = 8 keys, simulated time = 0.2 s; replication 1, seed" in text
     assert "cells: pools.capacity = 7 must be one of" in refused(qkdrmp("report", left, "--cell", "pools.capacity=7"))
+
+
+def test_a_single_run_has_a_report(folder: Path) -> None:
+    pytest.importorskip("altair")
+    succeeded(qkdrmp("run", "quick.toml", "--seed", 5, "--set", "pools.capacity=6", "--out", "one"))
+    summary = pd.read_csv("one/run_summary.csv").set_index("metric")["value"]
+    said = succeeded(qkdrmp("report", "one"))
+    assert said.startswith(
+        "one has a single run (seed 5): no intervals, nothing to compare it with\nwritten: one/report"
+    )
+    page = Path("one/report.html").read_text().split("<script", 1)[0]
+    assert "A single run of 0.3 s, seed 5" in page
+    assert "qkdrmp run quick.toml --set pools.capacity=6 --seed 5" in page
+    delivered = f'<td>Requests processed</td><td class="number">{summary["requests_delivered"]:.0f}</td>'
+    assert delivered in page
+    assert 'id="map"' in page
+    assert 'id="metric"' not in page
+    Path("one/run.json").unlink()
+    assert "has the tables of a single run, but not what made it (run.json)" in refused(qkdrmp("report", "one"))
 
 
 def test_figures_for_print_are_drawn(folder: Path, left: str) -> None:

@@ -8,12 +8,12 @@ import pytest
 
 import qkdrmp
 from qkdrmp import Link, Node, Scenario, Topology
+from qkdrmp.errors import QKDRMPError
 from qkdrmp.family.story import BINS, served_by
 from qkdrmp.ladder.diagram import ARROW_COLUMNS, NOTE_COLUMNS
 from qkdrmp.ladder.layout import LadderLayout
 from qkdrmp.qkd.presentation.story import binned
 from qkdrmp.report.ladders import MOST_LADDERS, SCALE, chosen, drawing, ladders
-from qkdrmp.errors import QKDRMPError
 from qkdrmp.report.replay import MOST_CHOSEN, MOST_RUNS, choose, story_of
 from qkdrmp.scenario_file import make_scenario
 from qkdrmp.verdicts.design import made, value_of
