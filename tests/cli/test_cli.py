@@ -194,7 +194,7 @@ def test_a_run_of_connections_draws_their_pairs(folder: Path) -> None:
     written = {"run_summary", "connections", "attempts", "links", "nodes", "allocations", "pairs"}
     files = {*(f"{name}.csv" for name in written), "pairs.png", "fidelity.png", "run.json", "run"}
     assert {path.name for path in (folder / "results" / "chain").iterdir()} == files
-    assert output.endswith("allocations.csv, pairs.csv, pairs.png, fidelity.png\n")
+    assert output.endswith("allocations.csv, pairs.csv, run.json, pairs.png, fidelity.png\n")
     assert len(pd.read_csv(folder / "results" / "chain" / "run_summary.csv")) == len(ENTANGLEMENT.metrics)
     succeeded(qkdrmp("run", "chain.toml", "--trace"))
     added = {"messages.csv", "milestones.csv", "rulesets.csv"}

@@ -94,6 +94,58 @@ def test_nothing_sticks_out_of_the_page(family: str, width: int, browser: Any, r
     found.page.close()
 
 
+@pytest.mark.parametrize("family", [*FAMILIES, "hostile"])
+def test_nothing_is_cut_off_in_print(family: str, browser: Any, request: pytest.FixtureRequest) -> None:
+    found = Opened(browser, request.getfixturevalue(f"{family}_page"), 1280)
+    found.page.emulate_media(media="print")
+    found.page.evaluate(
+        "document.body.style.cssText = 'width: 688px; margin: 0'"
+    )  # the width of the paper, of which charts are not told
+    wide = """[...document.querySelectorAll('body *')].filter(it =>
+        it.getBoundingClientRect().right > 689 && (it.matches('svg') || !it.closest('svg, script')))"""
+    assert found.page.evaluate(f"{wide}.map(it => it.outerHTML.slice(0, 200))") == []
+    assert not found.page.locator("select, button, input").filter(visible=True).count()
+    assert found.page.locator("#run-words").is_visible()
+    high = "[...document.querySelectorAll('svg.marks, #ladder svg')].map(it => it.getBoundingClientRect().height)"
+    assert max(found.page.evaluate(high)) < 24 * 38  # 24 cm
+    found.page.close()
+
+
+LUMINANCE = """colour => {
+  const part = number => (number /= 255) <= 0.04045 ? number / 12.92 : ((number + 0.055) / 1.055) ** 2.4;
+  const [red, green, blue] = colour.match(/[\\d.]+/g).map(Number);
+  return 0.2126 * part(red) + 0.7152 * part(green) + 0.0722 * part(blue);
+}"""
+
+
+def test_in_the_dark_all_texts_have_contrast_and_pictures_are_turned_dark(browser: Any, pairs_page: Path) -> None:
+    found = Opened(browser, pairs_page, 1280)
+    for scheme, is_dark in (("dark", True), ("light", False)):
+        found.page.emulate_media(color_scheme=scheme)
+        style = "(it, what) => getComputedStyle(it)[what]"
+        paper = found.page.evaluate(f"({LUMINANCE})(({style})(document.body, 'backgroundColor'))")
+        assert (paper < 0.1) is is_dark
+        for selector in ("h1", "dd", ".aside", ".warnings li", "a", "td", "select", "figcaption", "#again p"):
+            ink = found.page.locator(selector).first.evaluate(f"it => ({LUMINANCE})(({style})(it, 'color'))")
+            bright, dark = max(ink, paper), min(ink, paper)
+            assert (bright + 0.05) / (dark + 0.05) > 4.5, (scheme, selector)  # WCAG 2.1, 1.4.3
+        for picture in (".chart svg.marks", "#ladder svg", ".gradient i"):
+            filters = found.page.locator(picture).evaluate_all(f"all => all.map(it => ({style})(it, 'filter'))")
+            assert all((one != "none") is is_dark for one in filters)
+    found.page.emulate_media(color_scheme="dark", media="print")
+    assert found.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    found.page.close()
+
+
+def test_ladders_fit_their_box(opened: Opened) -> None:
+    for number in range(min(4, opened.page.locator("#ladder-choice option").count())):
+        opened.page.locator("#ladder-choice").select_option(index=number)
+        width, box = opened.page.evaluate(
+            "[document.querySelector('#ladder svg').getBoundingClientRect().width, byId('ladder').clientWidth]"
+        )
+        assert width <= box
+
+
 def test_rows_of_tables_are_counted_in_the_singular_and_the_plural(browser: Any, hostile_page: Path) -> None:
     found = Opened(browser, hostile_page, 1280)
     titles = found.page.locator("#table-list summary").all_text_contents()

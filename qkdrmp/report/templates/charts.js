@@ -107,6 +107,7 @@ async function showRun(number) {
   const known = await runData(number), link = byId("link") && byId("link").value;
   Object.assign(DATA, known);
   byId("finding").textContent = DATA.finding;
+  byId("run-words").textContent = DATA.runs[number];
   byId("most-served").textContent = DATA.mostServed;
   for (const name of ["map", "level"]) if (VIEWS[name]) VIEWS[name].finalize();
   VIEWS.map = null;

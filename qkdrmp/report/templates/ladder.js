@@ -86,8 +86,8 @@
     const [right, low] = notes(svg, drawn);
     drawn.arrows.forEach((one) => arrow(svg, drawn, one));
     drawn.arrows.forEach((one) => caption(svg, one.label));
-    svg.setAttribute("width", right + 10);
-    svg.setAttribute("height", Math.max(down(drawn.height), low) + 26);
+    const [width, height] = [right + 10, Math.max(down(drawn.height), low) + 26];
+    Object.entries({ width, height, viewBox: `0 0 ${width} ${height}` }).forEach(([name, value]) => svg.setAttribute(name, value));
     svg.setAttribute("role", "img");
     svg.setAttribute("aria-label", drawn.title);
     byId("ladder").replaceChildren(svg);
