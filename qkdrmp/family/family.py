@@ -41,11 +41,14 @@ class Quantity:
         Returns what the results of a run show in each interval between some edges, s; nan where they show nothing.
     label : str
         What it is called along an axis, with its unit; by default like the metric of the same name.
+    is_internal : bool
+        Whether it is a state of the network, such as the level of a pool, and nothing that users get.
     """
 
     name: str
     measure: Callable[[Any, NDArray[np.float64]], NDArray[np.float64]]
     label: str = ""
+    is_internal: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

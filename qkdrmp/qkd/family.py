@@ -156,7 +156,7 @@ QKD = Family(
     warning=StuckPoolWarning,
     has_steady_state=_has_steady_state,
     settling=(
-        Quantity("pool_level_mean", _pool_level),
+        Quantity("pool_level_mean", _pool_level, is_internal=True),
         Quantity("requests_in_progress", _requests_in_progress, "requests in progress"),
         Quantity("request_rate_hz", _request_rate, "requests processed (1/s)"),
         Quantity("wait_mean_s", _wait_mean),

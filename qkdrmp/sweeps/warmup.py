@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from qkdrmp.errors import QKDRMPError
+from qkdrmp.errors import QKDRMPError, listed
 from qkdrmp.family import RunWarning, family_of
 from qkdrmp.kernel.randomness import replication_seed
 from qkdrmp.scenario import Scenario
 from qkdrmp.simulation import run_once
 from qkdrmp.stats.estimators import BATCH, LEAST_BATCHES, TIME, half_width, mser5
 from qkdrmp.stats.time_bins import Numbers
+from qkdrmp.stats.words import percent
 
 LEAST_BINS = BATCH * LEAST_BATCHES
 ROUNDING = 1e-5  # relative: more than a time printed in six digits can be off
@@ -37,7 +38,7 @@ class WarmUp:
     has_steady_state : bool
         Whether there is anything to settle into. Lists of requests or connections come to an end: nothing is suggested.
     suggested_s : float
-        The longest of the truncations, s.
+        The longest truncation of the quantities that matter, or of all if none does, s.
     is_enough : bool
         Whether the present warm-up is that long, or what it leaves in of the time before changes the mean of no
         quantity by more than 2 % and by more than its 95 % interval over the replications.
@@ -47,7 +48,7 @@ class WarmUp:
     quantities : pandas.DataFrame
         One row a quantity: ``quantity``, its ``truncation_s`` (what comes before belongs to its warm-up),
         ``too_short``, its ``bias`` (by which share its mean changes by what the present warm-up leaves in),
-        whether that ``matters``, and the ``verdict`` in words.
+        whether that ``matters``, whether it ``is_internal`` (nothing that users get), and the ``verdict`` in words.
     series : pandas.DataFrame
         One row an interval: ``time_s``, its middle, and each quantity, the mean over the replications.
     """
@@ -82,6 +83,15 @@ class WarmUp:
         runs = f"{self.replications} runs of {self.duration_s:g} s"
         if self.too_short:
             return f"{self.scenario}: {runs} are too short to find a warm-up: make duration_s longer"
+        mattering = self.quantities[self.quantities["matters"]]
+        if not self.is_enough and mattering["is_internal"].all():
+            changes = listed(
+                f"{name} by {percent(bias)}" for name, bias in mattering.set_index("quantity")["bias"].items()
+            )
+            return (
+                f"{self.scenario}: what users get needs no longer warm-up; the state of the network settles after "
+                f"{self.suggested_s:g} s in {runs}, and what comes before changes the mean of {changes}"
+            )
         if self.is_enough and not self.is_as_long:
             return (
                 f"{self.scenario}: warmup_s = {self.present_s:g} is enough: in {runs} nothing from there to "
@@ -99,7 +109,7 @@ def suggest_warmup(scenario: Scenario, seed: int = 1, replications: int = 5, bin
 
     The scenario is run without a warm-up, its duration is cut into equal intervals, and what the runs show in each is
     averaged over the replications (Welch's method). To each such series the rule MSER-5 is applied (see
-    `mser5`); the longest truncation is the suggestion. It is a multiple of five intervals.
+    `mser5`); the longest truncation of those that matter is the suggestion. It is a multiple of five intervals.
 
     Parameters
     ----------
@@ -150,10 +160,13 @@ def suggest_warmup(scenario: Scenario, seed: int = 1, replications: int = 5, bin
     runs = (run_once(cold, replication_seed(seed, number), family.settling_record) for number in range(replications))
     shown = [pd.DataFrame({one.name: one.measure(run, edges) for one in family.settling}) for run in runs]
     mean = pd.concat(shown).groupby(level=0).mean().dropna(axis=1, how="all")
-    quantities = pd.DataFrame([_judged(str(name), mean[name], shown, edges, scenario.warmup_s) for name in mean])
+    internal = {one.name: one.is_internal for one in family.settling}
+    judged = [_judged(str(name), mean[name], shown, edges, scenario.warmup_s) for name in mean]
+    quantities = pd.DataFrame([{**row, "is_internal": internal[str(row["quantity"])]} for row in judged])
     mean.insert(0, TIME, (edges[:-1] + edges[1:]) / 2)
     steady, times = family.has_steady_state(scenario), (scenario.duration_s, scenario.warmup_s)
-    truncation_s = float(quantities["truncation_s"].max()) if steady else 0.0
+    deciding = quantities[quantities["matters"]] if quantities["matters"].any() else quantities
+    truncation_s = float(deciding["truncation_s"].max()) if steady else 0.0
     too_short = steady and bool((quantities["too_short"] & quantities["matters"]).any())
     found = WarmUp(scenario.name, *times, replications, steady, truncation_s, too_short, quantities, mean)
     if found.too_short:

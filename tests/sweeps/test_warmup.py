@@ -144,6 +144,19 @@ def test_the_sentences_say_what_to_write_and_whether_it_is_written(found: WarmUp
     assert replace(found, present_s=found.suggested_s).sentences()[0].endswith("s that it has is enough")
 
 
+def test_full_pools_of_the_published_experiment_change_a_level_and_nothing_that_users_get() -> None:
+    scenario = load_scenario("beijing_figure3").replace({"pools.capacity": 80})
+    found = suggest_warmup(scenario, replications=3)
+    quantities = found.quantities.set_index("quantity")
+    assert quantities["matters"].to_dict() == {name: name == "pool_level_mean" for name in quantities.index}
+    # Requests in progress are cut for longer, by chance: that decides nothing.
+    assert found.suggested_s == quantities.loc["pool_level_mean", "truncation_s"] < quantities["truncation_s"].max()
+    assert found.sentences()[0] == (
+        "beijing_figure3: what users get needs no longer warm-up; the state of the network settles after 0.135 s in "
+        "3 runs of 0.6 s, and what comes before changes the mean of pool_level_mean by 4 %"
+    )
+
+
 def test_what_empty_pools_change_matters_and_what_chance_changes_does_not() -> None:
     cold = suggest_warmup(filling(warmup_s=0.0, duration_s=5.0), replications=5).quantities.set_index("quantity")
     assert cold.loc["pool_level_mean", "matters"]
