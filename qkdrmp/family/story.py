@@ -82,6 +82,8 @@ class Story:
         The sentence that says so, or says that there is none.
     tables : dict of str to pandas.DataFrame
         The tables of the run to show, by title.
+    remarks : tuple of str
+        What else there is to say about this run, in sentences.
     """
 
     results: Results
@@ -94,6 +96,12 @@ class Story:
     bottleneck: LinkStory | None
     finding: str
     tables: Mapping[str, pd.DataFrame]
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """Everything to say about the run."""
+        return " ".join([self.finding, *self.remarks])
 
 
 def edges(duration_s: float) -> Values:

@@ -45,13 +45,13 @@ def chosen(table: pd.DataFrame, begun: str, ended: str, most: int = MOST_LADDERS
     add(delivered, "the first delivered")
     add(delivered.loc[took[delivered.index].sort_values(ascending=False, kind="stable").index], "the slowest delivered")
     for reason, group in table[table["reason"].notna()].groupby("reason", sort=False):
-        add(group, f"the first {group['state'].iloc[0]}, {reason}")
+        add(group, f"the first {group['state'].iloc[0]}, {str(reason).replace('_', ' ')}")
     add(table[state == "unfinished"], "the first unfinished")
     step = max(1, len(table) // most)
     row: Any
     for row in table.iloc[::step].itertuples(index=False):
         if len(found) < most:
-            why = f"{row.state}, {row.reason}" if isinstance(row.reason, str) else str(row.state)
+            why = f"{row.state}, {row.reason.replace('_', ' ')}" if isinstance(row.reason, str) else str(row.state)
             found.setdefault(row.id, f"{row.src} to {row.dst}, {why}")
     return found
 

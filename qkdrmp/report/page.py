@@ -72,6 +72,7 @@ def render(experiment: Experiment, cells: Mapping[str, Any] | None = None, repli
         served_range=network_map.SERVED_RANGE,
         metrics=_metrics(runs) if len(runs) == 1 else (),
         has_messages=family.presentation.messages is not None,
+        reasons=family.counted.reasons,
         left_out=len(experiment.runs) - len(data["runs"]),
         others=data["heatmap_others"],
         scenario=_scenario_text(experiment),

@@ -39,7 +39,7 @@ def _run(story: Story, most_ladders: int, most_rows: int) -> dict[str, Any]:
     scenario = story.results.scenario
     times = edges(scenario.duration_s)
     return {
-        "finding": unbroken(story.finding),
+        "finding": unbroken(story.summary),
         "map": network_map.network_map(story),
         "level": network_map.level(story) if story.links else None,
         "aspect": network_map.aspect(scenario.topology),

@@ -21,6 +21,8 @@ from qkdrmp.verdicts.design import DURATION, amount, cell_words, longest, metric
 from qkdrmp.verdicts.qualities import at_least, meets_demand, share_of_demand
 from qkdrmp.verdicts.saturation import improvement
 
+MOST_NAMED = 8
+"""Of more cells than these that are alike, the others are counted."""
 WIDE = 0.1
 """An interval whose half-width is more than this share of its mean is wide."""
 
@@ -70,7 +72,7 @@ def extremes(runs: pd.DataFrame, family: Family) -> Iterator[str]:
     if scales(ends):
         return  # what changes along a scale is said elsewhere
     known = [one for one in others if one.metric in ends and _differ(parts, one.metric)]
-    apart = [one for one in known if _tied(parts, one, family) < len(parts) - 1]
+    apart = [one for one in known if len(_tied(parts, one, family)) < len(parts) - 1]
     yield from (_best_and_worst(parts, one, family, when) for one in apart)
     if alike := [
         f"{metric_name(one.metric)}, {amount(one.metric, ends[one.metric])}" for one in known if one not in apart
@@ -98,22 +100,33 @@ def _ranked(parts: Parts, quality: Quality, family: Family) -> list[tuple[dict[s
     return sorted(known, key=lambda one: sign * one[1][quality.metric].mean())
 
 
-def _tied(parts: Parts, quality: Quality, family: Family) -> int:
-    """Return how many cells do not differ significantly from the best, by their paired differences."""
+def _tied(parts: Parts, quality: Quality, family: Family) -> list[dict[str, Any]]:
+    """Return the cells that do not differ significantly from the best, by their paired differences."""
     better = family.better.get(quality.metric) or "more"
-    best, *others = [group.set_index("replication")[quality.metric] for _, group in _ranked(parts, quality, family)]
-    compared = [improvement(other, best, quality, better) for other in others]
-    return sum(pairs > 1 and not one.half < one.mean for one, pairs in compared)
+    (_, best), *others = [(cell, _by_replication(group, quality)) for cell, group in _ranked(parts, quality, family)]
+    compared = [(cell, improvement(other, best, quality, better)) for cell, other in others]
+    return [cell for cell, (one, pairs) in compared if pairs > 1 and not one.half < one.mean]
+
+
+def _by_replication(runs: pd.DataFrame, quality: Quality) -> pd.Series[float]:
+    return runs.set_index("replication")[quality.metric]
+
+
+def _alike(tied: Sequence[dict[str, Any]]) -> str:
+    """Name the cells that do not differ significantly from the best one."""
+    if not tied:
+        return ""
+    shared = f"{name_and_unit(next(iter(tied[0])))[0]} = " if len(tied[0]) == 1 else ""
+    named = [cell_words(cell) for cell in tied]
+    words = listed([named[0], *(name.removeprefix(shared) for name in named[1:])] if shared else named, MOST_NAMED)
+    return f" (not significantly different from it, by paired differences: {words})"
 
 
 def _best_and_worst(parts: Parts, quality: Quality, family: Family, when: str) -> str:
     metric, ranked = quality.metric, _ranked(parts, quality, family)
     (best, top), (worst, bottom) = ranked[0], ranked[-1]
     words = ("most", "fewest") if quality is family.qualities[0] else ("best", "worst")
-    ties = ""
-    if tied := _tied(parts, quality, family):
-        are = "cells do not differ" if tied > 1 else "cell does not differ"
-        ties = f" ({tied} other {are} from it significantly, by paired differences)"
+    ties = _alike(_tied(parts, quality, family))
     return capital(
         f"{words[0]} {metric_name(metric)} {when}: {amount(metric, top[metric])}, with {cell_words(best)}{ties}; "
         f"{words[1]}: {amount(metric, bottom[metric])}, with {cell_words(worst)}."

@@ -75,7 +75,7 @@ def test_the_page_holds_the_runs_that_can_be_chosen(keys_page: Path) -> None:
         held = json.loads(gzip.decompress(base64.b64decode(other)))
         story = story_of(shown.scenario, shown.seed)
         assert shown.words in data["runs"]
-        assert held["finding"] == unbroken(story.finding)
+        assert held["finding"] == unbroken(story.summary)
         assert held["ladders"]
         levels = [values for name, values in held["level"]["datasets"].items() if any("mean" in row for row in values)]
         assert {row["link"]: row["mean"][:-1] for row in levels[0]}.items() >= {

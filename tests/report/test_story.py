@@ -12,7 +12,7 @@ from qkdrmp.errors import QKDRMPError
 from qkdrmp.family.story import BINS, served_by
 from qkdrmp.ladder.diagram import ARROW_COLUMNS, NOTE_COLUMNS
 from qkdrmp.ladder.layout import LadderLayout
-from qkdrmp.qkd.presentation.story import binned
+from qkdrmp.qkd.presentation.story import binned, refusals
 from qkdrmp.report.ladders import MOST_LADDERS, SCALE, chosen, drawing, ladders
 from qkdrmp.report.replay import MOST_CHOSEN, MOST_RUNS, choose, story_of
 from qkdrmp.scenario_file import make_scenario
@@ -276,3 +276,19 @@ def test_the_page_says_which_of_very_many_messages_it_shows() -> None:
     drawn = drawing(layout_of(*(("A", "B", "X", float(number), number + 1.0, "") for number in range(1000))))
     assert drawn["title"] == "title (the first 100 and the last 100 of 1,000 messages)"
     assert len(drawn["arrows"]) == 200
+
+
+def test_the_two_meanings_of_a_refusal_are_told_apart() -> None:
+    rows = [
+        ("Alice", "Bob", "refused", "A>R1>Carol", "Carol"),  # led into Carol, who does not relay
+        ("Alice", "Bob", "refused", "Alice>R1>R2>Bob", "R1"),  # wanted more keys than the pool of R1 can give
+        ("Alice", "Bob", "refused", "Alice>R1>Carol", "R1"),  # before it came to Carol
+        ("Alice", "Bob", "expired", "Alice>R1>R2>Bob", "R1"),
+        ("Alice", "Bob", None, "Alice>R1>R2>Bob", None),
+    ]
+    table = pd.DataFrame(rows, columns=["src", "dst", "reason", "path", "rejected_by"])
+    assert list(refusals(table)) == [
+        "Of the 5 requests of this run, 2 wanted more keys than a pool on the way could ever give (refused by R1) and "
+        "1 had a path that leads into a user, who does not relay (refused by Carol)."
+    ]
+    assert list(refusals(table[3:])) == []

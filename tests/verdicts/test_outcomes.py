@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from qkdrmp.family import FAMILIES, Family
 from qkdrmp.plots.labels import label
 from qkdrmp.qkd.family import QKD
 from qkdrmp.qkd.presentation import stuck_pools
@@ -28,13 +29,14 @@ def test_best_and_worst_are_those_of_the_longest_duration() -> None:
     runs = pd.concat([table(RISING), table({10: [900, 901, 902]}).assign(duration_s=0.5)])
     (found,) = outcomes.extremes(runs, QKD)
     assert found.startswith("Most requests processed after 1 s of simulated time: 111 (95 % interval 86 to 136), with")
-    assert "with key pool capacity = 80 keys (2 other cells do not differ from it significantly" in found
+    assert "with key pool capacity = 80 keys (not significantly different from it, by paired differences: " in found
+    assert "differences: key pool capacity = 160 keys, 40 keys); fewest" in found
     assert found.endswith("; fewest: 60 (95 % interval 35 to 85), with key pool capacity = 10 keys.")
 
 
 def test_one_run_of_three_that_gets_something_may_be_chance() -> None:
     (found,) = outcomes.extremes(table({10: [0, 0, 0], 20: [170, 175, 180], 40: [170, 175, 180]}), QKD)
-    assert "1 other cell does not differ from it significantly" in found
+    assert "(not significantly different from it, by paired differences: key pool capacity = 40 keys)" in found
 
 
 def test_without_a_scale_every_quality_has_its_best_and_worst_in_its_own_direction() -> None:
@@ -42,11 +44,17 @@ def test_without_a_scale_every_quality_has_its_best_and_worst_in_its_own_directi
     waits = {"fcfs": [0.1, 0.11, 0.12], "edf": [0.05, 0.06, 0.07], "priority": [0.051, 0.06, 0.071]}
     runs["wait_p95_s"] = [wait for values in waits.values() for wait in values]
     most, best = outcomes.extremes(runs, QKD)
-    assert "with queue policy = priority (1 other cell" in most
+    assert (
+        "with queue policy = priority (not significantly different from it, by paired differences: queue policy = edf)"
+        in most
+    )
     assert best.startswith(
         "Best waiting time of delivered requests, 95th percentile after 1 s of simulated time: 60 ms"
     )
-    assert "with queue policy = edf (1 other cell does not" in best
+    assert (
+        "with queue policy = edf (not significantly different from it, by paired differences: queue policy = pri"
+        in best
+    )
     assert best.endswith("worst: 110 ms (95 % interval 85 to 135), with queue policy = fcfs.")
 
 
@@ -81,6 +89,13 @@ def test_rejections_are_shares_of_what_was_asked_for_by_reason() -> None:
     assert text.startswith("Rejected, over all cells: 12 % (95 % interval 0 to 25) of the requests.")
     assert "10 % refused (a node on the way could never serve it: it wants more" in text
     assert "; 2 % (95 % interval 0 to 15) no route (no path of trusted repeaters leads to the peer" in text
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+def test_every_reason_of_rejection_is_explained(family: Family) -> None:
+    reasons = {column.name.removeprefix("rejected_") for column in family.metrics if "rejected_" in column.name}
+    assert set(family.counted.reasons) >= reasons > {"no_route"}
+    assert all(len(meaning) > 20 for meaning in family.counted.reasons.values())
 
 
 def test_rejections_leave_out_replications_that_some_cells_lack() -> None:
@@ -121,7 +136,8 @@ def test_cells_with_stuck_pools_are_counted_and_the_worst_is_named() -> None:
 def test_the_question_names_fields_values_and_numbers() -> None:
     text = outcomes.question(table(RISING))
     assert text.startswith("Swept: key pool capacity (10, 20, 40, 80, 160 keys). 5 cells, 3 replications, 15 runs")
-    assert outcomes.question(table({10: [1]})).startswith("One cell, nothing was varied. 1 cell, 1 replication")
+    assert outcomes.question(table({10: [1, 2]})).startswith("One cell, nothing was varied. 1 cell, 2 replications")
+    assert outcomes.question(table({10: [1]})).startswith("A single run of 1 s, seed 0: no intervals")
     assert "2 to 3 replications" in outcomes.question(table({10: [1, 2, 3], 20: [1, 2]}))
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from qkdrmp.errors import listed
 from qkdrmp.family import LinkStory, Results, Run, Series, Story
 from qkdrmp.family.story import BINS, edges, served_by
 from qkdrmp.stats.words import number, percent
@@ -33,7 +35,27 @@ def story(run: Run, results: Results) -> Story:
         bottleneck=next((link for link in links if set(link.ends) == worst), None),
         finding=finding,
         tables={"Requests": requests, "Key pools": pools, "Nodes": results.table("nodes")},
+        remarks=tuple(refusals(requests)),
     )
+
+
+def refusals(requests: pd.DataFrame) -> Iterator[str]:
+    """Say which of the two meanings of a refusal applied how often: by a pool that is too small, or by another user."""
+    refused = requests[requests["reason"] == "refused"]
+    if refused.empty:
+        return
+    ends = refused["path"].str.rpartition(">")[2]
+    astray = (ends != refused["dst"]) & (ends == refused["rejected_by"])
+    found = [
+        (len(refused) - int(astray.sum()), "wanted more keys than a pool on the way could ever give", ~astray),
+        (int(astray.sum()), "had a path that leads into a user, who does not relay", astray),
+    ]
+    each = [f"{count:,} {why} (refused by {_by(refused[which])})" for count, why, which in found if count]
+    yield f"Of the {len(requests):,} requests of this run, {' and '.join(each)}."
+
+
+def _by(refused: pd.DataFrame) -> str:
+    return listed(map(str, refused["rejected_by"].value_counts().index), 4)
 
 
 def _links(levels: pd.DataFrame, pools: pd.DataFrame, duration_s: float) -> list[LinkStory]:
