@@ -43,6 +43,7 @@ __all__ = [
     "TopologyError",
     "compare",
     "conclusions",
+    "failures",
     "half_width",
     "jain",
     "ladder",
@@ -68,6 +69,8 @@ __all__ = [
 
 LAZY = ("ladder", "plots")
 """Modules that draw: matplotlib takes a second to import, and most runs draw nothing."""
+LAZY_FUNCTIONS = {"failures": "qkdrmp.outages.failures", "verdict": "qkdrmp.verdicts"}
+"""Functions whose words are those of the figures, by the modules that they are in."""
 
 __version__ = version("qkdrmp")
 
@@ -75,8 +78,8 @@ __version__ = version("qkdrmp")
 def __getattr__(name: str) -> Any:
     if name in LAZY:
         return importlib.import_module(f"qkdrmp.{name}")
-    if name == "verdict":  # its words are those of the figures
-        return importlib.import_module("qkdrmp.verdicts").verdict
+    if name in LAZY_FUNCTIONS:
+        return getattr(importlib.import_module(LAZY_FUNCTIONS[name]), name)
     raise AttributeError(f"module 'qkdrmp' has no attribute '{name}'")
 
 

@@ -39,6 +39,16 @@ def listed(names: Iterable[str], most: int = 6) -> str:
     return ", ".join(known[:most]) + more
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the singular if it is 1."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def are(number: int) -> str:
+    """Return ``is`` or ``are``, as fits a number of things."""
+    return "is" if number == 1 else "are"
+
+
 def one_of(known: Collection[str], word: object) -> str:
     """Return what a value must be, as in ``one of qkd, entanglement (did you mean 'qkd'?)``."""
     return f"one of {', '.join(known)}{did_you_mean(word, known)}"

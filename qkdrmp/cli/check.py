@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import qkdrmp
 from qkdrmp.cli.group import EXIT_PREDICTED, main, scenario_argument, unswept
 from qkdrmp.cli.output import Output, output_options
-from qkdrmp.cli.summaries import counted, predictions, say_known
+from qkdrmp.cli.summaries import predictions, say_known
 from qkdrmp.config.differences import Difference, differences
+from qkdrmp.errors import counted
 from qkdrmp.family import family_of
 from qkdrmp.simulation import predict
 from qkdrmp.sweeps.plan import DURATION, Plan

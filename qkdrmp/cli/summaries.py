@@ -26,11 +26,6 @@ def save_all(figures: Iterator[FigureFile], folder: Path) -> list[str]:
     return written
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, in the singular if there is one."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def predictions(plan: Plan) -> Iterator[str]:
     """Yield what is predicted to go wrong in the cells of a sweep: ``with pools.capacity = 20: ...``."""
     for cell in plan.cells:

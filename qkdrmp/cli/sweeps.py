@@ -29,8 +29,8 @@ from qkdrmp.cli.group import (
     unswept,
 )
 from qkdrmp.cli.output import Output, output_options
-from qkdrmp.cli.summaries import counted, predictions, save_all, say_known, sweep_lines, verdict_lines
-from qkdrmp.errors import SweepWarning
+from qkdrmp.cli.summaries import predictions, save_all, say_known, sweep_lines, verdict_lines
+from qkdrmp.errors import SweepWarning, counted
 from qkdrmp.family import family_of
 from qkdrmp.simulation import run_once
 from qkdrmp.stats.table_files import write_tables

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 from qkdrmp.entanglement.nesting import networks_of
-from qkdrmp.entanglement.prediction import known_beforehand, predict
+from qkdrmp.entanglement.prediction import known_beforehand, predict, service
 from qkdrmp.entanglement.request import ListsTimes
 from qkdrmp.entanglement.results.metrics import METRICS
 from qkdrmp.entanglement.results.tables import EntanglementResults
@@ -163,6 +163,7 @@ ENTANGLEMENT = Family(
         Quantity("pair_rate_hz", _pair_rate),
     ),
     settling_record=("pairs",),
+    service=service,
     figures_record=("pairs",),
     presentation_module="qkdrmp.entanglement.presentation",
 )

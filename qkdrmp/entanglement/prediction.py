@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
+from itertools import pairwise, permutations
 from math import inf
 
 from qkdrmp.entanglement.nesting import Nesting
@@ -16,7 +16,8 @@ from qkdrmp.entanglement.request import (
     counted_memories,
 )
 from qkdrmp.entanglement.settings import EntanglementSettings
-from qkdrmp.errors import listed
+from qkdrmp.errors import are, counted, listed
+from qkdrmp.family import Service
 from qkdrmp.kernel.units import to_seconds
 from qkdrmp.stats.words import number, percent
 
@@ -46,6 +47,19 @@ def link_loads(scenario: EntanglementSettings, layers: Nesting) -> dict[tuple[st
     return dict(sorted(loads.items(), key=lambda one: -one[1]))
 
 
+def service(scenario: EntanglementSettings) -> Service:
+    """Return by which routes users are served, and the least loads; where it is not known who asks, all users do."""
+    layers, demand, users = (
+        Nesting(scenario.topology, scenario.layers.nested),
+        scenario.demand.build(),
+        scenario.topology.ends,
+    )
+    asked = demand.asked(users) if isinstance(demand, ListsConnections) else ()
+    pairs = dict.fromkeys((one.src, one.dst) for one in asked) or permutations(users, 2)
+    routes = {pair: route for pair in pairs if (route := layers.route(*pair))}
+    return Service(routes, link_loads(scenario, layers))
+
+
 def known_beforehand(scenario: EntanglementSettings) -> dict[str, list[str]]:
     """Return, in sentences by topic, how loaded links are, as far as it is known."""
     loads = link_loads(scenario, Nesting(scenario.topology, scenario.layers.nested))
@@ -55,7 +69,7 @@ def known_beforehand(scenario: EntanglementSettings) -> dict[str, list[str]]:
     return {
         "Load": [
             f"offered load of links, pairs asked for over pairs that they can make, at least: {_some(loads, percent)}; "
-            f"{over or 'none'} of {len(scenario.topology.links)} links {'is' if over == 1 else 'are'} overloaded"
+            f"{over or 'none'} of {len(scenario.topology.links)} links {are(over)} overloaded"
         ]
     }
 
@@ -63,10 +77,11 @@ def known_beforehand(scenario: EntanglementSettings) -> dict[str, list[str]]:
 def _overloaded(scenario: EntanglementSettings, layers: Nesting) -> Iterator[str]:
     over = {link: load for link, load in link_loads(scenario, layers).items() if load > 1}
     if over:
+        links = len(scenario.topology.links)
         times = _some(over, lambda load: f"for {number(load, 3)} times as many")
-        are = "link is" if len(over) == 1 else "links are"
         yield (
-            f"{len(over)} of {len(scenario.topology.links)} {are} asked for more pairs than they can make, {times}: "
+            f"{len(over)} of {counted(links, 'link')} {are(len(over))} asked for more pairs than they can make, "
+            f"{times}: "
             "connections over them will be rejected, or not get their pairs in time"
         )
 

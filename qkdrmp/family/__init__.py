@@ -5,6 +5,7 @@ from qkdrmp.family.family import FAMILIES, Counted, Family, Quantity, checked_sc
 from qkdrmp.family.presentation import FigureFile, MessagePresentation, MessageSequence, Presentation, RuleListing
 from qkdrmp.family.quality import Quality
 from qkdrmp.family.results import Results, Run, RunWarning
+from qkdrmp.family.service import Pair, Service
 from qkdrmp.family.story import LinkStory, Series, Story
 from qkdrmp.stats.columns import NotRecorded
 
@@ -17,6 +18,7 @@ __all__ = [
     "MessagePresentation",
     "MessageSequence",
     "NotRecorded",
+    "Pair",
     "Presentation",
     "Quality",
     "Quantity",
@@ -25,6 +27,7 @@ __all__ = [
     "Run",
     "RunWarning",
     "Series",
+    "Service",
     "Story",
     "checked_scenario",
     "declared_metrics",

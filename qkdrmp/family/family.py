@@ -15,6 +15,7 @@ from qkdrmp.errors import QKDRMPError
 from qkdrmp.family.presentation import Presentation
 from qkdrmp.family.quality import Quality
 from qkdrmp.family.results import Results, Run, RunWarning
+from qkdrmp.family.service import Pair, Service
 from qkdrmp.metric import OWN_METRICS
 from qkdrmp.scenario import Scenario
 from qkdrmp.stats.columns import Better, Column, Table, tables_of
@@ -103,6 +104,11 @@ class Family:
         is offered to links has the topic ``Load``.
     predict : callable
         Returns, in sentences, what will go wrong in runs of a scenario.
+    service : callable, optional
+        Returns the `Service` of the network of a scenario, by which it is known what is lost if a link is gone.
+    bridges_s : callable, optional
+        Returns, of the results of a run, for how long a stock on each link would serve on if it made nothing more, in
+        seconds; by default there is no stock.
     metrics : tuple of Column
         The metrics of a run; its summary has these columns.
     main_metric : str
@@ -142,6 +148,8 @@ class Family:
     counted: Counted
     qualities: tuple[Quality, ...]
     field_labels: Mapping[str, str]
+    service: Callable[[Any], Service] | None = None
+    bridges_s: Callable[[Any], Mapping[Pair, float]] | None = None
     warning: type[RunWarning] = RunWarning
     has_steady_state: Callable[[Any], bool]
     settling: tuple[Quantity, ...]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qkdrmp.errors import TopologyError, did_you_mean, listed, one_of
+from qkdrmp.errors import TopologyError, counted, did_you_mean, listed, one_of
 from qkdrmp.topology import COORDINATES, NodeKind
 
 EARTH_RADIUS_KM = 6371.0088
@@ -118,7 +118,9 @@ def understand_kinds(draft: Draft) -> None:
             if kind := word if word in KINDS else SYNONYMS.get(word):
                 node["kind"] = kind
                 read[said, kind] += 1
-    draft.notes += [f"kind '{said}' is read as {kind} ({_nodes(count)})" for (said, kind), count in read.items()]
+    draft.notes += [
+        f"kind '{said}' is read as {kind} ({counted(count, 'node')})" for (said, kind), count in read.items()
+    ]
 
 
 def _drop_loops(draft: Draft) -> None:
@@ -126,7 +128,7 @@ def _drop_loops(draft: Draft) -> None:
     if loops:
         draft.links = [link for link in draft.links if link["ends"][0] != link["ends"][1]]
         names = listed(dict.fromkeys(loops))
-        draft.notes.append(f"{_links(len(loops))} from a node to itself left out: {names}")
+        draft.notes.append(f"{counted(len(loops), 'link')} from a node to itself left out: {names}")
 
 
 def _is_outside(node: dict[str, Any]) -> bool:
@@ -158,7 +160,7 @@ def _place(draft: Draft) -> None:
         where = (
             "stand in the middle of their neighbours" if len(placed) > 1 else "stands in the middle of its neighbours"
         )
-        draft.notes.append(f"{_nodes(len(placed))} without coordinates {where}: {listed(placed)}")
+        draft.notes.append(f"{counted(len(placed), 'node')} without coordinates {where}: {listed(placed)}")
 
 
 def _middles(
@@ -210,11 +212,15 @@ def _measure(draft: Draft, rules: Completion) -> None:
     straight = "straight line between" if draft.planar_km else "great circle between"
     if measured:
         times = "" if detour == 1 else f", times {detour:g}"
-        draft.notes.append(f"{_links(measured)} without a length: taken as the {straight} the coordinates{times}")
+        draft.notes.append(
+            f"{counted(measured, 'link')} without a length: taken as the {straight} the coordinates{times}"
+        )
     elif rules.detour is not None:
         draft.notes.append(f"detour = {detour:g} has no effect: no length is computed from coordinates")
     if local:
-        draft.notes.append(f"{_links(len(local))} between equal coordinates: taken as {LOCAL_KM:g} km: {listed(local)}")
+        draft.notes.append(
+            f"{counted(len(local), 'link')} between equal coordinates: taken as {LOCAL_KM:g} km: {listed(local)}"
+        )
 
 
 def _straight_km(draft: Draft, a: dict[str, Any], b: dict[str, Any]) -> float | None:
@@ -254,8 +260,9 @@ def _merge(draft: Draft) -> None:
             merged.append(f"{'-'.join(kept['ends'])} ({len(links)})")
     draft.links = [link for link in draft.links if id(link) not in dropped]
     if merged:
-        pairs = "1 pair" if len(merged) == 1 else f"{len(merged)} pairs"
-        draft.notes.append(f"{pairs} of nodes with several links: the shortest is kept: {listed(merged)}")
+        draft.notes.append(
+            f"{counted(len(merged), 'pair')} of nodes with several links: the shortest is kept: {listed(merged)}"
+        )
 
 
 def _complete_kinds(draft: Draft, rules: Completion) -> None:
@@ -296,7 +303,7 @@ def _attach_users(draft: Draft, nodes: list[dict[str, Any]]) -> None:
         draft.links.append({"ends": [user, node["name"]], "length_km": LOCAL_KM})
     such = f"such as '{draft.nodes[-len(nodes)]['name']}', over {LOCAL_KM:g} km"
     are = "are repeaters, each with a user of its own" if len(nodes) > 1 else "is a repeater with a user of its own"
-    draft.notes.append(f"no node has a kind: {_nodes(len(nodes))} {are}, {such} (kinds = sites)")
+    draft.notes.append(f"no node has a kind: {counted(len(nodes), 'node')} {are}, {such} (kinds = sites)")
 
 
 def _user_names(name: str) -> Iterator[str]:
@@ -305,11 +312,3 @@ def _user_names(name: str) -> Iterator[str]:
     while True:
         yield f"{name} user {number}"
         number += 1
-
-
-def _nodes(count: int) -> str:
-    return "1 node" if count == 1 else f"{count} nodes"
-
-
-def _links(count: int) -> str:
-    return "1 link" if count == 1 else f"{count} links"

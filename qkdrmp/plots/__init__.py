@@ -8,11 +8,12 @@ from qkdrmp.plots.curves import curve, multiplexing, readable, throughput, wait
 from qkdrmp.plots.heatmap import heatmap
 from qkdrmp.plots.labels import label, value_text
 from qkdrmp.plots.map_layout import positions
-from qkdrmp.plots.maps import load, network
+from qkdrmp.plots.maps import coloured, load, network
 from qkdrmp.plots.publication import publish
 from qkdrmp.plots.transients import warmup
 
 __all__ = [
+    "coloured",
     "curve",
     "differences",
     "fidelity_histogram",

@@ -73,9 +73,41 @@ def load(
     """
     served = nodes.set_index("node")["served"]
     values = {name: float(served[name]) for name in topology.repeaters}
-    with canvas(ax, *_size(topology, bars=1 + bool(links))) as ax:
+    return coloured(
+        topology, ax, nodes=values, nodes_label="requests served as relay", links=links, links_label=links_label
+    )
+
+
+def coloured(
+    topology: Topology,
+    ax: Axes | None = None,
+    *,
+    nodes: Mapping[str, float] | None = None,
+    nodes_label: str = "",
+    links: Mapping[tuple[str, str], float] | None = None,
+    links_label: str = "",
+) -> Axes:
+    """Draw the network with nodes and links coloured by numbers of your own, of at least 0.
+
+    Parameters
+    ----------
+    topology : Topology
+    nodes : mapping of str to float, optional
+        A number for each node; others have the colour of their kind.
+    links : mapping of tuple of str to float, optional
+        A number for each link by its two ends, in either order; others are grey.
+    nodes_label, links_label : str
+        What these are.
+
+    Examples
+    --------
+    >>> import qkdrmp
+    >>> network = qkdrmp.load_topology("beijing_qman")
+    >>> ax = qkdrmp.plots.coloured(network, nodes=dict.fromkeys(network.repeaters, 1.0), nodes_label="rent")
+    """
+    with canvas(ax, *_size(topology, bars=bool(nodes) + bool(links))) as ax:
         drawn = _Map(topology, ax)
-        drawn.colour_nodes(values, "requests served as relay")
+        drawn.colour_nodes(nodes or {}, nodes_label)
         drawn.colour_links(links or {}, links_label)
         drawn.draw()
     return ax

@@ -10,7 +10,9 @@ import numpy as np
 from qkdrmp.errors import ScenarioError, did_you_mean
 from qkdrmp.family import Counted, Family, Quality, Quantity, RunWarning
 from qkdrmp.network.demand import NamesUsers
+from qkdrmp.qkd.bridging import bridges_s
 from qkdrmp.qkd.demand.request_list import FixedList
+from qkdrmp.qkd.loads import service
 from qkdrmp.qkd.metrics import METRICS
 from qkdrmp.qkd.prediction import known_beforehand, predict
 from qkdrmp.qkd.run import QKDRun
@@ -153,6 +155,8 @@ QKD = Family(
         "demand.think_s": "mean time between requests (s)",
         "demand.rate_per_s": "requests of a pair of users (1/s)",
     },
+    service=service,
+    bridges_s=bridges_s,
     warning=StuckPoolWarning,
     has_steady_state=_has_steady_state,
     settling=(

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from qkdrmp.config.sections import shown
-from qkdrmp.errors import QKDRMPError, listed
+from qkdrmp.errors import QKDRMPError, are, counted, listed
+from qkdrmp.family import Service
 from qkdrmp.kernel.units import delay_ticks
 from qkdrmp.key_rates.model import Fibre, HasMeanRate
 from qkdrmp.network.routing import leads_to
@@ -90,6 +91,15 @@ def offered(settings: QKDSettings) -> dict[Pair, float]:
     return found
 
 
+def service(settings: QKDSettings) -> Service:
+    """Return by which routes users are served, and the offered loads; where that is not known, all users ask."""
+    asked = offered(settings)
+    routes = {pair: route for pair, route in settings.routes().items() if route and leads_to(route, pair[1])}
+    return Service(
+        {pair: route for pair, route in routes.items() if not asked or pair in asked}, _known_loads(settings)
+    )
+
+
 # In sentences
 
 
@@ -147,9 +157,9 @@ def overloaded(settings: QKDSettings) -> Iterator[str]:
     links = [f"{_dashed(link)} for {number(load, 3)} times as many" for link, load in found.loads.items()]
     pairs = [">".join(pair) for pair in found.pairs]
     count, every = len(found.loads), len(settings.topology.links)
-    are = "link is" if count == 1 else "links are"
     yield (
-        f"{count} of {every} {are} asked for more keys than can be made there, {listed(links, SHOWN)}: the requests of "
+        f"{count} of {counted(every, 'link')} {are(count)} asked for more keys than can be made there, "
+        f"{listed(links, SHOWN)}: the requests of "
         f"{len(pairs)} of {len(offered(settings))} pairs of users queue up, or are rejected, however large pools are, "
         f"those of: {', '.join(pairs)}"
     )
@@ -168,7 +178,7 @@ def load_known(settings: QKDSettings) -> Iterator[str]:
         over = len(overload(settings).loads)
         yield (
             f"offered load of links, as a share of the keys they can make: {listed(busiest, SHOWN)}; {over or 'none'} "
-            f"of {len(settings.topology.links)} links {'is' if over == 1 else 'are'} overloaded; in bit/s, of {each}"
+            f"of {len(settings.topology.links)} links {are(over)} overloaded; in bit/s, of {each}"
         )
 
 

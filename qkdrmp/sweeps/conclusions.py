@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from qkdrmp.errors import counted
 from qkdrmp.family import declared_metrics
 from qkdrmp.stats.comparison import COMPARISON_NAMES
 from qkdrmp.stats.estimators import CONFIDENCE
@@ -53,9 +54,9 @@ def _sentence(field: str, where: dict[str, Any], rows: pd.DataFrame) -> str:
     said = _claims(JUDGED, rows) or _claims(CHANGED, rows)
     unclear, same = (int((rows["verdict"] == verdict).sum()) for verdict in ("unclear", "same"))
     rest = ", ".join(f"{count} {word}" for count, word in ((unclear, "unclear"), (same, "the same")) if count)
-    counted = f"{len(rows)} metric{'' if len(rows) == 1 else 's'} compared{f', {rest}' if said and rest else ''}"
+    compared = f"{counted(len(rows), 'metric')} compared{f', {rest}' if said and rest else ''}"
     else_said = "makes no difference that is shown" if rows["pairs"].max() > 1 else "needs more than one pair of runs"
-    return f"{design} {said or else_said} ({counted})"
+    return f"{design} {said or else_said} ({compared})"
 
 
 def _claims(verdicts: Mapping[str, str], rows: pd.DataFrame) -> str:

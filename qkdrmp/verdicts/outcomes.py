@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from qkdrmp.errors import listed
+from qkdrmp.errors import counted, listed
 from qkdrmp.family import Family, Quality
 from qkdrmp.plots.axes import cells, varied
 from qkdrmp.plots.labels import name_and_unit, value_text
@@ -36,14 +36,9 @@ def question(runs: pd.DataFrame) -> str:
     values = [f"{name_and_unit(field)[0]} ({_values(runs[field])})" for field in fields]
     counts = [len(group) for _, group in cells(runs, fields)]
     least, most = min(counts), max(counts)
-    replications = f"{most:,} replication{_s(most)}" if least == most else f"{least:,} to {most:,} replications"
-    counted = f"{len(counts):,} cell{_s(len(counts))}, {replications}"
+    replications = counted(most, "replication") if least == most else f"{least:,} to {most:,} replications"
     swept = f"Swept: {'; '.join(values)}" if values else "One cell, nothing was varied"
-    return f"{swept}. {counted}, {len(runs):,} run{_s(len(runs))} in all."
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"
+    return f"{swept}. {counted(len(counts), 'cell')}, {replications}, {counted(len(runs), 'run')} in all."
 
 
 def _values(values: pd.Series[Any]) -> str:

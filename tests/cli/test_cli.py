@@ -469,7 +469,7 @@ def test_ctrl_c_leaves_the_finished_runs(folder: Path) -> None:
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("long: 4 cells x 2000 replications")
+        assert process.stdout.readline().startswith("long: 4 cells x 2,000 replications")
         time.sleep(2)  # the sweep has written its facts into the store
         begun, deadline = stored(folder), time.monotonic() + 60
         while stored(folder) == begun and time.monotonic() < deadline:

@@ -43,7 +43,7 @@ def test_an_overloaded_link_and_who_uses_it_are_named() -> None:
     assert found.loads == {("R", "Bob"): 10.0}
     assert set(found.pairs) == {("Alice", "Bob"), ("Bob", "Alice"), ("Carol", "Bob"), ("Bob", "Carol")}
     (sentence,) = overloaded(slow)
-    assert sentence.startswith("1 of 3 link is asked for more keys than can be made there, R-Bob for 10 times as many")
+    assert sentence.startswith("1 of 3 links is asked for more keys than can be made there, R-Bob for 10 times as many")
     assert "the requests of 4 of 6 pairs of users queue up" in sentence
     assert any("R-Bob for 10 times" in said for said in predict(slow))
     assert not [*overloaded(poisson())]

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from qkdrmp.entanglement.run import EntanglementRun
+from qkdrmp.errors import counted
 from qkdrmp.family import RuleListing
 
 
@@ -20,7 +21,7 @@ def rulesets(run: EntanglementRun) -> dict[str, RuleListing]:
 
 
 def _lines(attempt: Any, stack: Any) -> Iterator[str]:
-    pairs = "endless" if stack.need is None else f"{stack.need:,} pair{'' if stack.need == 1 else 's'}"
+    pairs = "endless" if stack.need is None else counted(stack.need, "pair")
     yield f"{attempt.connection}, attempt {attempt.number}: {' > '.join(stack.path)}, {pairs}"
     for node, rules in groupby(stack.in_words(), lambda rule: rule[0]):
         yield node

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 import pandas as pd
 
 from qkdrmp import plots
+from qkdrmp.errors import counted
 from qkdrmp.family import FigureFile, Presentation, Results
 from qkdrmp.qkd.presentation.messages import MESSAGES
 from qkdrmp.qkd.presentation.story import story
@@ -49,7 +50,7 @@ def stuck_pools(cells: Mapping[str, pd.DataFrame]) -> Iterator[str]:
     found = {words: stuck for words, stuck in counts.items() if (stuck > 0).any()}
     if found:
         words, worst = max(found.items(), key=lambda cell: cell[1].mean())
-        of = f"{len(cells)} cell{'' if len(cells) == 1 else 's'}"
+        of = counted(len(cells), "cell")
         shown = f"on average over {len(worst)} runs" if len(worst) > 1 else "in its only run"
         yield (
             f"Key pools ended stuck, with too few keys for a waiting request and no more to come, in {len(found)} of "

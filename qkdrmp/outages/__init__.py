@@ -1,0 +1,1 @@
+"""Outages: what it costs if a link or a repeater is gone."""
