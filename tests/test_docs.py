@@ -28,6 +28,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 FAMILIES = {"qkd": qkdrmp.qkd, "entanglement": qkdrmp.entanglement}
 SCENARIOS = {"qkd": QKDScenario, "entanglement": EntanglementScenario}
+CHROMIUM = Path("/usr/bin/chromium")
 NEEDED = ("sphinx", "myst_nb", "numpydoc", "furo")
 
 PENDING: set[str] = set()
@@ -251,3 +252,34 @@ def test_the_readme_needs_no_module_inside_of_the_package():
 def test_every_page_is_of_one_of_four_kinds():
     pages = {path.relative_to(DOCS).parts[0] for path in [*DOCS.rglob("*.md"), *DOCS.rglob("*.rst")]}
     assert pages - {"_build", "_generated"} == {"index.md", "tutorial", "how-to", "reference", "background"}
+
+
+QUESTIONS = {
+    "how do I import my topology": "how-to/topology",
+    "set the rate of one link": "how-to/exceptions",
+    "model a link failure": "how-to/failures",
+    "find the blocking probability": "how-to/stuck-pools",
+    "size pools for a wait": "how-to/size-pools",
+    "compare two policies": "how-to/compare",
+    "run on a cluster": "how-to/cluster",
+    "save to Parquet": "how-to/tables",
+}
+SEARCH = """question => {
+  const [whole, words, without, highlighted, objects] = Search._parseQuery(question);
+  return Search._performSearch(whole, words, without, highlighted, objects).pop()[0];
+}"""
+"""The page that the search of the documentation shows first, by the code that its own page runs."""
+
+
+@needs_sphinx
+@pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no chromium to search with")
+def test_the_search_answers_each_question_with_its_page_first(html):
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        page.goto((html / "search.html").as_uri())
+        page.wait_for_function("Search.hasIndex()")
+        first = {question: page.evaluate(SEARCH, question) for question in QUESTIONS}
+        browser.close()
+    assert first == QUESTIONS

@@ -39,7 +39,8 @@ class Completion:
         every node a repeater with a user of its own; ``leaves`` makes nodes with one link users, all others repeaters.
     detour : float, optional
         How many times as long as the great circle a fibre is whose length is computed, at least 1, the default. The
-        routing factor of Recommendation ITU-T G.826 is 1.5 below 1000 km and 1.25 beyond 1200 km.
+        routing factor of Recommendation ITU-T G.826, clause 6.2, is 1.5 below 1000 km and 1.25 beyond 1200 km; between
+        them a route counts as 1500 km.
     nodes : Path, optional
         The CSV file of nodes that belongs to a CSV file of links.
 
