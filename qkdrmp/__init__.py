@@ -10,6 +10,7 @@ from qkdrmp.family import FAMILIES, NotRecorded, Results, RunWarning
 from qkdrmp.network.formats import load_topology, save_topology
 from qkdrmp.qkd.family import StuckPoolWarning
 from qkdrmp.qkd.loads import link_loads
+from qkdrmp.qkd.theory.bounds import key_bound
 from qkdrmp.scenario import Scenario
 from qkdrmp.scenario_file import list_scenarios, list_topologies, load_scenario, make_scenario
 from qkdrmp.simulation import predict, simulate
@@ -46,8 +47,10 @@ __all__ = [
     "failures",
     "half_width",
     "jain",
+    "key_bound",
     "ladder",
     "latin_hypercube",
+    "law_table",
     "link_loads",
     "list_scenarios",
     "list_topologies",
@@ -69,7 +72,11 @@ __all__ = [
 
 LAZY = ("ladder", "plots")
 """Modules that draw: matplotlib takes a second to import, and most runs draw nothing."""
-LAZY_FUNCTIONS = {"failures": "qkdrmp.outages.failures", "verdict": "qkdrmp.verdicts"}
+LAZY_FUNCTIONS = {
+    "failures": "qkdrmp.outages.failures",
+    "law_table": "qkdrmp.verdicts",
+    "verdict": "qkdrmp.verdicts",
+}
 """Functions whose words are those of the figures, by the modules that they are in."""
 
 __version__ = version("qkdrmp")

@@ -155,6 +155,7 @@ COINS = Family(
     results=CoinResults,
     start=CoinRun,
     known_beforehand=lambda scenario: {},
+    laws=lambda scenario: [],
     predict=_predict,
     metrics=METRICS,
     main_metric="heads",

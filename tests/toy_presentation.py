@@ -34,7 +34,9 @@ def _run_figures(results: Results) -> Iterator[FigureFile]:
     yield "coins.png", axes
 
 
-def _sweep_figures(runs: pd.DataFrame, run_last_cell: Callable[[], Results]) -> Iterator[FigureFile]:
+def _sweep_figures(
+    runs: pd.DataFrame, laws: pd.DataFrame, run_last_cell: Callable[[], Results]
+) -> Iterator[FigureFile]:
     yield "heads.png", plots.curve(runs, "heads")
     yield from _run_figures(run_last_cell())
 

@@ -95,7 +95,8 @@ def sweep(
     output.warn("warning", [str(warning.message) for warning in heard])
     family, last = family_of(scenario), plan.cells[-1]
     run_last_cell = partial(run_once, last.scenario, plan.seed_of(0))
-    figures = save_all(family.presentation.sweep_figures(found.runs, run_last_cell), folder)
+    laws = qkdrmp.law_table(found.runs, found.scenario)
+    figures = save_all(family.presentation.sweep_figures(found.runs, laws, run_last_cell), folder)
     output.line(_carried_out(found, wall))
     output.lines(sweep_lines(found.runs, family))
     found_out = qkdrmp.verdict(found.runs, found.scenario)
@@ -103,6 +104,7 @@ def sweep(
     output.facts |= {"scenario": scenario.name, "kind": scenario.kind, "seed": seed, "swept": found.swept}
     output.facts |= {"runs": len(found.runs), "new_runs": found.new_runs, "failed_runs": len(found.failures)}
     output.facts |= {"wall_s": wall, "summary": found.tables["summary"], "verdict": found_out}
+    output.facts["laws"] = laws
     tables = [f"{table}.csv" for table in found.tables]
     if table_format != "csv":  # beside those that the other commands read
         tables += write_tables(found.tables, folder, table_format)

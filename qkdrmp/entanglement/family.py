@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
+from qkdrmp.entanglement.laws import laws
 from qkdrmp.entanglement.nesting import networks_of
 from qkdrmp.entanglement.prediction import known_beforehand, predict, service
 from qkdrmp.entanglement.request import ListsTimes
@@ -94,6 +95,7 @@ ENTANGLEMENT = Family(
     start=EntanglementRun,
     known_beforehand=known_beforehand,
     predict=predict,
+    laws=laws,
     metrics=METRICS,
     main_metric="pair_rate_hz",
     print_metrics=("pair_rate_hz", "fidelity_mean", "setup_mean_s", "completion_mean_s", "blocking", "stall_s"),

@@ -7,6 +7,7 @@ from qkdrmp.family.quality import Quality
 from qkdrmp.family.results import Results, Run, RunWarning
 from qkdrmp.family.service import Pair, Service
 from qkdrmp.family.story import LinkStory, Series, Story
+from qkdrmp.family.theory import Law
 from qkdrmp.stats.columns import NotRecorded
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Counted",
     "Family",
     "FigureFile",
+    "Law",
     "LinkStory",
     "MessagePresentation",
     "MessageSequence",

@@ -16,6 +16,7 @@ from qkdrmp.family.presentation import Presentation
 from qkdrmp.family.quality import Quality
 from qkdrmp.family.results import Results, Run, RunWarning
 from qkdrmp.family.service import Pair, Service
+from qkdrmp.family.theory import Law
 from qkdrmp.metric import OWN_METRICS
 from qkdrmp.scenario import Scenario
 from qkdrmp.stats.columns import Better, Column, Table, tables_of
@@ -109,6 +110,8 @@ class Family:
     bridges_s : callable, optional
         Returns, of the results of a run, for how long a stock on each link would serve on if it made nothing more, in
         seconds; by default there is no stock.
+    laws : callable
+        Returns what theory says of the metrics of a scenario; nothing where none applies.
     metrics : tuple of Column
         The metrics of a run; its summary has these columns.
     main_metric : str
@@ -142,6 +145,7 @@ class Family:
     start: Callable[[Any, int, Collection[str]], Run]
     known_beforehand: Callable[[Any], Mapping[str, Sequence[str]]]
     predict: Callable[[Any], list[str]]
+    laws: Callable[[Any], Sequence[Law]]
     metrics: tuple[Column[Any], ...]
     main_metric: str
     print_metrics: tuple[str, ...]

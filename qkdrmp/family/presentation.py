@@ -100,8 +100,8 @@ class Presentation:
     run_figures : callable
         Yields the figures of the results of one run, if its family has a ``figures_record``.
     sweep_figures : callable
-        Yields the figures of a table of runs; its second argument simulates the last cell once more and returns the
-        results.
+        Yields the figures of a table of runs, given what theory says of them (see `law_table`), and a function that
+        simulates the last cell once more and returns the results.
     story_record : tuple of str
         What a run has to record for `story`.
     story : callable
@@ -119,7 +119,7 @@ class Presentation:
 
     cell_summary: Callable[[pd.DataFrame], str]
     run_figures: Callable[[Results], Iterator[FigureFile]] = no_figures
-    sweep_figures: Callable[[pd.DataFrame, Callable[[], Results]], Iterator[FigureFile]]
+    sweep_figures: Callable[[pd.DataFrame, pd.DataFrame, Callable[[], Results]], Iterator[FigureFile]]
     story_record: tuple[str, ...]
     story: Callable[[Any, Results], Story]
     cautions: Callable[[Mapping[str, pd.DataFrame]], Iterator[str]] = no_cautions

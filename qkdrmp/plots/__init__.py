@@ -7,12 +7,14 @@ from qkdrmp.plots.connections import fidelity_histogram, pairs_over_time
 from qkdrmp.plots.curves import curve, multiplexing, readable, throughput, wait
 from qkdrmp.plots.heatmap import heatmap
 from qkdrmp.plots.labels import label, value_text
+from qkdrmp.plots.laws import add_laws
 from qkdrmp.plots.map_layout import positions
 from qkdrmp.plots.maps import coloured, load, network
 from qkdrmp.plots.publication import publish
 from qkdrmp.plots.transients import warmup
 
 __all__ = [
+    "add_laws",
     "coloured",
     "curve",
     "differences",

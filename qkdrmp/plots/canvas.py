@@ -76,7 +76,7 @@ def whole(ax: Axes) -> Figure:
     return ax.figure if isinstance(ax.figure, Figure) else ax.figure.figure
 
 
-def save(ax: Axes, *paths: Path, dpi: int = DPI) -> None:
+def save(ax: Axes, *paths: str | Path, dpi: int = DPI) -> None:
     """Write the figure that `ax` belongs to into files, by suffix PNG (also without one), PDF or SVG; close it.
 
     The same figure gives the same PDF, byte for byte: it is not dated.
@@ -93,7 +93,7 @@ def save(ax: Axes, *paths: Path, dpi: int = DPI) -> None:
     >>> ax = qkdrmp.plots.network(qkdrmp.load_topology("line"))
     >>> qkdrmp.plots.save(ax, Path("line.pdf"), Path("line.png"))
     """
-    kinds = [_kind(path) for path in paths]
+    kinds = [_kind(Path(path)) for path in paths]
     drawn = whole(ax)
     with _style(drawn):
         for path, kind in zip(paths, kinds, strict=True):

@@ -18,6 +18,7 @@ from qkdrmp.qkd.prediction import known_beforehand, predict
 from qkdrmp.qkd.run import QKDRun
 from qkdrmp.qkd.settings import PRESETS, QKDSettings
 from qkdrmp.qkd.tables import QKDResults
+from qkdrmp.qkd.theory.laws import laws
 from qkdrmp.scenario import Scenario
 from qkdrmp.stats.columns import Column
 from qkdrmp.stats.time_bins import Numbers, mean_of_steps, number_in_progress, rate
@@ -104,6 +105,7 @@ QKD = Family(
     start=QKDRun,
     known_beforehand=known_beforehand,
     predict=predict,
+    laws=laws,
     metrics=METRICS,
     main_metric="requests_delivered",
     print_metrics=("requests_delivered", "wait_mean_s", "wait_p95_s", "blocking", "fairness", "pool_level_mean"),

@@ -11,6 +11,7 @@ from qkdrmp.qkd import metrics, tables
 from qkdrmp.qkd.invariants import check_network, check_quiescent, is_quiescent
 from qkdrmp.qkd.network import QKDNetwork
 from qkdrmp.qkd.settings import QKDSettings
+from qkdrmp.qkd.theory.bounds import check_bound
 
 
 class QKDRun:
@@ -61,5 +62,6 @@ class QKDRun:
     def check(self) -> None:
         """Raise `InvariantError` if something that must always hold does not."""
         check_network(self.network)
+        check_bound(self.network)
         if is_quiescent(self.network):
             check_quiescent(self.network)

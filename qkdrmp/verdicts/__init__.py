@@ -11,8 +11,9 @@ from qkdrmp.verdicts.loads import offered
 from qkdrmp.verdicts.outcomes import extremes, rejections
 from qkdrmp.verdicts.qualities import saturates
 from qkdrmp.verdicts.targets import meets
+from qkdrmp.verdicts.theory import law_table, theory
 
-__all__ = ["verdict"]
+__all__ = ["law_table", "verdict"]
 
 
 def verdict(runs: pd.DataFrame, scenario: Scenario) -> dict[str, list[str]]:
@@ -39,6 +40,7 @@ def verdict(runs: pd.DataFrame, scenario: Scenario) -> dict[str, list[str]]:
         "Targets": list(meets(good, scenario)),
         "Size": list(saturates(good, family)),
         "Load": list(offered(good, scenario)),
+        "Theory": list(theory(good, scenario)),
         "Best and worst": list(extremes(good, family)),
         "Rejections": list(rejections(good, family)),
     }

@@ -52,7 +52,9 @@ def _run_figures(results: Results) -> Iterator[FigureFile]:
         yield "fidelity.png", plots.fidelity_histogram(results)
 
 
-def _sweep_figures(runs: pd.DataFrame, run_last_cell: Callable[[], Results]) -> Iterator[FigureFile]:
+def _sweep_figures(
+    runs: pd.DataFrame, laws: pd.DataFrame, run_last_cell: Callable[[], Results]
+) -> Iterator[FigureFile]:
     yield "rate.png", plots.readable(runs, RATES[_meets_demand(runs)])
     for file, metric in CURVES.items():
         if differ(runs[metric]):

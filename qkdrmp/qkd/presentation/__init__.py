@@ -24,8 +24,10 @@ def _cell_summary(runs: pd.DataFrame) -> str:
     )
 
 
-def _sweep_figures(runs: pd.DataFrame, run_last_cell: Callable[[], Results]) -> Iterator[FigureFile]:
-    yield "throughput.png", plots.throughput(runs)
+def _sweep_figures(
+    runs: pd.DataFrame, laws: pd.DataFrame, run_last_cell: Callable[[], Results]
+) -> Iterator[FigureFile]:
+    yield "throughput.png", plots.add_laws(plots.throughput(runs), runs, laws, "requests_delivered")
     yield "wait.png", plots.wait(runs)
     results = run_last_cell()
     cell = ", ".join(f"{field} = {plots.value_text(runs[field].iloc[-1])}" for field in swept_columns(runs))

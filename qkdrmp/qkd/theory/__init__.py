@@ -1,0 +1,1 @@
+"""What theory says of key networks: the largest flow, the bound on deliverable keys, and closed laws."""

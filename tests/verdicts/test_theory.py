@@ -1,0 +1,55 @@
+"""What verdicts say of theory: true where it holds, and loud where it does not."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pandas as pd
+import pytest
+
+import qkdrmp
+from qkdrmp.verdicts.theory import law_table, theory
+
+
+@pytest.fixture(scope="module")
+def scenario() -> qkdrmp.Scenario:
+    return qkdrmp.load_scenario("line").replace({"duration_s": 6, "demand.rate_per_s": 60})
+
+
+@pytest.fixture(scope="module")
+def runs(scenario: qkdrmp.Scenario) -> pd.DataFrame:
+    return qkdrmp.sweep(scenario, {"pools.capacity": [4, 8]}, replications=4, executor=ThreadPoolExecutor(1))
+
+
+def test_each_cell_stands_beside_its_bound(runs: pd.DataFrame, scenario: qkdrmp.Scenario) -> None:
+    table = law_table(runs, scenario).query("metric == 'key_rate_bps'")
+    assert table["value"].tolist() == pytest.approx([20_000 + 2 * keys * 256 / 5 for keys in (5, 9)])
+    assert not table["is_broken"].any()
+    assert table["share"].between(0.8, 1.0).all()
+
+
+def test_the_verdict_says_how_near_the_bound_is(runs: pd.DataFrame, scenario: qkdrmp.Scenario) -> None:
+    first, second = theory(runs, scenario)
+    assert first.startswith("With key pool capacity = 4 keys, no protocol, pool size or route can bring")
+    assert "above 20,512 bit/s (largest multicommodity flow; limited by" in first
+    assert " % of it is reached" in second
+
+
+def test_runs_above_a_bound_are_called_an_error(runs: pd.DataFrame, scenario: qkdrmp.Scenario) -> None:
+    wrong = runs.assign(key_rate_bps=1.1 * law_table(runs, scenario)["value"].max() + runs["replication"])
+    assert law_table(wrong, scenario).query("metric == 'key_rate_bps'")["is_broken"].all()
+    assert "That must not be: please report it" in list(theory(wrong, scenario))[-1]
+
+
+def test_chance_above_the_mean_demand_is_no_error() -> None:
+    scenario = qkdrmp.load_scenario("line").replace({"duration_s": 3})
+    runs = qkdrmp.sweep(scenario, {"pools.capacity": [16]}, replications=4, executor=ThreadPoolExecutor(1))
+    more = runs.assign(key_rate_bps=[15_000.0, 15_900.0, 15_800.0, 15_700.0])
+    assert not law_table(more, scenario)["is_broken"].any()
+    assert "all of it is reached" in " ".join(theory(more, scenario))
+
+
+def test_where_no_theory_applies_that_is_said() -> None:
+    scenario = qkdrmp.load_scenario("chain").replace({"duration_s": 0.02})
+    runs = qkdrmp.sweep(scenario, {"memories.t2_s": [0.1, 1.0]}, replications=2, executor=ThreadPoolExecutor(1))
+    assert list(theory(runs, scenario)) == ["No bound or closed law is known for this scenario."]
