@@ -77,6 +77,13 @@ def single(metric: str, value: float) -> str:
     return f"{number(scale * value)}{f' {unit}' if unit else ''}"
 
 
+def change(metric: str, size: float) -> str:
+    """Return about by how much a metric differs, a share in percentage points."""
+    scale, unit = unit_of(metric, abs(size))
+    digits, words = (1, "percentage points") if unit == "%" else (2, unit)
+    return f"{number(scale * size, digits)} {words}".rstrip()
+
+
 def unit_of(metric: str, size: float) -> tuple[float, str]:
     """Return the factor on a metric, and its unit, for values of about that size."""
     unit = name_and_unit(metric)[1]

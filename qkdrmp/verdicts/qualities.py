@@ -15,7 +15,7 @@ from qkdrmp.plots.labels import name_and_unit, value_text
 from qkdrmp.stats.columns import Better
 from qkdrmp.stats.estimators import differ
 from qkdrmp.stats.words import capital, percent
-from qkdrmp.verdicts.design import amount, cell_words, is_load, longest, metric_name, placed, scales, single
+from qkdrmp.verdicts.design import amount, cell_words, change, is_load, longest, metric_name, placed, scales
 from qkdrmp.verdicts.saturation import Saturation, saturation
 
 MOST_LINES = 12
@@ -222,7 +222,7 @@ def _conclusion(runs: pd.DataFrame, field: str, improved: Sequence[Judged], show
         f"so {cell_words({field: size})} is the smallest on which nothing larger significantly improves{decided}."
     )
     doubts = [one for one in shown if one.found.value == size and not one.found.is_shown]
-    known = [f"{single(one.quality.metric, one.found.headroom)} in {one.name}" for one in doubts if one.found.pairs > 1]
+    known = [f"{change(one.quality.metric, one.found.headroom)} in {one.name}" for one in doubts if one.found.pairs > 1]
     if known:
         sentence += f" Better by up to {listed(known)} cannot be excluded: more replications would show."
     return sentence

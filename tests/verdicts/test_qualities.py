@@ -6,6 +6,7 @@ import pandas as pd
 
 from qkdrmp.entanglement.family import ENTANGLEMENT
 from qkdrmp.qkd.family import QKD
+from qkdrmp.verdicts.design import change
 from qkdrmp.verdicts.outcomes import cautions, extremes
 from qkdrmp.verdicts.qualities import saturates
 from tests.report.experiments import table
@@ -68,7 +69,13 @@ def test_an_improvement_that_cannot_be_excluded_is_said() -> None:
     waits = {2: [0.1, 0.1, 0.1], 8: [0.05, 0.05, 0.05], 16: [0.05, 0.05, 0.03]}
     text = said(with_waits({size: [100, 100, 100] for size in waits}, waits))
     assert "key pool capacity = 8 keys is the smallest" in text
-    assert f"Better by up to 35.35 ms in {NAME} cannot be excluded: more replications would show." in text
+    assert f"Better by up to 35 ms in {NAME} cannot be excluded: more replications would show." in text
+
+
+def test_differences_are_said_with_few_digits_and_those_of_shares_in_points() -> None:
+    assert change("blocking", 0.005572) == "0.6 percentage points"
+    assert change("blocking", 0.1234) == "12 percentage points"
+    assert change("wait_p95_s", 0.0353512) == "35 ms"
 
 
 def test_a_load_is_no_choice_of_a_design() -> None:
