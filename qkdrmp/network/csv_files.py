@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from qkdrmp.errors import TopologyError, did_you_mean
-from qkdrmp.network.completion import Draft
 from qkdrmp.network.csv_table import ANY, LATITUDE, LONGITUDE, NOT_NEGATIVE, POSITIVE, CsvTable, titles_of
+from qkdrmp.network.draft import Draft
 
 ENDS = ("source", "target")
 LINK_COLUMNS = {

@@ -14,9 +14,11 @@ from qkdrmp.config.registry import Registry
 from qkdrmp.config.sections import shown
 from qkdrmp.errors import TopologyError
 from qkdrmp.network import file_records as fields
-from qkdrmp.network.completion import Completion, Draft, understand_kinds
+from qkdrmp.network.completion import Completion, complete
 from qkdrmp.network.csv_files import is_links, read_csv
+from qkdrmp.network.draft import Draft
 from qkdrmp.network.graph_files import is_graphml, is_node_link, read_graphml, read_node_link
+from qkdrmp.network.node_kinds import understand_kinds
 from qkdrmp.network.qnet_files import is_qnet, read_qnet
 from qkdrmp.topology import Link, Node, Topology
 
@@ -255,7 +257,7 @@ def _read_csv(path: Path, content: Any, rules: Completion) -> Topology:
 
 def _complete(path: Path, draft: Draft, rules: Completion) -> Topology:
     try:
-        draft.complete(rules)
+        complete(draft, rules)
     except TopologyError as error:
         raise TopologyError("\n".join(f"{path}: {line}" for line in str(error).splitlines())) from None
     members = {"name": draft.name, "source": draft.source, "notes": draft.notes}

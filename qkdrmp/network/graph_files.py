@@ -15,7 +15,8 @@ from pydantic import BaseModel
 
 from qkdrmp.errors import TopologyError, listed
 from qkdrmp.network import file_records as fields
-from qkdrmp.network.completion import Draft, great_circle_km, is_number
+from qkdrmp.network.draft import Draft
+from qkdrmp.network.lengths import great_circle_km, is_number
 
 _NUMBER = re.compile(r"n?\d+")
 _CALLED = ("label", "name")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from qkdrmp.network import file_records as fields
-from qkdrmp.network.completion import Draft
+from qkdrmp.network.draft import Draft
 from qkdrmp.network.graph_files import objects
 from qkdrmp.topology import NodeKind
 

@@ -8,8 +8,8 @@ import pytest
 
 from qkdrmp.config.bundled import bundled_names
 from qkdrmp.errors import TopologyError
-from qkdrmp.network.completion import great_circle_km
 from qkdrmp.network.formats import TOPOLOGY_READERS, load_topology, save_topology
+from qkdrmp.network.lengths import great_circle_km
 from qkdrmp.topology import Link, Node, NodeKind, Topology
 
 QNET = Path(__file__).parent / "data" / "small_qnet.json"

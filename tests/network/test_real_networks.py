@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 import qkdrmp
 from qkdrmp.errors import TopologyError
-from qkdrmp.network.completion import LOCAL_KM, SYNONYMS, great_circle_km
 from qkdrmp.network.formats import load_topology, save_topology
+from qkdrmp.network.lengths import LOCAL_KM, great_circle_km
+from qkdrmp.network.node_kinds import SYNONYMS
 from qkdrmp.topology import NodeKind, Topology
 
 DATA = Path(__file__).parent / "data"
