@@ -20,6 +20,9 @@ from qkdrmp.stats.estimators import ROUNDING, half_width, swept_columns
 
 LEAST_POINTS = 3
 """Numbers that a field needs to be preferred along x."""
+LEAST_SPAN = 0.02
+"""An axis that does not begin at 0 spans at least this share of its values: smaller differences are to look small."""
+NOT_FROM_ZERO = "axis does not begin at 0"
 MAGNITUDES = 50.0
 """Values whose largest is at least so many times the smallest have a logarithmic axis."""
 
@@ -98,6 +101,8 @@ def cells(runs: pd.DataFrame, fields: Sequence[str]) -> Iterator[tuple[dict[str,
 def value_range(low: float, high: float, lowest_mean: float) -> tuple[float, float]:
     """Return where an axis of values begins and ends: at 0, unless that would hide the differences.
 
+    Even then differences of less than 2 % do not fill it.
+
     Parameters
     ----------
     low, high : float
@@ -108,7 +113,10 @@ def value_range(low: float, high: float, lowest_mean: float) -> tuple[float, flo
     if high - low <= ROUNDING * abs(high):  # else the axis would show nothing but rounding errors
         bottom, top = sorted((0.0, 1.5 * high))
         return (bottom, top) if top > bottom else (0.0, 1.0)
-    return (0.0 if lowest_mean >= 0 and low < high / 2 else low), high
+    if lowest_mean >= 0 and low < high / 2:
+        return 0.0, high
+    wider = max(0.0, LEAST_SPAN * max(abs(low), abs(high)) - (high - low)) / 2
+    return low - wider, high + wider
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,10 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from qkdrmp.errors import QKDRMPError, did_you_mean
 
@@ -22,6 +24,7 @@ STYLE: Any = {
     **sns.axes_style("ticks"),
     **sns.plotting_context("paper", font_scale=1.15),
     "lines.markersize": 4.5,
+    "axes.formatter.useoffset": False,  # numbers as they are, not as 1e-5 + 9.157e-1
     "pdf.fonttype": 42,  # TrueType, which journals ask for
 }
 SPARE_TICKS = 30
@@ -62,6 +65,13 @@ def canvas(ax: Axes | None, width: float = 6.4, height: float = 4.2) -> Iterator
         yield ax
         if drawn in _own:
             _make_ticks(drawn)
+
+
+def plainly_numbered(axis: Axis) -> None:
+    """Write the numbers along an axis whole, without an offset that is to be added to them."""
+    formatter = axis.get_major_formatter()
+    if isinstance(formatter, ScalarFormatter):
+        formatter.set_useOffset(False)
 
 
 def _make_ticks(drawn: Figure) -> None:

@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from qkdrmp.errors import QKDRMPError
-from qkdrmp.plots.axes import Line, SweepAxes, swept, value_range
-from qkdrmp.plots.canvas import canvas, figures
+from qkdrmp.plots.axes import NOT_FROM_ZERO, Line, SweepAxes, swept, value_range
+from qkdrmp.plots.canvas import canvas, figures, plainly_numbered
 from qkdrmp.plots.labels import in_unit, label
 
 MARKERS = "osD^vPX<>h"
@@ -112,6 +112,10 @@ def _finish_y(ax: Axes, lowest_mean: float) -> None:
         ax.set_ylim(bottom, top)
     elif bottom == 0:
         ax.set_ylim(bottom=0)
+    if ax.get_ylim()[0] > 0:
+        corner: Any = {"xycoords": "axes fraction", "xytext": (3, 2), "textcoords": "offset points", "va": "bottom"}
+        ax.annotate(NOT_FROM_ZERO, (0, 0), **corner, fontsize="x-small", color="0.35")
+    plainly_numbered(ax.yaxis)
 
 
 def _add_legend(ax: Axes, fields: Sequence[str]) -> None:

@@ -398,3 +398,31 @@ def test_names_have_their_units_apart_and_no_symbols_in_sentences() -> None:
     assert name_and_unit("requests_delivered") == ("requests processed", "")
     assert plots.label("pools.capacity") == "key pool capacity $V_m$ (keys)"
     assert plots.label("my_own_bits") == "my own (bit)"
+
+
+def shares(*values: float) -> pd.DataFrame:
+    rows = [
+        {"pools.capacity": capacity, "replication": number, "fidelity_mean": value + 1e-5 * number}
+        for capacity, value in zip((2, 4, 8), values, strict=True)
+        for number in range(2)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_tiny_differences_do_not_fill_an_axis_which_says_that_it_does_not_begin_at_zero() -> None:
+    ax = plots.curve(shares(0.9157, 0.9158, 0.9161), "fidelity_mean")
+    ax.figure.canvas.draw()
+    bottom, top = ax.get_ylim()
+    assert bottom < 0.907 < 0.925 < top
+    assert ax.yaxis.get_offset_text().get_text() == ""
+    assert all(0.5 < float(text.get_text()) < 1.5 for text in ax.get_yticklabels())
+    assert "axis does not begin at 0" in [text.get_text() for text in ax.texts]
+    low = plots.curve(shares(0.1, 0.2, 0.9), "fidelity_mean")
+    assert (low.get_ylim()[0], list(low.texts)) == (0.0, [])
+
+
+def test_no_axis_of_a_users_own_has_an_offset() -> None:
+    ax = plots.curve(shares(0.9157, 0.9158, 0.9161), "fidelity_mean", plt.figure().add_subplot())
+    ax.set_ylim(0.91571, 0.91572)
+    ax.figure.canvas.draw()
+    assert ax.yaxis.get_offset_text().get_text() == ""
