@@ -120,7 +120,8 @@ def served_by(nodes: list[str], done: pd.DataFrame, duration_s: float) -> dict[s
     duration_s : float
     """
     upto = edges(duration_s)[1:]
-    passed = done.assign(node=[str(path).split(">") for path in done["path"]]).explode("node")
+    paths = pd.Series([str(path).split(">") for path in done["path"]], done.index, dtype=object)
+    passed = done.assign(node=paths).explode("node")
     times = {str(name): np.sort(group.to_numpy(dtype=float)) for name, group in passed.groupby("node")["time_s"]}
     never = np.empty(0)
     return {name: np.searchsorted(times.get(name, never), upto, side="right").astype(float) for name in nodes}

@@ -102,7 +102,13 @@ class LabelPlacer:
             What the label would cover in each place; of places that are equally good, the first is taken.
         """
         covered, crossed = self._costs(candidates)
-        best = min(range(len(candidates)), key=lambda number: covered[number] + crossed(number))
+        least = [cost + self._step * number for number, cost in enumerate(covered)]  # if it crosses nothing
+        found: list[tuple[float, int]] = []
+        for number in sorted(range(len(candidates)), key=least.__getitem__):
+            if found and least[number] > found[0][0]:
+                break
+            found = [min([*found, (covered[number] + crossed(number), number)])]
+        ((_, best),) = found
         self._keep(candidates[best])
         return best
 
