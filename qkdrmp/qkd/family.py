@@ -92,7 +92,10 @@ def _request_rate(run: QKDResults, edges: Numbers) -> Numbers:
 
 def _wait_mean(run: QKDResults, edges: Numbers) -> Numbers:
     delivered = run.requests[run.requests["state"] == "delivered"]
-    sums, counts = (np.histogram(delivered["end_s"], edges, weights=by)[0] for by in (delivered["wait_s"], None))
+    sums, counts = (
+        np.histogram(delivered["end_s"].astype(float), edges, weights=by)[0]
+        for by in (delivered["wait_s"].astype(float), None)
+    )
     means: Numbers = np.divide(sums, counts, out=np.full(len(counts), np.nan), where=counts > 0)
     return means
 

@@ -11,6 +11,7 @@ from qkdrmp.entanglement.presentation.messages import MESSAGES
 from qkdrmp.entanglement.presentation.rulesets import rulesets
 from qkdrmp.entanglement.presentation.story import story
 from qkdrmp.family import FigureFile, Presentation, Results
+from qkdrmp.plots.curves import COMPARED
 from qkdrmp.stats.estimators import differ
 from qkdrmp.stats.words import plus_minus
 
@@ -59,7 +60,8 @@ def _sweep_figures(
     for file, metric in CURVES.items():
         if differ(runs[metric]):
             yield file, plots.readable(runs, metric)
-    if any(not plots.is_scale(runs[field]) for field in plots.swept(runs) if runs[field].nunique() > 1):
+    has_names = any(not plots.is_scale(runs[field]) for field in plots.swept(runs) if runs[field].nunique() > 1)
+    if has_names and any(runs[metric].fillna(0).any() for metric in COMPARED if metric in runs):
         yield "multiplexing.png", plots.multiplexing(runs)[0]
 
 
