@@ -144,6 +144,9 @@ def _targets(judgements: Mapping[Cut, Judgement], single: Sequence[Loss]) -> Ite
     if whole.words != "met":
         missing = "; ".join(one.words for one in whole.tests if not one.is_met)
         yield f"Without any cut, the targets are not all met: {missing}."
+    if not cuts:
+        yield "No cut reroutes anyone, so none was run to judge the targets of those who keep their service."
+        return
     broken = {cut: one for cut, one in cuts.items() if one.broken}
     open_ = sum(one.words != "met" and not one.broken for one in cuts.values())
     rest = f"; {counted(open_, 'cut')} {are(open_)} undecided, for want of replications" if open_ else ""

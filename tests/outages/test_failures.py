@@ -115,6 +115,9 @@ def test_targets_that_the_way_round_cannot_meet_are_named() -> None:
     targets = found.cuts.set_index("cut")["targets"]
     assert targets["R1-R2"] == targets["R2"] == "missed: undelivered"
     assert targets["R4"] == ""  # reroutes nobody
+    alone = here.replace({"topology": network_of(("A", "R1", 1), ("R1", "B", 1)), "key_rate.at": []})
+    said = qkdrmp.failures(alone, progress=False, executor=ThreadPoolExecutor(1)).sentences
+    assert "No cut reroutes anyone, so none was run to judge the targets of those who keep their service." in said
     (said,) = [sentence for sentence in found.sentences if sentence.startswith("Targets")]
     assert said.startswith("Targets, by runs: 3 of 3 single cuts that reroute somebody break some with 95 % confidence")
     assert "R3-R4 is offered 267 % of what it can make" in " ".join(found.sentences)
