@@ -12,7 +12,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from qkdrmp.plots.axes import NOT_FROM_ZERO, SweepAxes, cells, is_scale, value_range, varied
+from qkdrmp.plots.axes import SweepAxes, cells, is_scale, value_range, varied
 from qkdrmp.plots.labels import in_unit, label, name_and_unit, plain, value_text
 from qkdrmp.stats import estimators
 from qkdrmp.stats.words import number
@@ -63,18 +63,15 @@ def curves(runs: pd.DataFrame, metrics: Sequence[str]) -> Spec:
     tooltip += [alt.Tooltip("group:N", title=title)] if sweep.others else []
     points = base.mark_point(size=50, filled=True, opacity=1).encode(y=mean, tooltip=tooltip)
     interval = base.encode(y=alt.Y("low:Q", title=None), y2="high:Q")
-    words = f"domains[metric][0] > 0 ? '{NOT_FROM_ZERO}' : ''"
-    start = alt.Chart(data_of([{}])).transform_calculate(words=words).mark_text(align="left", dx=4, dy=-6, color="#555")
-    start = start.encode(text="words:N", x=alt.value(0), y=alt.value("height"))
     if sweep.has_lines:
         line = base.mark_line(strokeWidth=1.8).encode(y=mean)
-        return _sized(alt.layer(interval.mark_area(opacity=0.22, clip=True), line, points, start), HEIGHT)
+        return _sized(alt.layer(interval.mark_area(opacity=0.22, clip=True), line, points), HEIGHT)
     bars = interval.mark_rule(strokeWidth=1.6, clip=True)
     if sweep.is_scale or not sweep.others:
-        return _sized(alt.layer(bars, points, start), HEIGHT)
+        return _sized(alt.layer(bars, points), HEIGHT)
     groups = [name for name, _ in sweep.groups]
     beside = alt.XOffset("group:N", sort=groups, scale=alt.Scale(paddingOuter=1))
-    return _sized(alt.layer(bars.encode(xOffset=beside), points.encode(xOffset=beside), start), HEIGHT)
+    return _sized(alt.layer(bars.encode(xOffset=beside), points.encode(xOffset=beside)), HEIGHT)
 
 
 def heatmap(runs: pd.DataFrame, metrics: Sequence[str]) -> tuple[Spec, str] | None:
