@@ -104,6 +104,5 @@ def compare(folder: Path, field: str, baseline: str | None, metrics: tuple[str, 
     output.line(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
     output.facts |= {"field": field, "conclusions": said, "comparison": table}
     table.to_csv(folder / "compare.csv", index=False)
-    only = metrics[0] if len(metrics) == 1 else None
-    qkdrmp.plots.save(qkdrmp.plots.differences(table, only), folder / "compare.png")
+    qkdrmp.plots.save(qkdrmp.plots.comparison(table, said)[0], folder / "compare.png")
     output.written(folder, ["compare.csv", "compare.png"])

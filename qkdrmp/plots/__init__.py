@@ -2,7 +2,7 @@
 
 from qkdrmp.plots.axes import is_scale, swept
 from qkdrmp.plots.canvas import figure, save
-from qkdrmp.plots.comparisons import differences
+from qkdrmp.plots.comparisons import comparison, differences
 from qkdrmp.plots.connections import fidelity_histogram, pairs_over_time
 from qkdrmp.plots.curves import curve, multiplexing, readable, throughput, wait
 from qkdrmp.plots.heatmap import heatmap
@@ -16,6 +16,7 @@ from qkdrmp.plots.transients import warmup
 __all__ = [
     "add_laws",
     "coloured",
+    "comparison",
     "curve",
     "differences",
     "fidelity_histogram",

@@ -46,14 +46,20 @@ def figure(width: float = 6.4, height: float = 4.2, style: Any = STYLE) -> Axes:
     return figures(1, width, height, style)[0]
 
 
-def figures(count: int, width: float, height: float, style: Any = STYLE) -> list[Axes]:
-    """Return axes side by side in a new figure, `width` by `height` inches, in the style of this package."""
+def figures(count: int, width: float, height: float, style: Any = STYLE, across: int | None = None) -> list[Axes]:
+    """Return axes in a new figure, `width` by `height` inches, in the style of this package.
+
+    They stand side by side, at most `across` of them in a row.
+    """
+    across = across or count
     # Not inside the context: a notebook turns interactive mode on with the first figure, and it should stay on.
     made = plt.figure(figsize=(width, height), layout="constrained")
     with mpl.rc_context(style):
-        axes = made.subplots(1, count, squeeze=False)
+        axes = list(made.subplots(-(-count // across), across, squeeze=False).flat)
+    for spare in axes[count:]:
+        spare.remove()
     _own[made] = style
-    return list(axes[0])
+    return axes[:count]
 
 
 @contextmanager

@@ -94,6 +94,44 @@ def test_metrics_and_cells_share_the_rows() -> None:
     ]
 
 
+def title_of(ax: Any) -> str:
+    return ax.get_title(loc="left").replace("\n", " ")
+
+
+def test_marks_agree_with_the_corrected_verdicts_not_with_each_interval_by_itself() -> None:
+    compared = compare(runs(), "pools.capacity", metrics=["wait_mean_s"])
+    unclear = compared.assign(verdict="unclear")
+    assert all(
+        to_rgba(line.get_markerfacecolor()) == to_rgba("white") for line in marks(plots.differences(unclear)).values()
+    )
+
+
+def test_many_metrics_fit_a_page_each_in_its_unit_with_the_words_that_are_given() -> None:
+    noise = np.random.default_rng(1)
+    many = runs(("fcfs", "edf"))
+    many = many.assign(same=1.0, **{f"own{number}": noise.normal(1, 1, len(many)) for number in range(40)})
+    many["own39"] = many["pools.capacity"] + 0.01 * many["own39"]
+    compared = compare(many, "pools.capacity", metrics=["wait_mean_s", "same", *(f"own{n}" for n in range(40))])
+    panels = plots.comparison(compared, ["capacity = 8 is slower by 100 %", *["no other sentence " * 20] * 30])
+    page = panels[0].figure
+    page.canvas.draw()
+    assert (page.get_figwidth(), page.get_figheight()) <= (7, 9.3)
+    titles = [title_of(ax) for ax in panels]
+    assert titles[0] == "mean waiting time of delivered requests (ms)"
+    assert "own39" in titles  # it differs, though it comes last
+    assert "same" not in titles
+    assert ("edf", 2.0) in marks(panels[0])
+    words = page.get_suptitle().split("\n")
+    assert words[0] == "capacity = 8 is slower by 100\N{NO-BREAK SPACE}%"
+    assert words[-1].endswith("more sentences")
+    notes = page.legends[0].get_title().get_text()
+    assert f"{41 - len(panels)} more metrics: see the table" in notes
+    assert "no difference at all: same" in notes
+    boxes = [ax.get_tightbbox() for ax in panels]
+    assert not any(one.overlaps(other) for n, one in enumerate(boxes) for other in boxes[:n])
+    assert page.get_window_extent().x1 >= max(text.get_window_extent().x1 for text in [page._suptitle, *page.legends])
+
+
 def test_differences_are_drawn_into_axes_of_ones_own_and_for_single_pairs() -> None:
     _, mine = plt.subplots()
     one = runs().query("replication == 0")
@@ -107,6 +145,8 @@ def test_nothing_to_draw_is_an_error() -> None:
         plots.differences(compared, "wait_s")
     with pytest.raises(QKDRMPError, match="there is nothing to draw"):
         plots.differences(compared[compared["metric"] == "mismatched_keys"])
+    with pytest.raises(QKDRMPError, match="there is nothing to draw"):
+        plots.comparison(compared.assign(verdict="same"))
 
 
 def settling(too_short: bool = False) -> WarmUp:
