@@ -59,6 +59,7 @@ __all__ = [
     "load_topology",
     "make_scenario",
     "mser5",
+    "plan",
     "plots",
     "predict",
     "save_topology",
@@ -75,6 +76,7 @@ LAZY = ("ladder", "plots")
 LAZY_FUNCTIONS = {
     "failures": "qkdrmp.outages.failures",
     "law_table": "qkdrmp.verdicts",
+    "plan": "qkdrmp.sizing",
     "verdict": "qkdrmp.verdicts",
 }
 """Functions whose words are those of the figures, by the modules that they are in."""

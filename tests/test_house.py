@@ -37,7 +37,7 @@ FLOORS = (
     ("simulation",),
     ("scenario_file",),
     ("sweeps",),
-    ("outages",),
+    ("outages", "sizing"),
     ("report",),
     ("cli",),
     ("__main__",),

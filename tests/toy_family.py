@@ -156,6 +156,7 @@ COINS = Family(
     start=CoinRun,
     known_beforehand=lambda scenario: {},
     laws=lambda scenario: [],
+    sizing=SizingRules(field="coins"),
     predict=_predict,
     metrics=METRICS,
     main_metric="heads",

@@ -15,7 +15,7 @@ from qkdrmp.entanglement.results.tables import EntanglementResults
 from qkdrmp.entanglement.run import EntanglementRun
 from qkdrmp.entanglement.settings import PRESETS, EntanglementSettings
 from qkdrmp.errors import did_you_mean
-from qkdrmp.family import Counted, Family, Quality, Quantity
+from qkdrmp.family import Counted, Family, Quality, Quantity, SizingRules
 from qkdrmp.network.demand import NamesUsers
 from qkdrmp.scenario import Scenario
 from qkdrmp.stats.columns import Column
@@ -116,6 +116,7 @@ ENTANGLEMENT = Family(
             "timeout": "no answer came in time",
         },
     ),
+    sizing=SizingRules(field="memories.per_interface"),
     qualities=(
         Quality("pair_rate_hz"),
         Quality("connection_rate_hz"),

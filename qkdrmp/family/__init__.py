@@ -6,12 +6,14 @@ from qkdrmp.family.presentation import FigureFile, MessagePresentation, MessageS
 from qkdrmp.family.quality import Quality
 from qkdrmp.family.results import Results, Run, RunWarning
 from qkdrmp.family.service import Pair, Service
+from qkdrmp.family.sizing import Alternative, SizingRules, Upgrade
 from qkdrmp.family.story import LinkStory, Series, Story
 from qkdrmp.family.theory import Law
 from qkdrmp.stats.columns import NotRecorded
 
 __all__ = [
     "FAMILIES",
+    "Alternative",
     "Counted",
     "Family",
     "FigureFile",
@@ -30,7 +32,9 @@ __all__ = [
     "RunWarning",
     "Series",
     "Service",
+    "SizingRules",
     "Story",
+    "Upgrade",
     "checked_scenario",
     "declared_metrics",
     "family_of",

@@ -16,6 +16,7 @@ from qkdrmp.family.presentation import Presentation
 from qkdrmp.family.quality import Quality
 from qkdrmp.family.results import Results, Run, RunWarning
 from qkdrmp.family.service import Pair, Service
+from qkdrmp.family.sizing import SizingRules
 from qkdrmp.family.theory import Law
 from qkdrmp.metric import OWN_METRICS
 from qkdrmp.scenario import Scenario
@@ -119,6 +120,8 @@ class Family:
     print_metrics : tuple of str
         The main metrics: drawn for print, unless all runs have the same value, and first where designs are compared.
     counted : Counted
+    sizing : SizingRules
+        What can be made larger to meet targets.
     qualities : tuple of Quality
         By which the cells of a sweep are judged, the first being that of throughput.
     field_labels : mapping of str to str
@@ -150,6 +153,7 @@ class Family:
     main_metric: str
     print_metrics: tuple[str, ...]
     counted: Counted
+    sizing: SizingRules
     qualities: tuple[Quality, ...]
     field_labels: Mapping[str, str]
     service: Callable[[Any], Service] | None = None

@@ -17,6 +17,7 @@ from qkdrmp.qkd.metrics import METRICS
 from qkdrmp.qkd.prediction import known_beforehand, predict
 from qkdrmp.qkd.run import QKDRun
 from qkdrmp.qkd.settings import PRESETS, QKDSettings
+from qkdrmp.qkd.sizing import SIZING
 from qkdrmp.qkd.tables import QKDResults
 from qkdrmp.qkd.theory.laws import laws
 from qkdrmp.scenario import Scenario
@@ -131,6 +132,7 @@ QKD = Family(
             "expired": "it still waited for keys when the user's patience or its deadline ended",
         },
     ),
+    sizing=SIZING,
     qualities=(
         Quality("requests_delivered"),
         Quality("undelivered", 0.005, is_relative=False),

@@ -29,6 +29,8 @@ class PoolSettings(Section):
     ----------
     capacity : int
         V_m, in keys.
+    capacity_factor : float
+        The capacity is multiplied by it, and rounded up: exceptions by link too, so that it scales all of them.
     interrupt, interrupt_share
         V_i, in keys, or as a share of the capacity (rounded down) if `interrupt` is not given.
     recover, recover_share
@@ -52,6 +54,7 @@ class PoolSettings(Section):
     same_everywhere: ClassVar[tuple[str, ...]] = ("mirrors",)
 
     capacity: Positive = 40
+    capacity_factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     interrupt: Count | None = None
     interrupt_share: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.25
     recover: Positive | None = None
@@ -74,7 +77,7 @@ class PoolSettings(Section):
 
     def thresholds(self) -> Thresholds:
         """Return the sizes in keys."""
-        capacity = self.capacity
+        capacity = math.ceil(round(self.capacity * self.capacity_factor, 9))
         return Thresholds(
             capacity=capacity,
             interrupt=_share(capacity, self.interrupt_share) if self.interrupt is None else self.interrupt,

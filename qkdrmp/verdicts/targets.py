@@ -55,6 +55,10 @@ class Target:
     share_of: str = ""
     because: str = ""
 
+    def allows(self, value: float) -> bool:
+        """Return whether a value is within it."""
+        return value >= self.bound if self.better == "more" else value <= self.bound
+
     @property
     def words(self) -> str:
         """The target in words, such as ``blocking at most 1 %``."""

@@ -1,0 +1,217 @@
+"""What a plan has found: the design, what confirms it, and what would make it better, in sentences and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+import pandas as pd
+
+from qkdrmp.errors import listed
+from qkdrmp.family.sizing import Alternative, Upgrade
+from qkdrmp.scenario import Scenario
+from qkdrmp.sizing.study import SEARCHED
+from qkdrmp.stats.words import capital, number, percent
+from qkdrmp.sweeps.experiment import Experiment
+from qkdrmp.verdicts.design import amount, cell_words, metric_name, placed
+from qkdrmp.verdicts.targets import Step, Target
+
+SHOWN = 5
+"""How many links are named."""
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A design that was tested with new seeds.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        The sweep.
+    field : str
+        What was sized.
+    steps : tuple of Step
+        How the targets stand, the most generous value first.
+    passed : int
+        How many of these meet all targets before one does not; the last of them is the answer. 0 if none does.
+    attempts : int
+        How many candidates were tested.
+    """
+
+    experiment: Experiment
+    field: str
+    steps: tuple[Step, ...]
+    passed: int
+    attempts: int = 1
+
+    @property
+    def is_limit_of_search(self) -> bool:
+        """Whether smaller sizes than those of the sweep were tested before, and failed."""
+        return self.attempts > 1
+
+    @property
+    def value(self) -> float | None:
+        """The smallest value that is confirmed."""
+        return self.steps[self.passed - 1].value if self.passed else None
+
+    def sentences(self) -> Iterator[str]:
+        """Say what is confirmed, and what a smaller value lacks."""
+        if not self.passed:
+            wrong = "; ".join(one.words for one in self.steps[0].tests if not one.is_met)
+            yield capital(f"{placed(self.field, self.steps[0].value)} were not confirmed: {wrong}.")
+            return
+        step = self.steps[self.passed - 1]
+        how = "; ".join(f"{metric_name(one.target.metric)} {amount(one.target.metric, one.values)}" for one in step.tests)
+        yield capital(
+            f"{cell_words({self.field: step.value})} is the smallest that meets all targets with 95 % confidence: {how}."
+        )
+        if self.passed < len(self.steps):
+            less = self.steps[self.passed]
+            wrong = "; ".join(one.words for one in less.tests if not one.is_met)
+            yield f"With {placed(self.field, less.value)}: {wrong}."
+        elif self.is_limit_of_search:
+            yield "Smaller sizes were not confirmed."
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """The smallest design that meets targets, and how that is known.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        With all changes that meet the targets; as given, if nothing does.
+    targets : tuple of Target
+    given : Scenario
+        What was asked about.
+    predicted : tuple of str
+        What was predicted to go wrong with it, an overload above all.
+    prepared : str
+        In what it was changed before it was sized; empty if it was not.
+    chosen : Alternative or None
+        The alternative, such as other thresholds, that needs less.
+    otherwise : str
+        What is needed without it; empty if there is none.
+    upgrades : tuple of Upgrade
+        The links that have to be faster.
+    searched : pandas.DataFrame
+        One row for each value that was looked at: ``field``, ``value``, ``about`` (the alternative), the mean of each
+        target's metric, and whether it ``meets`` all targets.
+    confirmed : Confirmed or None
+        None if the search found nothing.
+    by_link : Confirmed or None
+        Likewise with a size for each link, if that was asked for.
+    sizes : pandas.DataFrame
+        The size of each link then: ``link``, ``capacity``.
+    effects : pandas.DataFrame
+        What twice the rate of each of the busiest links brings: ``link``, ``load``, ``metric``, ``before``, ``after``,
+        ``difference`` and its ``half_width`` (95 %, paired).
+    """
+
+    scenario: Scenario
+    targets: tuple[Target, ...]
+    given: Scenario
+    predicted: tuple[str, ...]
+    prepared: str
+    chosen: Alternative | None
+    otherwise: str
+    upgrades: tuple[Upgrade, ...]
+    searched: pd.DataFrame
+    confirmed: Confirmed | None
+    by_link: Confirmed | None = None
+    sizes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    effects: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def is_met(self) -> bool:
+        """Whether a design meets all targets with 95 % confidence."""
+        return self.confirmed is not None and self.confirmed.passed > 0
+
+    @property
+    def sentences(self) -> list[str]:
+        """What was found, the answer first."""
+        return list(self._sentences())
+
+    def _sentences(self) -> Iterator[str]:
+        yield f"Asked for: {'; '.join(one.words for one in self.targets)}."
+        if self.confirmed is None:
+            yield self._none()
+        else:
+            yield from self.confirmed.sentences()
+        if self.upgrades:
+            yield self._upgraded()
+        if self.chosen is not None:
+            yield capital(f"that holds with {self.chosen.words}{self.otherwise}.")
+        if self.prepared:
+            yield capital(f"{self.prepared}.")
+        yield from self._by_link()
+        yield from self._effects()
+        if self.confirmed is not None:
+            runs, looked = len(self.confirmed.experiment.runs), SEARCHED * len(self.searched)
+            yield f"Searched for with {looked} runs, confirmed by {runs} others with seeds that the search had not seen."
+
+    def _none(self) -> str:
+        last = self.searched.iloc[-1]
+        largest = self.searched[self.searched["about"] == last["about"]].sort_values("value").iloc[-1]
+        binding = [one for one in self.targets if not one.allows(largest[one.metric])]
+        found = "; ".join(f"{one.words}: {amount(one.metric, [largest[one.metric]])}" for one in binding)
+        return (
+            f"Nothing that was looked at meets all targets; with {placed(largest['field'], largest['value'])}, the most, "
+            f"these are missed: {found}."
+        )
+
+    def _upgraded(self) -> str:
+        links = [f"{one.place} from {number(one.now)} to {number(one.then)} bit/s" for one in self.upgrades]
+        count = "one link" if len(links) == 1 else f"{len(links)} links"
+        return f"That needs a higher rate of {count}: {listed(links, SHOWN)}."
+
+    def _by_link(self) -> Iterator[str]:
+        if self.by_link is None or self.confirmed is None or not self.confirmed.passed:
+            return
+        if not self.by_link.passed:
+            yield "Sizes by link were not confirmed."
+            return
+        keys, same = int(self.sizes["capacity"].sum()), int(self.confirmed.value or 0) * len(self.sizes)
+        saved = f"{percent(1 - keys / same)} fewer" if keys < same else "no fewer"
+        yield (
+            f"With a size for each link, {int(self.sizes['capacity'].min())} to {int(self.sizes['capacity'].max())} keys, "
+            f"pools hold {number(keys)} keys in each direction instead of {number(same)}, {saved}; this was confirmed "
+            "likewise."
+        )
+
+    def _effects(self) -> Iterator[str]:
+        if len(self.effects) and not self.effects["is_better"].any():
+            links = listed(dict.fromkeys(self.effects["link"]), SHOWN, "or")
+            yield f"Twice the rate of {links} by itself brings no target clearly nearer."
+            return
+        for metric in dict.fromkeys(self.effects.get("metric", [])):
+            clear = self.effects[(self.effects["metric"] == metric) & self.effects["is_better"]]
+            if clear.empty:
+                continue
+            first = clear.iloc[0]
+            before, after = (amount(metric, [first[name]]) for name in ("before", "after"))
+            then = f"; then {listed(clear['link'].iloc[1:], SHOWN)}" if len(clear) > 1 else ""
+            yield (
+                f"To improve the {metric_name(metric)} further, upgrade {first['link']} first (load "
+                f"{percent(first['load'])}): twice its rate takes it from {before} to {after}{then}."
+            )
+
+    def _repr_html_(self) -> str:
+        items = "".join(f"<li>{escape(one)}</li>" for one in self.sentences)
+        return f"<p><b>{escape(self.given.name)}</b></p><ul>{items}</ul>{self.searched.to_html(index=False)}"
+
+
+def tables(sizing: Sizing) -> dict[str, pd.DataFrame]:
+    """Return the tables of a plan, by name; those about which there is nothing to say are left out."""
+    upgrades = pd.DataFrame(
+        [(one.place, one.load, one.now, one.then) for one in sizing.upgrades],
+        columns=["link", "load", "rate_bps", "needed_bps"],
+    )
+    found: dict[str, pd.DataFrame] = {
+        "plan_search": sizing.searched,
+        "plan_upgrades": upgrades,
+        "plan_sizes": sizing.sizes,
+        "plan_effects": sizing.effects,
+    }
+    return {name: table for name, table in found.items() if len(table)}
