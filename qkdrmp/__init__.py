@@ -35,6 +35,7 @@ __all__ = [
     "RunWarning",
     "Scenario",
     "ScenarioError",
+    "Sizing",
     "StoreError",
     "StuckPoolWarning",
     "SweepFailed",
@@ -76,6 +77,7 @@ LAZY = ("ladder", "plots")
 LAZY_FUNCTIONS = {
     "failures": "qkdrmp.outages.failures",
     "law_table": "qkdrmp.verdicts",
+    "Sizing": "qkdrmp.sizing",
     "plan": "qkdrmp.sizing",
     "verdict": "qkdrmp.verdicts",
 }

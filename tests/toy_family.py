@@ -12,7 +12,7 @@ from pydantic import Field
 from simpy.events import ProcessGenerator
 
 from qkdrmp.config.sections import Section
-from qkdrmp.family import Counted, Family, Quality, Quantity, Results
+from qkdrmp.family import Counted, Family, Quality, Quantity, Results, SizingRules
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.invariants import require
 from qkdrmp.kernel.randomness import Streams

@@ -11,7 +11,6 @@ import pandas as pd
 from qkdrmp.errors import QKDRMPError
 from qkdrmp.family.sizing import Alternative, Changes, SizingRules, Upgrade
 from qkdrmp.qkd.demand.workload import KnowsSizes
-from qkdrmp.qkd.filling import late_filling
 from qkdrmp.qkd.loads import link_loads, rate_bps
 
 BUSIEST = 3
@@ -19,9 +18,8 @@ BUSIEST = 3
 
 
 def _prepared(scenario: Any) -> tuple[Any, str]:
-    """Let pools be full at first, if it would take them longer than the warm-up to fill."""
-    large = scenario.replace({"pools.capacity": 10 * scenario.pools.capacity})
-    if scenario.pools.initial is None and not scenario.pools.initial_share and any(late_filling(large)):
+    """Let pools be full at first, unless the scenario says otherwise: large ones would still fill."""
+    if scenario.pools.initial is None and not scenario.pools.initial_share:
         return scenario.replace({"pools.initial_share": 1.0}), "pools are full at first, as large ones would still fill"
     return scenario, ""
 

@@ -1,4 +1,4 @@
-"""The smallest design that meets the targets of a scenario: searched for with few runs, confirmed by a sweep with others.
+"""The smallest design that meets the targets of a scenario: searched for with few runs, confirmed by others.
 
 The search looks at means over a few replications, with the same random numbers for all values, and takes for granted
 that more is better. What it finds is only a candidate: it is tested, together with its neighbours, by a sweep with
@@ -7,9 +7,10 @@ seeds that the search has not seen (see `verdicts.targets` for the test in a fix
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ LARGEST = 2000
 MOST_LOADS = (0.9, 0.75, 0.6)
 """The most that links may be loaded, tried one after the other where no size meets the targets."""
 FACTORS = [round(0.1 * step, 1) for step in range(1, 31)]
+IN_PYTHON = "qkdrmp.plan(scenario, ...), in Python"
 GENEROUS = 2
 """How many times the size that will do the pools have in which the drawdown of each link is seen."""
 
@@ -47,6 +49,7 @@ def plan(
     folder: str | Path | None = None,
     executor: Executor | Callable[[], Executor] = processes,
     say: Say = lambda line: None,
+    command: str = IN_PYTHON,
 ) -> Sizing:
     """Find the smallest design that meets the targets of a scenario.
 
@@ -69,6 +72,8 @@ def plan(
         As in `sweep`.
     say : callable
         Is given a line for each step, such as ``print``.
+    command : str
+        What a user would write to do it again.
 
     Returns
     -------
@@ -97,9 +102,9 @@ def plan(
         raise QKDRMPError(f"replications = {replications} must be at least 3, to confirm what was found")
     name = size or rules.field
     values = _values(given, name)
-    prepared, why = rules.prepared(given.replace({"sweep": {"over": {name: values[:1]}}}))
+    prepared, why = rules.prepared(given.replace({"sweep": {"over": {name: [given.value(name)]}}}))
     with _open(executor) as workers:
-        study = Study(targets, seed, replications, workers, say)
+        study = Study(targets, seed, replications, workers, say, command)
         return _planned(study, given, prepared, why, rules, name, values, by_link, folder)
 
 
@@ -107,7 +112,7 @@ def _values(scenario: Scenario, name: str) -> list[int]:
     now = scenario.value(name)
     if not isinstance(now, int) or isinstance(now, bool):
         raise QKDRMPError(f"size = {name!r} must be a field whose value is a whole number, which {now!r} is not")
-    return [value for value in lattice(1, max(LARGEST, 2 * now)) if _is_possible(scenario, name, value)]
+    return lattice(1, max(LARGEST, 2 * now))
 
 
 def _is_possible(scenario: Scenario, name: str, value: int) -> bool:
@@ -138,7 +143,7 @@ def _planned(
     by_link: bool,
     folder: str | Path | None,
 ) -> Sizing:
-    found: Found | None = None
+    found: Candidate | None = None
     upgrades: list[Upgrade] = []
     for upgrades in _reliefs(prepared, rules):
         found = _smallest(study, applied(prepared, upgrades), rules, name, values, upgrades)
@@ -153,19 +158,19 @@ def _planned(
     if found is None:
         rows = pd.DataFrame(study.rows)
         return Sizing(given, chosen=None, otherwise="", upgrades=(), searched=rows, confirmed=None, **common)
-    there, position, chosen, otherwise = found
-    sweep, steps, passed = study.confirmed(there, name, values, position, None if folder is None else Path(folder))
+    there, kept = found.scenario, None if folder is None else Path(folder)
+    sweep, steps, passed = study.confirmed(there, name, found.sizes, found.place, kept)
     confirmed = Confirmed(sweep, name, tuple(steps), passed, study.last_seed - study.seed)
     value = confirmed.value
     final = there if value is None else there.replace({name: value})
     links, sizes = (None, pd.DataFrame())
     if by_link and value is not None and rules.share_field:
         links, sizes = _by_link(study, final, rules, name, int(value))
-    effects = pd.DataFrame() if value is None else _effects(study, final, rules, name, value, sweep.runs)
+    effects = pd.DataFrame() if value is None else _effects(study, final, rules, name, found.sizes)
     return Sizing(
         final,
-        chosen=chosen,
-        otherwise=otherwise,
+        chosen=found.chosen,
+        otherwise=found.otherwise,
         upgrades=tuple(upgrades),
         searched=pd.DataFrame(study.rows),
         confirmed=confirmed,
@@ -176,8 +181,28 @@ def _planned(
     )
 
 
-Found = tuple[Scenario, int, Alternative | None, str]
-"""A scenario, the position of the size that will do, the alternative it has, and what is needed without it."""
+@dataclass(frozen=True)
+class Candidate:
+    """A size that will do, as far as the search shows.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    sizes : list of int
+        Those that were looked at.
+    place : int
+        That of the size among them.
+    chosen : Alternative or None
+        The alternative that the scenario has.
+    otherwise : str
+        What is needed without it.
+    """
+
+    scenario: Scenario
+    sizes: Sequence[int]
+    place: int
+    chosen: Alternative | None = None
+    otherwise: str = ""
 
 
 def _reliefs(scenario: Scenario, rules: SizingRules) -> Iterator[list[Upgrade]]:
@@ -200,23 +225,28 @@ def applied(scenario: Scenario, upgrades: Iterable[Upgrade]) -> Scenario:
 
 def _smallest(
     study: Study, scenario: Scenario, rules: SizingRules, name: str, values: Sequence[int], upgrades: Sequence[Upgrade]
-) -> Found | None:
+) -> Candidate | None:
     """Return the smallest size that will do, as the scenario is or with an alternative."""
     faster = f"{len(upgrades)} faster links" if len(upgrades) > 1 else "a faster link" if upgrades else ""
-    plain = study.smallest(scenario, name, values, faster)
-    best: Found | None = None if plain is None else (scenario, plain, None, "")
+    sizes = _possible(scenario, name, values)
+    plain = study.smallest(scenario, name, sizes, faster)
+    best = None if plain is None else Candidate(scenario, sizes, plain)
+    without = "no size would do" if plain is None else f"it took {placed(name, sizes[plain])}"
     for other in rules.alternatives(scenario):
         about = f"{faster}, {other.words}" if faster else other.words
-        there = scenario.replace(_possible(scenario, name, values, other.changes))
-        position = study.smallest(there, name, values[: plain if plain is not None else len(values)], about)
-        if position is not None:
-            without = "no size would do" if plain is None else f"it took {placed(name, values[plain])}"
-            best = (there, position, other, f"; without that {without} in the search, with it {values[position]}")
+        there = scenario.replace({name: values[-1], **other.changes})
+        all_of_it = _possible(there, name, values)
+        smaller = [size for size in all_of_it if plain is None or size < sizes[plain]]
+        place = study.smallest(there, name, smaller, about) if smaller else None
+        if place is not None:
+            needed = f"; without that {without} in the search, with it {smaller[place]}"
+            best = Candidate(there, all_of_it, place, other, needed)
     return best
 
 
-def _possible(scenario: Scenario, name: str, values: Sequence[int], changes: Mapping[str, Any]) -> dict[str, Any]:
-    return {**changes, name: max(values[0], scenario.value(name))}
+def _possible(scenario: Scenario, name: str, values: Sequence[Any]) -> list[Any]:
+    """Return the values that a field may have."""
+    return [value for value in values if _is_possible(scenario, name, value)]
 
 
 def _by_link(
@@ -226,34 +256,37 @@ def _by_link(
     generous = scenario.replace({name: GENEROUS * value})
     pools = [run_once(generous, study.seed + number).table("pools") for number in range(SEARCHED)]
     shaped = scenario.replace(rules.by_link(generous, pools))
-    position = study.smallest(shaped, rules.share_field, FACTORS, "a size for each link")
+    factors = _possible(shaped, rules.share_field, FACTORS)
+    position = study.smallest(shaped, rules.share_field, factors, "a size for each link")
     if position is None:
         return None, pd.DataFrame()
-    sweep, steps, passed = study.confirmed(shaped, rules.share_field, FACTORS, position)
+    sweep, steps, passed = study.confirmed(shaped, rules.share_field, factors, position)
     found = Confirmed(sweep, rules.share_field, tuple(steps), passed, study.last_seed - study.seed)
     if found.value is None:
         return found, pd.DataFrame()
     return found, rules.sizes(shaped.replace({rules.share_field: found.value}))
 
 
-def _effects(
-    study: Study, scenario: Scenario, rules: SizingRules, name: str, value: float, runs: pd.DataFrame
-) -> pd.DataFrame:
-    """Return what twice the rate of each of the busiest links brings, by paired differences."""
-    rows: list[dict[str, Any]] = []
-    base = runs[runs[name] == value].set_index("replication")
-    seed = int(study.last_seed)
-    for one in rules.fastest(scenario):
-        study.say(f"trying twice the rate of {one.place}")
-        there = study.sweep(applied(scenario, [one]), name, [value], study.replications, seed).runs
-        after = there.set_index("replication")
-        rows += [{"link": one.place, "load": one.load, **_paired(target, base, after)} for target in study.targets]
-    found = pd.DataFrame(rows)
-    if found.empty:
-        return found
-    gain = found["difference"].where(found["sign"] > 0, -found["difference"])
-    found = found.assign(is_better=gain > found["half_width"], gain=gain)
-    return found.sort_values(["metric", "gain"], ascending=[True, False]).drop(columns=["sign", "gain"])
+def _effects(study: Study, scenario: Scenario, rules: SizingRules, name: str, sizes: Sequence[int]) -> pd.DataFrame:
+    """Return what twice the rate of each of the busiest links brings with half the size, by paired differences."""
+    upgrades = rules.fastest(scenario)
+    if not upgrades:
+        return pd.DataFrame()
+    half = max((size for size in sizes if size <= scenario.value(name) / 2), default=sizes[0])
+    study.say(f"trying with {placed(name, half)} twice the rate of {', '.join(one.place for one in upgrades)}")
+    before, *others = (
+        study.sweep(there, name, [half], study.replications, study.last_seed).runs.set_index("replication")
+        for there in (scenario, *(applied(scenario, [one]) for one in upgrades))
+    )
+    rows = [
+        {"link": one.place, "load": one.load, "size": half, **_paired(target, before, after)}
+        for one, after in zip(upgrades, others, strict=True)
+        for target in study.targets
+    ]
+    order = {target.metric: number for number, target in enumerate(study.targets)}
+    found = pd.DataFrame(rows).assign(order=[order[row["metric"]] for row in rows])
+    found = found.sort_values(["order", "gain"], ascending=[True, False], ignore_index=True)
+    return found.assign(is_better=found["gain"] > found["half_width"]).drop(columns=["gain", "order"])
 
 
 def _paired(target: Target, before: pd.DataFrame, after: pd.DataFrame) -> dict[str, Any]:
@@ -264,5 +297,5 @@ def _paired(target: Target, before: pd.DataFrame, after: pd.DataFrame) -> dict[s
         "after": float(after[target.metric].mean()),
         "difference": float(difference.mean()),
         "half_width": half_width(difference.dropna()),
-        "sign": 1 if target.better == "more" else -1,
+        "gain": float(difference.mean()) * (1 if target.better == "more" else -1),
     }

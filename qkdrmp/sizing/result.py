@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import escape
 
@@ -17,6 +17,8 @@ from qkdrmp.sweeps.experiment import Experiment
 from qkdrmp.verdicts.design import amount, cell_words, metric_name, placed
 from qkdrmp.verdicts.targets import Step, Target
 
+PLAN = "plan.json"
+"""The file of a folder with the sentences of a plan."""
 SHOWN = 5
 """How many links are named."""
 
@@ -62,10 +64,11 @@ class Confirmed:
             yield capital(f"{placed(self.field, self.steps[0].value)} were not confirmed: {wrong}.")
             return
         step = self.steps[self.passed - 1]
-        how = "; ".join(f"{metric_name(one.target.metric)} {amount(one.target.metric, one.values)}" for one in step.tests)
-        yield capital(
-            f"{cell_words({self.field: step.value})} is the smallest that meets all targets with 95 % confidence: {how}."
+        how = "; ".join(
+            f"{metric_name(one.target.metric)} {amount(one.target.metric, one.values)}" for one in step.tests
         )
+        size = capital(cell_words({self.field: step.value}))
+        yield f"{size} is the smallest that meets all targets with 95 % confidence: {how}."
         if self.passed < len(self.steps):
             less = self.steps[self.passed]
             wrong = "; ".join(one.words for one in less.tests if not one.is_met)
@@ -105,8 +108,9 @@ class Sizing:
     sizes : pandas.DataFrame
         The size of each link then: ``link``, ``capacity``.
     effects : pandas.DataFrame
-        What twice the rate of each of the busiest links brings: ``link``, ``load``, ``metric``, ``before``, ``after``,
-        ``difference`` and its ``half_width`` (95 %, paired).
+        What twice the rate of each of the busiest links brings with half the size: ``link``, ``load``, ``size``,
+        ``metric``, ``before``, ``after``, ``difference`` with its ``half_width`` (95 %, paired), and whether it
+        ``is_better``.
     """
 
     scenario: Scenario
@@ -149,7 +153,7 @@ class Sizing:
         yield from self._effects()
         if self.confirmed is not None:
             runs, looked = len(self.confirmed.experiment.runs), SEARCHED * len(self.searched)
-            yield f"Searched for with {looked} runs, confirmed by {runs} others with seeds that the search had not seen."
+            yield f"Searched for with {looked} runs, confirmed by {runs} others with seeds new to the search."
 
     def _none(self) -> str:
         last = self.searched.iloc[-1]
@@ -157,8 +161,8 @@ class Sizing:
         binding = [one for one in self.targets if not one.allows(largest[one.metric])]
         found = "; ".join(f"{one.words}: {amount(one.metric, [largest[one.metric]])}" for one in binding)
         return (
-            f"Nothing that was looked at meets all targets; with {placed(largest['field'], largest['value'])}, the most, "
-            f"these are missed: {found}."
+            "Nothing that was looked at meets all targets; with the most of it, "
+            f"{placed(largest['field'], largest['value'])}, these are missed: {found}."
         )
 
     def _upgraded(self) -> str:
@@ -174,27 +178,30 @@ class Sizing:
             return
         keys, same = int(self.sizes["capacity"].sum()), int(self.confirmed.value or 0) * len(self.sizes)
         saved = f"{percent(1 - keys / same)} fewer" if keys < same else "no fewer"
+        least, most = int(self.sizes["capacity"].min()), int(self.sizes["capacity"].max())
         yield (
-            f"With a size for each link, {int(self.sizes['capacity'].min())} to {int(self.sizes['capacity'].max())} keys, "
-            f"pools hold {number(keys)} keys in each direction instead of {number(same)}, {saved}; this was confirmed "
-            "likewise."
+            f"With a size for each link, {least} to {most} keys, pools hold {number(keys)} keys in each direction "
+            f"instead of {number(same)}, {saved}; this was confirmed likewise."
         )
 
     def _effects(self) -> Iterator[str]:
-        if len(self.effects) and not self.effects["is_better"].any():
-            links = listed(dict.fromkeys(self.effects["link"]), SHOWN, "or")
-            yield f"Twice the rate of {links} by itself brings no target clearly nearer."
+        if self.effects.empty or self.confirmed is None:
             return
-        for metric in dict.fromkeys(self.effects.get("metric", [])):
-            clear = self.effects[(self.effects["metric"] == metric) & self.effects["is_better"]]
-            if clear.empty:
-                continue
-            first = clear.iloc[0]
+        less = placed(self.confirmed.field, self.effects["size"].iloc[0])
+        clear = self.effects[self.effects["is_better"]]
+        if clear.empty:
+            links = listed(dict.fromkeys(self.effects["link"]), SHOWN)
+            yield f"With {less}, twice the rate of one link ({links}) would bring no target clearly nearer."
+        for metric in dict.fromkeys(clear["metric"]):
+            links = clear[clear["metric"] == metric]
+            first = links.iloc[0]
             before, after = (amount(metric, [first[name]]) for name in ("before", "after"))
-            then = f"; then {listed(clear['link'].iloc[1:], SHOWN)}" if len(clear) > 1 else ""
+            then = f"; then comes {links['link'].iloc[1]}" if len(links) > 1 else ""
+            target = next(one for one in self.targets if one.metric == metric)
+            enough = "which is enough" if target.allows(first["after"]) else "which is not enough"
             yield (
-                f"To improve the {metric_name(metric)} further, upgrade {first['link']} first (load "
-                f"{percent(first['load'])}): twice its rate takes it from {before} to {after}{then}."
+                f"The link to upgrade first is {first['link']} (load {percent(first['load'])}): with {less}, twice its "
+                f"rate takes the {metric_name(metric)} from {before} to {after}, {enough}{then}."
             )
 
     def _repr_html_(self) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from typing import Any
 
 AT_A_TIME = 3
 LARGEST_STEP = 0.05
@@ -22,29 +24,33 @@ def lattice(least: int, most: int) -> list[int]:
     return values
 
 
-def smallest(values: Sequence[int], will_do: Callable[[Sequence[int]], Sequence[bool]]) -> int | None:
+def smallest(
+    values: Sequence[Any], will_do: Callable[[Sequence[Any]], Sequence[bool]], start: float | None = None
+) -> int | None:
     """Return the position of the smallest value that will do; None if the largest one will not.
 
     Parameters
     ----------
-    values : sequence of int
+    values : sequence of float
         In rising order; if one will do, all larger ones should.
     will_do : callable
         Answers for some values at once.
+    start : float, optional
+        A guess; by default the smallest value.
     """
     fails, does = -1, len(values)
+    guess = values[0] if start is None else start
     while does - fails > 1:
-        gap = does - fails
-        count = min(AT_A_TIME, gap - 1)
-        positions = [fails + gap * (step + 1) // (count + 1) for step in range(count)]
-        if does == len(values) and fails == -1:
-            positions[-1] = len(values) - 1  # whether any will do
-        answers = will_do([values[position] for position in positions])
-        for position, answer in zip(positions, answers, strict=True):
+        if does == len(values):  # none is known to do: twice as much, and again
+            wanted = [guess * factor for factor in (0.5, 1, 2)]
+            guess *= 2**AT_A_TIME
+        else:
+            count = min(AT_A_TIME, does - fails - 1)
+            wanted = [values[fails + (does - fails) * (step + 1) // (count + 1)] for step in range(count)]
+        places = sorted({max(min(bisect_right(values, value) - 1, does - 1), fails + 1) for value in wanted})
+        for place, answer in zip(places, will_do([values[place] for place in places]), strict=True):
             if answer:
-                does = min(does, position)
+                does = place
                 break
-            fails = position
-        if fails == len(values) - 1:
-            return None
-    return does
+            fails = place
+    return does if does < len(values) else None

@@ -1,4 +1,4 @@
-"""A study: runs that look at values of one field, with the same random numbers for all, and sweeps that confirm them."""
+"""A study: runs that look at values of a field, all with the same random numbers, and sweeps that confirm them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from qkdrmp.scenario import Scenario
 from qkdrmp.sizing.search import smallest
@@ -43,6 +41,8 @@ class Study:
     executor : Executor
     say : callable
         Is given a line for each step.
+    command : str
+        What a user would write to do it again.
 
     Attributes
     ----------
@@ -53,19 +53,25 @@ class Study:
     """
 
     def __init__(
-        self, targets: Sequence[Target], seed: int, replications: int, executor: Executor, say: Say
+        self,
+        targets: Sequence[Target],
+        seed: int,
+        replications: int,
+        executor: Executor,
+        say: Say,
+        command: str = "",
     ) -> None:
         self.targets, self.seed, self.replications = tuple(targets), seed, replications
-        self._executor, self.say = executor, say
+        self._executor, self.say, self._command = executor, say, command
         self.last_seed = seed
         self.rows: list[dict[str, Any]] = []
 
     def smallest(self, scenario: Scenario, name: str, values: Sequence[Any], about: str = "") -> int | None:
         """Return the position of the smallest value of a field whose means are within all targets."""
-        return smallest(values, lambda some: self._looked_at(scenario, name, some, about))
+        return smallest(values, lambda some: self._looked_at(scenario, name, some, about), scenario.value(name))
 
     def _looked_at(self, scenario: Scenario, name: str, values: Sequence[Any], about: str) -> list[bool]:
-        runs = self.runs(scenario, name, values, SEARCHED, self.seed)
+        runs = self.sweep(scenario, name, values, SEARCHED, self.seed).runs
         answers = []
         for value in values:
             means = {one.metric: float(runs.loc[runs[name] == value, one.metric].mean()) for one in self.targets}
@@ -76,18 +82,18 @@ class Study:
             self.say(f"looked at {with_it}: {found}: {'enough' if answers[-1] else 'too little'}")
         return answers
 
-    def runs(
-        self, scenario: Scenario, name: str, values: Sequence[Any], replications: int, seed: int, folder: Path | None = None
-    ) -> pd.DataFrame:
-        """Return the runs of some values of a field."""
-        return self.sweep(scenario, name, values, replications, seed, folder).runs
-
     def sweep(
-        self, scenario: Scenario, name: str, values: Sequence[Any], replications: int, seed: int, folder: Path | None = None
+        self,
+        scenario: Scenario,
+        name: str,
+        values: Sequence[Any],
+        replications: int,
+        seed: int,
+        folder: Path | None = None,
     ) -> Experiment:
         """Carry out a sweep over some values of a field."""
         plan = Plan(scenario, {name: list(values)}, replications, seed)
-        return carry_out(plan, folder, self._executor, progress=False, command="qkdrmp plan")
+        return carry_out(plan, folder, self._executor, progress=False, command=self._command)
 
     def confirmed(
         self, scenario: Scenario, name: str, values: Sequence[Any], found: int, folder: Path | None = None
@@ -111,9 +117,7 @@ class Study:
             self.last_seed = self.seed + attempt
             sweep = self.sweep(scenario, name, chosen, self.replications, self.last_seed, folder)
             steps = [
-                Step(
-                    value, tuple(assessed(sweep.runs[sweep.runs[name] == value], one, EACH) for one in self.targets)
-                )
+                Step(value, tuple(assessed(sweep.runs[sweep.runs[name] == value], one, EACH) for one in self.targets))
                 for value in reversed(chosen)
             ]
             passed = tightest(steps)

@@ -165,7 +165,7 @@ class PlayedPlan:
         least, longest = fidelity - uncertain * float(np.std(found.fidelities, ddof=1)), gap + uncertain * spread
         lead = found.lead / need if need else 0.0
         return Forecast(
-            fidelity, TICKS_PER_SECOND / (lead + gap), max(0.25, least), TICKS_PER_SECOND / (lead + longest)
+            fidelity, TICKS_PER_SECOND / max(lead + gap, 1), max(0.25, least), TICKS_PER_SECOND / max(lead + longest, 1)
         )
 
 

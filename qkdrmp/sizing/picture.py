@@ -1,0 +1,33 @@
+"""The picture of a plan: how the targets stand at each size that was confirmed."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+
+from qkdrmp import plots
+from qkdrmp.plots.canvas import figures
+from qkdrmp.plots.labels import in_unit
+from qkdrmp.sizing.result import Confirmed
+from qkdrmp.verdicts.targets import Target
+
+PANEL = (3.6, 3.4)
+ROOM = 1.15
+"""How far above the target an axis goes at least."""
+
+
+def draw(confirmed: Confirmed, targets: tuple[Target, ...]) -> list[Axes]:
+    """Draw the metric of each target over the size, with 95 % intervals, and the target as a dashed line."""
+    runs = confirmed.experiment.runs
+    known = [one for one in targets if runs[one.metric].notna().any()]
+    panels = list(figures(len(known), PANEL[0] * len(known), PANEL[1]))
+    for target, ax in zip(known, panels, strict=True):
+        plots.readable(runs, target.metric, ax, confirmed.field)
+        scale, _ = in_unit(target.metric, runs[target.metric].abs().max())
+        bound = scale * target.bound
+        ax.axhline(bound, color="0.2", linestyle="--", linewidth=1.2)
+        low, high = ax.get_ylim()
+        ax.set_ylim(min(low, bound / ROOM), max(high, ROOM * bound))
+        if confirmed.value is not None:
+            ax.axvline(confirmed.value, color="0.2", linestyle=":", linewidth=1.2)
+        ax.set_title("dashed: target; dotted: smallest that meets all", loc="left", fontsize=8, color="0.35")
+    return panels
