@@ -24,9 +24,11 @@ from qkdrmp.cli.group import (
 from qkdrmp.cli.output import Output, output_options, plain
 from qkdrmp.cli.summaries import say_known
 from qkdrmp.errors import QKDRMPError
+from qkdrmp.simulation import predict
 from qkdrmp.sizing.picture import draw
 from qkdrmp.sizing.result import PLAN, tables
 from qkdrmp.stats.table_files import write_tables
+from qkdrmp.stats.words import shortened
 from qkdrmp.sweeps.workers import processes
 
 
@@ -70,6 +72,7 @@ def plan(
     scenario = scenario.replace(targets)
     folder = results_folder(out, f"{scenario.name}_plan")
     say_known(scenario, output)
+    output.warn("predicted", map(shortened, predict(scenario)))
     found = qkdrmp.plan(
         scenario,
         size,

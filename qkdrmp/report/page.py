@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import altair as alt
@@ -24,6 +25,7 @@ from qkdrmp.report.runs import of_first, of_other, unbroken
 from qkdrmp.report.tables import packed
 from qkdrmp.scenario import Scenario
 from qkdrmp.simulation import predict
+from qkdrmp.sizing.result import PLAN, read_tables
 from qkdrmp.stats import estimators
 from qkdrmp.stats.estimators import has_succeeded, summarise
 from qkdrmp.stats.words import capital, shortened
@@ -62,7 +64,7 @@ def render(experiment: Experiment, cells: Mapping[str, Any] | None = None, repli
     return environment.get_template("page.html.j2").render(
         experiment=experiment,
         question=question(experiment.runs),
-        sentences=verdict(experiment.runs, experiment.scenario),
+        sentences={**_plan(experiment), **verdict(experiment.runs, experiment.scenario)},
         cautions=list(_warnings(experiment, family, story)),
         story=story,
         shown=shown,
@@ -80,6 +82,14 @@ def render(experiment: Experiment, cells: Mapping[str, Any] | None = None, repli
         json=_json(data),
         files={name: Markup(_file(environment, name)) for name in ("style.css", "charts.js", "ladder.js", "tables.js")},
     )
+
+
+def _plan(experiment: Experiment) -> dict[str, list[str]]:
+    """Return what `plan` has found, if the sweep is the one that confirms it."""
+    path = (experiment.folder or Path()) / PLAN
+    if experiment.folder is None or not path.is_file():
+        return {}
+    return {"Plan": json.loads(path.read_text(encoding="utf-8"))["sentences"]}
 
 
 def _succeeded(runs: pd.DataFrame) -> pd.DataFrame:
@@ -133,6 +143,7 @@ def _tables(experiment: Experiment) -> list[dict[str, Any]]:
     known = {"Cells": summarise(_succeeded(experiment.runs), experiment.swept), "Runs": experiment.runs}
     if len(experiment.failures):
         known["Failures"] = experiment.failures
+    known |= read_tables(experiment.folder) if experiment.folder else {}
     return [packed(title, table) for title, table in known.items()]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from matplotlib.axes import Axes
 
 from qkdrmp import plots
@@ -11,8 +13,9 @@ from qkdrmp.sizing.result import Confirmed
 from qkdrmp.verdicts.targets import Target
 
 PANEL = (3.6, 3.4)
+LETTERS = 30
 ROOM = 1.15
-"""How far above the target an axis goes at least."""
+"""How far above all else an axis goes."""
 
 
 def draw(confirmed: Confirmed, targets: tuple[Target, ...]) -> list[Axes]:
@@ -25,8 +28,8 @@ def draw(confirmed: Confirmed, targets: tuple[Target, ...]) -> list[Axes]:
         scale, _ = in_unit(target.metric, runs[target.metric].abs().max())
         bound = scale * target.bound
         ax.axhline(bound, color="0.2", linestyle="--", linewidth=1.2)
-        low, high = ax.get_ylim()
-        ax.set_ylim(min(low, bound / ROOM), max(high, ROOM * bound))
+        ax.set_ylim(0, ROOM * max(bound, *ax.dataLim.intervaly))
+        ax.set_ylabel(textwrap.fill(ax.get_ylabel(), LETTERS))
         if confirmed.value is not None:
             ax.axvline(confirmed.value, color="0.2", linestyle=":", linewidth=1.2)
         ax.set_title("dashed: target; dotted: smallest that meets all", loc="left", fontsize=8, color="0.35")

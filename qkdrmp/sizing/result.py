@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import escape
+from pathlib import Path
 
 import pandas as pd
 
@@ -12,7 +13,7 @@ from qkdrmp.errors import listed
 from qkdrmp.family.sizing import Alternative, Upgrade
 from qkdrmp.scenario import Scenario
 from qkdrmp.sizing.study import SEARCHED
-from qkdrmp.stats.words import capital, number, percent
+from qkdrmp.stats.words import capital, number, percent, shortened
 from qkdrmp.sweeps.experiment import Experiment
 from qkdrmp.verdicts.design import amount, cell_words, metric_name, placed
 from qkdrmp.verdicts.targets import Step, Target
@@ -139,6 +140,7 @@ class Sizing:
 
     def _sentences(self) -> Iterator[str]:
         yield f"Asked for: {'; '.join(one.words for one in self.targets)}."
+        yield from (capital(f"{shortened(sentence)}.") for sentence in self.predicted)
         if self.confirmed is None:
             yield self._none()
         else:
@@ -222,3 +224,17 @@ def tables(sizing: Sizing) -> dict[str, pd.DataFrame]:
         "plan_effects": sizing.effects,
     }
     return {name: table for name, table in found.items() if len(table)}
+
+
+TITLES = {
+    "plan_search": "Sizes that were looked at",
+    "plan_upgrades": "Links that have to be faster",
+    "plan_sizes": "Sizes by link",
+    "plan_effects": "Twice the rate of a link",
+}
+
+
+def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
+    """Return the tables of the plan in a folder, by title; none if it has no plan."""
+    paths = {title: folder / f"{name}.csv" for name, title in TITLES.items()} if (folder / PLAN).is_file() else {}
+    return {title: pd.read_csv(path) for title, path in paths.items() if path.is_file()}
