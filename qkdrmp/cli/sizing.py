@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,9 @@ from qkdrmp.cli.group import (
     seed_option,
     target_option,
 )
-from qkdrmp.cli.output import Output, output_options, plain
+from qkdrmp.cli.output import Output, output_options
 from qkdrmp.cli.summaries import say_known
-from qkdrmp.errors import QKDRMPError
 from qkdrmp.simulation import predict
-from qkdrmp.sizing.picture import draw
-from qkdrmp.sizing.result import PLAN, tables
-from qkdrmp.stats.table_files import write_tables
 from qkdrmp.stats.words import shortened
 from qkdrmp.sweeps.workers import processes
 
@@ -86,30 +81,12 @@ def plan(
     )
     output.line("plan:")
     output.lines(f"  {sentence}" for sentence in found.sentences)
-    made = tables(found)
     output.facts |= {"scenario": scenario.name, "kind": scenario.kind, "seed": seed, "is_met": found.is_met}
-    output.facts |= {"plan": found.sentences, **made}
-    if found.confirmed:
-        output.facts |= {"field": found.confirmed.field, "value": found.confirmed.value}
-    written = write_tables(made, folder, table_format)
-    (folder / PLAN).write_text(json.dumps(plain({"sentences": found.sentences}), indent=2) + "\n", encoding="utf-8")
-    written.append(PLAN)
-    if found.is_met:
-        written += _design(found, folder, output)
+    output.facts |= {"plan": found.sentences, **found.tables}
     if found.confirmed is not None:
-        qkdrmp.plots.save(draw(found.confirmed, found.targets)[0], folder / "plan.png")
-        written.append("plan.png")
-    output.written(folder, written)
+        output.facts |= {"field": found.confirmed.field, "value": found.confirmed.value}
+    output.written(folder, found.save(folder, table_format))
     if found.confirmed is not None:
         output.line(f"next: qkdrmp report {folder} (a page with the plan and the sweep that confirms it)")
     if not found.is_met:
         output.exit_code = EXIT_PREDICTED
-
-
-def _design(found: qkdrmp.Sizing, folder: Path, output: Output) -> list[str]:
-    try:
-        found.scenario.save(folder / "planned.toml")
-    except QKDRMPError as error:  # objects of the user's own
-        output.warn("warning", [f"the scenario that meets the targets was not written: {error}"])
-        return []
-    return ["planned.toml"]

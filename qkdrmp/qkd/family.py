@@ -142,6 +142,7 @@ QKD = Family(
     ),
     field_labels={
         "pools.capacity": "key pool capacity $V_m$ (keys)",
+        "pools.capacity_factor": "factor on key pool capacities",
         "pools.initial": "initial level (keys)",
         "pools.initial_share": "initial level (share of the capacity)",
         "pools.interrupt": "interrupt threshold $V_i$ (keys)",

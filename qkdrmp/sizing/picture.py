@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
+import pandas as pd
 from matplotlib.axes import Axes
 
-from qkdrmp import plots
 from qkdrmp.plots.canvas import figures
+from qkdrmp.plots.curves import readable
 from qkdrmp.plots.labels import in_unit
-from qkdrmp.sizing.result import Confirmed
 from qkdrmp.verdicts.targets import Target
 
 PANEL = (3.6, 3.4)
 LETTERS = 30
-ROOM = 1.15
+MARGIN = 1.15
 """How far above all else an axis goes."""
 
 
-def draw(confirmed: Confirmed, targets: tuple[Target, ...]) -> list[Axes]:
+def draw(runs: pd.DataFrame, field: str, value: float | None, targets: Sequence[Target]) -> list[Axes]:
     """Draw the metric of each target over the size, with 95 % intervals, and the target as a dashed line."""
-    runs = confirmed.experiment.runs
     known = [one for one in targets if runs[one.metric].notna().any()]
     panels = list(figures(len(known), PANEL[0] * len(known), PANEL[1]))
     for target, ax in zip(known, panels, strict=True):
-        plots.readable(runs, target.metric, ax, confirmed.field)
+        readable(runs, target.metric, ax, field)
         scale, _ = in_unit(target.metric, runs[target.metric].abs().max())
         bound = scale * target.bound
         ax.axhline(bound, color="0.2", linestyle="--", linewidth=1.2)
-        ax.set_ylim(0, ROOM * max(bound, *ax.dataLim.intervaly))
+        ax.set_ylim(0, MARGIN * max(bound, *ax.dataLim.intervaly))
         ax.set_ylabel(textwrap.fill(ax.get_ylabel(), LETTERS))
-        if confirmed.value is not None:
-            ax.axvline(confirmed.value, color="0.2", linestyle=":", linewidth=1.2)
+        if value is not None:
+            ax.axvline(value, color="0.2", linestyle=":", linewidth=1.2)
         ax.set_title("dashed: target; dotted: smallest that meets all", loc="left", fontsize=8, color="0.35")
     return panels

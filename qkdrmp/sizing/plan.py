@@ -143,7 +143,7 @@ def _planned(
     by_link: bool,
     folder: str | Path | None,
 ) -> Sizing:
-    found: Candidate | None = None
+    found: SmallestFound | None = None
     upgrades: list[Upgrade] = []
     for upgrades in _reliefs(prepared, rules):
         found = _smallest(study, applied(prepared, upgrades), rules, name, values, upgrades)
@@ -182,7 +182,7 @@ def _planned(
 
 
 @dataclass(frozen=True)
-class Candidate:
+class SmallestFound:
     """A size that will do, as far as the search shows.
 
     Parameters
@@ -225,12 +225,12 @@ def applied(scenario: Scenario, upgrades: Iterable[Upgrade]) -> Scenario:
 
 def _smallest(
     study: Study, scenario: Scenario, rules: SizingRules, name: str, values: Sequence[int], upgrades: Sequence[Upgrade]
-) -> Candidate | None:
+) -> SmallestFound | None:
     """Return the smallest size that will do, as the scenario is or with an alternative."""
     faster = f"{len(upgrades)} faster links" if len(upgrades) > 1 else "a faster link" if upgrades else ""
     sizes = _possible(scenario, name, values)
     plain = study.smallest(scenario, name, sizes, faster)
-    best = None if plain is None else Candidate(scenario, sizes, plain)
+    best = None if plain is None else SmallestFound(scenario, sizes, plain)
     without = "no size would do" if plain is None else f"it took {placed(name, sizes[plain])}"
     for other in rules.alternatives(scenario):
         about = f"{faster}, {other.words}" if faster else other.words
@@ -240,7 +240,7 @@ def _smallest(
         place = study.smallest(there, name, smaller, about) if smaller else None
         if place is not None:
             needed = f"; without that {without} in the search, with it {smaller[place]}"
-            best = Candidate(there, all_of_it, place, other, needed)
+            best = SmallestFound(there, all_of_it, place, other, needed)
     return best
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.axes import Axes
 
-from qkdrmp.errors import listed
+from qkdrmp.errors import QKDRMPError, listed
 from qkdrmp.family.sizing import Alternative, Upgrade
+from qkdrmp.plots.canvas import save
 from qkdrmp.scenario import Scenario
+from qkdrmp.sizing.picture import draw
 from qkdrmp.sizing.study import SEARCHED
+from qkdrmp.stats.table_files import write_tables
 from qkdrmp.stats.words import capital, number, percent, shortened
 from qkdrmp.sweeps.experiment import Experiment
 from qkdrmp.verdicts.design import amount, cell_words, metric_name, placed
@@ -206,24 +211,56 @@ class Sizing:
                 f"rate takes the {metric_name(metric)} from {before} to {after}, {enough}{then}."
             )
 
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """What was looked at, and what was found; tables about which there is nothing to say are left out."""
+        upgrades = pd.DataFrame(
+            [(one.place, one.load, one.now, one.then) for one in self.upgrades],
+            columns=["link", "load", "rate_bps", "needed_bps"],
+        )
+        found: dict[str, pd.DataFrame] = {
+            "plan_search": self.searched,
+            "plan_upgrades": upgrades,
+            "plan_sizes": self.sizes,
+            "plan_effects": self.effects,
+        }
+        return {name: table for name, table in found.items() if len(table)}
+
+    def draw(self) -> list[Axes]:
+        """Draw how the targets stand at each size that was confirmed.
+
+        Raises
+        ------
+        QKDRMPError
+            If there was nothing to confirm.
+        """
+        if self.confirmed is None:
+            raise QKDRMPError(f"{self.given.name}: nothing was confirmed, so there is nothing to draw")
+        confirmed = self.confirmed
+        return draw(confirmed.experiment.runs, confirmed.field, confirmed.value, self.targets)
+
+    def save(self, folder: Path, table_format: str = "csv") -> list[str]:
+        """Write the tables, the sentences, the picture, and the scenario that meets the targets; return the files.
+
+        Raises
+        ------
+        ScenarioError
+            If the scenario has objects that were given in Python, which no file can hold.
+        """
+        written = write_tables(self.tables, folder, table_format)
+        (folder / PLAN).write_text(json.dumps({"sentences": self.sentences}, indent=2) + "\n", encoding="utf-8")
+        written.append(PLAN)
+        if self.confirmed is not None:
+            save(self.draw()[0], folder / "plan.png")
+            written.append("plan.png")
+        if self.is_met:
+            self.scenario.save(folder / "planned.toml")
+            written.append("planned.toml")
+        return written
+
     def _repr_html_(self) -> str:
         items = "".join(f"<li>{escape(one)}</li>" for one in self.sentences)
         return f"<p><b>{escape(self.given.name)}</b></p><ul>{items}</ul>{self.searched.to_html(index=False)}"
-
-
-def tables(sizing: Sizing) -> dict[str, pd.DataFrame]:
-    """Return the tables of a plan, by name; those about which there is nothing to say are left out."""
-    upgrades = pd.DataFrame(
-        [(one.place, one.load, one.now, one.then) for one in sizing.upgrades],
-        columns=["link", "load", "rate_bps", "needed_bps"],
-    )
-    found: dict[str, pd.DataFrame] = {
-        "plan_search": sizing.searched,
-        "plan_upgrades": upgrades,
-        "plan_sizes": sizing.sizes,
-        "plan_effects": sizing.effects,
-    }
-    return {name: table for name, table in found.items() if len(table)}
 
 
 TITLES = {
