@@ -152,7 +152,7 @@ def _planned(
     common: dict[str, Any] = {
         "targets": study.targets,
         "given": given,
-        "predicted": tuple(predict(given)),
+        "predicted": tuple(predict(prepared)),
         "prepared": why,
     }
     if found is None:

@@ -95,7 +95,7 @@ class Sizing:
     given : Scenario
         What was asked about.
     predicted : tuple of str
-        What was predicted to go wrong with it, an overload above all.
+        What is predicted to go wrong as it is sized, an overload above all.
     prepared : str
         In what it was changed before it was sized; empty if it was not.
     chosen : Alternative or None
