@@ -17,6 +17,7 @@ import qkdrmp
 from qkdrmp import QKDRMPError, Scenario, ScenarioError, load_scenario, make_scenario, simulate
 from qkdrmp.config.bundled import bundled_names
 from qkdrmp.qkd.demand.request_list import PlannedRequest
+from tests.report.experiments import HERE
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def line() -> Scenario:
 
 @pytest.fixture(scope="module")
 def runs(line: Scenario) -> pd.DataFrame:
-    return qkdrmp.sweep(line, {"pools.capacity": [2, 8]}, replications=2, progress=False)
+    return qkdrmp.sweep(line, {"pools.capacity": [2, 8]}, replications=2, executor=HERE, progress=False)
 
 
 # Changes of a section
@@ -188,7 +189,7 @@ def test_notebooks_show_a_scenario_by_what_differs(line: Scenario) -> None:
 def test_what_notebooks_show_is_escaped(tmp_path: Path) -> None:
     evil = make_scenario({"topology": "line", "duration_s": 1.0, "name": "<script>a</script>", "description": "<em>&"})
     experiment_folder = tmp_path / "<i>"
-    qkdrmp.sweep(evil, {"pools.capacity": [2]}, replications=2, folder=experiment_folder, progress=False)
+    qkdrmp.sweep(evil, {"pools.capacity": [2]}, replications=2, folder=experiment_folder, executor=HERE, progress=False)
     results = simulate(evil)
     results.findings.append("<u>")
     experiment = qkdrmp.load_experiment(experiment_folder)
@@ -243,6 +244,6 @@ def test_one_name_stands_for_a_list_of_it(runs: pd.DataFrame) -> None:
 
 def test_the_settings_of_a_sweep_are_kept_as_they_were_run(line: Scenario, tmp_path: Path) -> None:
     points = [{"pools.capacity": 2}, {"queue.capacity": 3}]
-    qkdrmp.sweep(line, points, replications=1, folder=tmp_path, progress=False)
+    qkdrmp.sweep(line, points, replications=1, folder=tmp_path, executor=HERE, progress=False)
     kept = json.loads((tmp_path / "scenario.json").read_text())["sweep"]
     assert kept == {"points": points, "replications": 1}

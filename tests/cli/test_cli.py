@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -59,6 +60,15 @@ replications = 2
 """
 KEPT = {"runs.sqlite", "runs.csv", "timings.csv", "summary.csv", "scenario.json", "topology.json", "provenance.json"}
 FILES = KEPT | {"throughput.png", "wait.png", "load.png"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def here() -> Iterator[None]:
+    """Sweep in this process; the workers of the command are tested by killing them (`tests.sweeps`), and by Ctrl-C."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("qkdrmp.cli.sweeps", "qkdrmp.sweeps.sweep"):
+            patch.setattr(sys.modules[name], "processes", lambda jobs=None: ThreadPoolExecutor(1))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -552,7 +562,6 @@ def test_failed_runs_are_said_and_written(folder: Path, monkeypatch: pytest.Monk
         raise ZeroDivisionError("gone wrong")
 
     monkeypatch.setattr(sys.modules["qkdrmp.sweeps.plan"], "start", unlucky)
-    monkeypatch.setattr(sys.modules["qkdrmp.cli.sweeps"], "processes", lambda jobs: ThreadPoolExecutor(2))
     assert "quick: 8 of 8 runs failed; the one with pools.capacity = 4" in refused(qkdrmp("sweep", "quick.toml"))
 
 

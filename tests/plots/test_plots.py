@@ -17,6 +17,7 @@ from qkdrmp.entanglement.results.tables import EntanglementResults
 from qkdrmp.family import Results
 from qkdrmp.plots.labels import name_and_unit
 from qkdrmp.stats.estimators import half_width
+from tests.report.experiments import HERE
 
 mpl.use("Agg")
 
@@ -128,7 +129,7 @@ def test_a_figure_that_nobody_was_served_in() -> None:
 
 def test_a_real_sweep_can_be_drawn(tmp_path: Path) -> None:
     scenario = load_scenario("line").replace({"duration_s": 0.3, "warmup_s": 0})
-    runs = sweep(scenario, replications=2, progress=False)
+    runs = sweep(scenario, replications=2, executor=HERE, progress=False)
     for draw in (plots.throughput, plots.wait):
         assert saved_size(draw(runs), tmp_path) > 5000
 

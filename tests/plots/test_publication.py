@@ -18,6 +18,7 @@ from qkdrmp import Experiment, QKDRMPError, load_experiment, load_scenario, plot
 from qkdrmp.plots import publication
 from qkdrmp.plots.axes import along, is_scattered
 from qkdrmp.plots.canvas import whole
+from tests.report.experiments import HERE
 
 mpl.use("Agg")
 
@@ -151,7 +152,8 @@ def test_the_text_beside_a_figure_says_what_it_shows_and_how_it_was_made(tmp_pat
 
 
 def test_the_command_in_the_text_makes_the_figure_again(tmp_path: Path) -> None:
-    sweep(load_scenario("line").replace({"duration_s": 0.3, "warmup_s": 0}), replications=2, folder=tmp_path)
+    line = load_scenario("line").replace({"duration_s": 0.3, "warmup_s": 0})
+    sweep(line, replications=2, folder=tmp_path, executor=HERE)
     found = load_experiment(tmp_path)
     written = plots.publish(found, tmp_path / "my figures", metrics=["requests_delivered"])
     caption = next(path for path in written if path.suffix == ".txt").read_text(encoding="utf-8")

@@ -15,6 +15,7 @@ from qkdrmp import QKDRMPError, load_scenario, summarise, sweep
 from qkdrmp.stats.comparison import COMPARISON_NAMES
 from qkdrmp.stats.estimators import differ, half_width, jain, mser5, quantiles
 from qkdrmp.sweeps.designs import compare
+from tests.report.experiments import HERE
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.99])
@@ -96,7 +97,8 @@ def test_cells_without_a_value_are_kept() -> None:
 
 
 def test_a_sweep_can_be_summarised_by_hand() -> None:
-    runs = sweep(load_scenario("line").replace({"duration_s": 0.5, "warmup_s": 0}), replications=3, progress=False)
+    line = load_scenario("line").replace({"duration_s": 0.5, "warmup_s": 0})
+    runs = sweep(line, replications=3, executor=HERE, progress=False)
     table = summarise(runs, ["pools.capacity"])
     cell = runs[runs["pools.capacity"] == 8]["messages"]
     row = table.set_index("pools.capacity").loc[8]

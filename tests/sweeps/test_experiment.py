@@ -19,6 +19,7 @@ from qkdrmp import (
 from qkdrmp.qkd.request import KeyRequest
 from qkdrmp.sweeps.plan import Plan
 from qkdrmp.sweeps.sweep import carry_out
+from tests.report.experiments import HERE
 
 
 def last_come(waiting: Sequence[KeyRequest], now: int) -> Sequence[KeyRequest]:
@@ -33,13 +34,23 @@ def scenario() -> Scenario:
 @pytest.fixture(scope="module")
 def folder(scenario: Scenario, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("experiment") / "made"
-    sweep(scenario, {"pools.capacity": [2, 8], "queue.policy": ["fcfs"]}, 3, seed=5, folder=folder, progress=False)
+    sweep(
+        scenario,
+        {"pools.capacity": [2, 8], "queue.policy": ["fcfs"]},
+        3,
+        seed=5,
+        folder=folder,
+        executor=HERE,
+        progress=False,
+    )
     return folder
 
 
 def test_a_folder_gives_the_experiment_back(scenario: Scenario, folder: Path) -> None:
     found = load_experiment(folder)
-    made = sweep(scenario, {"pools.capacity": [2, 8], "queue.policy": ["fcfs"]}, 3, seed=5, progress=False)
+    made = sweep(
+        scenario, {"pools.capacity": [2, 8], "queue.policy": ["fcfs"]}, 3, seed=5, executor=HERE, progress=False
+    )
     assert_frame_equal(found.runs, made, check_exact=True)
     assert found.swept == ["pools.capacity", "queue.policy", "duration_s"]
     assert found.seed == 5
@@ -55,7 +66,7 @@ def test_its_scenario_file_runs_the_same_sweep_again(folder: Path, tmp_path: Pat
     assert found.command == f"qkdrmp sweep {folder / 'scenario.json'} --seed 5"
     again = load_scenario(folder / "scenario.json")
     assert again.sweep.replications == 3
-    sweep(again, seed=5, folder=tmp_path, progress=False)
+    sweep(again, seed=5, folder=tmp_path, executor=HERE, progress=False)
     assert (tmp_path / "runs.csv").read_bytes() == (folder / "runs.csv").read_bytes()
 
 
@@ -66,12 +77,12 @@ def test_the_scenario_file_needs_no_other_files(tmp_path: Path, scenario: Scenar
     (tmp_path / "own" / "mine.toml").write_text(
         'topology = "net.json"\nduration_s = 0.1\n[demand]\nmodel = "list"\nfile = "asked.csv"\n'
     )
-    sweep(load_scenario(tmp_path / "own" / "mine.toml"), folder=tmp_path / "out", progress=False)
+    sweep(load_scenario(tmp_path / "own" / "mine.toml"), folder=tmp_path / "out", executor=HERE, progress=False)
     for file in (tmp_path / "own").iterdir():
         file.unlink()
     again = load_experiment(tmp_path / "out").scenario
-    assert sweep(again, progress=False)["requests_started"].tolist() == [2]
-    sweep(again, folder=tmp_path / "out", progress=False)  # nothing has changed
+    assert sweep(again, executor=HERE, progress=False)["requests_started"].tolist() == [2]
+    sweep(again, folder=tmp_path / "out", executor=HERE, progress=False)  # nothing has changed
 
 
 def test_points_are_kept_as_points(scenario: Scenario, tmp_path: Path) -> None:
@@ -84,6 +95,7 @@ def test_points_are_kept_as_points(scenario: Scenario, tmp_path: Path) -> None:
         precision=0.5,
         metric="requests_started",
         max_replications=6,
+        executor=HERE,
         progress=False,
     )
     given = load_experiment(tmp_path).scenario.sweep
@@ -98,7 +110,7 @@ def test_points_are_kept_as_points(scenario: Scenario, tmp_path: Path) -> None:
 
 def test_a_scenario_with_a_function_is_named_but_cannot_be_read(scenario: Scenario, tmp_path: Path) -> None:
     plan = Plan(scenario, {"queue.policy": ["fcfs", last_come]}, 1)
-    found = carry_out(plan, tmp_path, progress=False)
+    found = carry_out(plan, tmp_path, HERE, progress=False)
     assert found.command == "qkdrmp.sweep(scenario, ...), in Python"
     written = json.loads((tmp_path / "scenario.json").read_text())
     assert written["sweep"]["over"]["queue.policy"] == ["fcfs", {"python object": "last_come"}]

@@ -12,7 +12,7 @@ import qkdrmp
 from qkdrmp.metric import Metric
 from qkdrmp.scenario import Scenario
 from qkdrmp.verdicts.targets import Target, assessed, meets, steps, targets_of, tightest
-from tests.report.experiments import POOLS
+from tests.report.experiments import HERE, POOLS
 
 WAIT = "waiting time of delivered requests, 95th percentile"
 
@@ -158,7 +158,8 @@ def test_a_metric_of_your_own_can_be_a_target() -> None:
 def test_targets_change_no_run_so_a_sweep_goes_on_with_others(tmp_path) -> None:
     short = {"duration_s": 2.0, "sweep": {"over": {POOLS: [2, 8]}, "replications": 2}}
     base = qkdrmp.load_scenario("line").replace(short)
-    first = qkdrmp.sweep(base, folder=tmp_path, progress=False)
-    second = qkdrmp.sweep(base.replace({"targets": {"blocking": 0.1}}), folder=tmp_path, progress=False)
+    first = qkdrmp.sweep(base, folder=tmp_path, executor=HERE, progress=False)
+    judged = base.replace({"targets": {"blocking": 0.1}})
+    second = qkdrmp.sweep(judged, folder=tmp_path, executor=HERE, progress=False)
     assert first.equals(second)
     assert qkdrmp.load_experiment(tmp_path).scenario.targets == {"blocking": 0.1}
