@@ -25,7 +25,7 @@ def test_it_is_the_published_network() -> None:
 @pytest.fixture(scope="module")
 def runs() -> pd.DataFrame:
     with ThreadPoolExecutor(1) as executor:
-        return qkdrmp.sweep(qkdrmp.load_scenario("multiplexing"), replications=6, executor=executor, progress=False)
+        return qkdrmp.sweep(qkdrmp.load_scenario("multiplexing"), replications=4, executor=executor, progress=False)
 
 
 def test_pairs_in_all_come_in_the_published_order(runs: pd.DataFrame) -> None:

@@ -335,7 +335,7 @@ def network(seed: int, purification: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("networks", "purification"), [(60, "bbpssw"), (10, "any"), pytest.param(2000, "bbpssw", marks=pytest.mark.slow)]
+    ("networks", "purification"), [(30, "bbpssw"), (6, "any"), pytest.param(2000, "bbpssw", marks=pytest.mark.slow)]
 )
 def test_promises_are_kept_on_random_networks(networks: int, purification: str) -> None:
     runs = [simulate(make_scenario(network(seed, purification)), seed=seed).connections for seed in range(networks)]

@@ -205,7 +205,7 @@ def test_networks_without_pools_have_no_level() -> None:
 
 
 def test_connections_have_a_warm_up_too() -> None:
-    found = suggest_warmup(load_scenario("blocking"), replications=20)  # about 50 connections in each
+    found = suggest_warmup(load_scenario("blocking"), replications=8)  # about 50 connections in each
     assert list(found.series.columns) == ["time_s", "connections_active", "pair_rate_hz"]
     assert 0 < found.suggested_s <= 0.1
 
