@@ -14,6 +14,7 @@ import pandas as pd
 
 from qkdrmp.plots.axes import SweepAxes, cells, is_scale, value_range, varied
 from qkdrmp.plots.labels import in_unit, label, name_and_unit, plain, value_text
+from qkdrmp.plots.laws import FAR
 from qkdrmp.stats import estimators
 from qkdrmp.stats.words import number
 
@@ -43,8 +44,10 @@ def _label(name: str) -> str:
     return plain(label(name))
 
 
-def curves(runs: pd.DataFrame, metrics: Sequence[str]) -> Spec:
+def curves(runs: pd.DataFrame, metrics: Sequence[str], laws: pd.DataFrame | None = None) -> Spec:
     """Return the metrics over the swept fields: lines with bands, or points with bars.
+
+    What theory says is a dashed line, unless it is far above what was simulated.
 
     Parameters
     ----------
@@ -52,9 +55,11 @@ def curves(runs: pd.DataFrame, metrics: Sequence[str]) -> Spec:
         As `sweep` returns it.
     metrics : sequence of str
         See `metrics_of`; the first is shown at first.
+    laws : pandas.DataFrame, optional
+        As `law_table` returns it.
     """
     sweep = SweepAxes.of(runs)
-    rows = [row for metric in metrics for row in _rows(sweep, metric)]
+    rows = [row for metric in metrics for row in _rows(sweep, metric, laws)]
     title = ", ".join(_label(name) for name in sweep.others)
     base = _base(rows, runs, metrics).encode(x=_across(sweep), color=_colour(sweep, title))
     ends = [alt.ExprRef("domains[metric][0]"), alt.ExprRef("domains[metric][1]")]
@@ -65,13 +70,21 @@ def curves(runs: pd.DataFrame, metrics: Sequence[str]) -> Spec:
     interval = base.encode(y=alt.Y("low:Q", title=None), y2="high:Q")
     if sweep.has_lines:
         line = base.mark_line(strokeWidth=1.8).encode(y=mean)
-        return _sized(alt.layer(interval.mark_area(opacity=0.22, clip=True), line, points), HEIGHT)
+        theory = [_theory(base)] if any("law" in row for row in rows) else []
+        return _sized(alt.layer(interval.mark_area(opacity=0.22, clip=True), *theory, line, points), HEIGHT)
     bars = interval.mark_rule(strokeWidth=1.6, clip=True)
     if sweep.is_scale or not sweep.others:
         return _sized(alt.layer(bars, points), HEIGHT)
     groups = [name for name, _ in sweep.groups]
     beside = alt.XOffset("group:N", sort=groups, scale=alt.Scale(paddingOuter=1))
     return _sized(alt.layer(bars.encode(xOffset=beside), points.encode(xOffset=beside)), HEIGHT)
+
+
+def _theory(base: alt.Chart) -> Any:
+    """Return what theory says, dashed."""
+    tooltip = [alt.Tooltip("law:Q", title="by theory", format=",.4~r"), alt.Tooltip("lawname:N", title="law")]
+    dashed = base.transform_filter("isValid(datum.law)").mark_line(strokeWidth=1.4, strokeDash=[5, 4], tooltip=True)
+    return dashed.encode(y=alt.Y("law:Q", title=None), tooltip=tooltip)
 
 
 def heatmap(runs: pd.DataFrame, metrics: Sequence[str]) -> tuple[Spec, str] | None:
@@ -126,15 +139,23 @@ def _base(rows: list[Spec], runs: pd.DataFrame, metrics: Sequence[str]) -> alt.C
 def _domain(rows: list[Spec]) -> list[float]:
     if not rows:
         return [0.0, 1.0]
-    low, high = min(row["low"] for row in rows), max(row["high"] for row in rows)
+    low, high = min(row["low"] for row in rows), max(max(row["high"], row.get("law", 0.0)) for row in rows)
     return list(value_range(low, high, min(row["mean"] for row in rows)))
 
 
-def _rows(sweep: SweepAxes, metric: str) -> list[Spec]:
+def _rows(sweep: SweepAxes, metric: str, laws: pd.DataFrame | None = None) -> list[Spec]:
     """Return a row for each point of each line in which the metric is known."""
     scale, _ = _unit(sweep.runs, metric)
+    known = {} if laws is None else _laws(sweep, laws[laws["metric"] == metric], scale)
     rows = [
-        {"metric": metric, "group": line.name, "x": x, "xname": name, **_mean(mean, half)}
+        {
+            "metric": metric,
+            "group": line.name,
+            "x": x,
+            "xname": name,
+            **_mean(mean, half),
+            **known.get((line.name, x), {}),
+        }
         for line in sweep.lines(metric, scale)
         for x, name, mean, half in line.points.itertuples(index=False)
         if mean == mean
@@ -142,6 +163,16 @@ def _rows(sweep: SweepAxes, metric: str) -> list[Spec]:
     means = [row["mean"] for row in rows]
     low, span = min(means, default=0.0), (max(means, default=0.0) - min(means, default=0.0)) or 1.0
     return [_plain({**row, "shade": (row["mean"] - low) / span}) for row in rows]
+
+
+def _laws(sweep: SweepAxes, laws: pd.DataFrame, scale: float) -> dict[tuple[str, Any], Spec]:
+    """Return what theory says of each point of each line, unless it is far above what was simulated."""
+    found = {}
+    for row in laws.to_dict("records"):
+        if 0 <= row["value"] <= FAR * row["simulated"]:
+            group = ", ".join(value_text(row[field]) for field in sweep.others)
+            found[group, row[sweep.x]] = {"law": scale * row["value"], "lawname": row["law"]}
+    return found
 
 
 def _mean(mean: float, half: float) -> Spec:

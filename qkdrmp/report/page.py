@@ -31,7 +31,7 @@ from qkdrmp.stats.estimators import has_succeeded, summarise
 from qkdrmp.stats.words import capital, shortened
 from qkdrmp.sweeps.experiment import Experiment
 from qkdrmp.sweeps.warmup import suggest_warmup
-from qkdrmp.verdicts import verdict
+from qkdrmp.verdicts import law_table, verdict
 from qkdrmp.verdicts.design import DURATION, cell_words, made, metric_name, single
 from qkdrmp.verdicts.outcomes import cautions, question
 
@@ -58,7 +58,8 @@ def render(experiment: Experiment, cells: Mapping[str, Any] | None = None, repli
         loader=jinja2.PackageLoader("qkdrmp.report"), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["unbroken"] = unbroken
-    data = {**_drawn(runs, family), **of_first(story), "tables": _tables(experiment)}
+    laws = law_table(experiment.runs, experiment.scenario)
+    data = {**_drawn(runs, family, laws), **of_first(story), "tables": _tables(experiment)}
     data["runs"] = [one.words for one in (shown, *others)]
     data["others"] = [of_other(story_of(one.scenario, one.seed)) for one in others]
     return environment.get_template("page.html.j2").render(
@@ -119,13 +120,13 @@ def _json(data: Mapping[str, Any]) -> Markup:
     return Markup(written.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
-def _drawn(runs: pd.DataFrame, family: Family) -> dict[str, Any]:
+def _drawn(runs: pd.DataFrame, family: Family, laws: pd.DataFrame) -> dict[str, Any]:
     if len(runs) == 1:
         return {"curves": None, "heatmap": None, "heatmap_others": "", "metrics": {}}
     metrics = charts.metrics_of(runs, family.main_metric)
     heatmap = charts.heatmap(runs, metrics)
     return {
-        "curves": charts.curves(runs, metrics),
+        "curves": charts.curves(runs, metrics, laws),
         "heatmap": heatmap[0] if heatmap else None,
         "heatmap_others": heatmap[1] if heatmap else "",
         "metrics": charts.labels_of(runs, metrics),

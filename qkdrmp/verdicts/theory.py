@@ -110,28 +110,32 @@ def theory(runs: pd.DataFrame, scenario: Scenario) -> Iterator[str]:
 def _of_metric(table: pd.DataFrame, runs: pd.DataFrame, scenario: Scenario) -> Iterator[str]:
     fields = [name for name in swept_columns(runs) if runs[name].nunique(dropna=False) > 1]
     metric = str(table["metric"].iloc[0])
-    for (_, because), group in table.groupby([table["value"].map("{:.9g}".format), "because"], sort=False):
-        best = group.sort_values("simulated").iloc[-1]
+    for (because, is_bound), group in table.groupby(["because", "is_bound"], sort=False):
         where = "" if len(group) == len(table) else f"with {_cells(group, fields)}, "
-        value, law = single(metric, float(best["value"])), best["law"]
-        if best["is_bound"]:
-            at = f" with {cell_words({name: best[name] for name in fields})}" if len(group) > 1 else ""
+        lowest, highest = (single(metric, value) for value in (group["value"].min(), group["value"].max()))
+        value = lowest if lowest == highest else f"{lowest} to {highest}"
+        if is_bound:
             yield capital(
                 f"{where}no protocol, pool size or route can bring the mean {metric_name(metric)} above {value} "
-                f"({law}; {because}): {_reached(best['share'])} is reached{at}."
+                f"({group['law'].iloc[0]}; {because}): {_reached(group['share'])} is reached."
             )
-        else:
-            cell = {name: best[name] for name in fields}
+            continue
+        for row in group.to_dict("records"):
+            cell = {name: row[name] for name in fields}
             same = runs[(runs[fields] == pd.Series(cell)).all(axis=1)] if fields else runs
+            at = f"with {cell_words(cell)}, " if len(table) > 1 else ""
             yield capital(
-                f"{where}{metric_name(metric)} is {value} by theory ({law}; {because}), and "
+                f"{at}{metric_name(metric)} is {single(metric, row['value'])} by theory ({row['law']}; {because}), and "
                 f"{amount(metric, same[metric])} in the runs."
             )
 
 
-def _reached(share: float) -> str:
-    """Return a share of a bound; by chance more than the mean may be asked for, and delivered."""
-    return "all of it" if share >= ALL else f"{percent(share)} of it"
+def _reached(shares: pd.Series[float]) -> str:
+    """Return shares of a bound; by chance more than the mean may be asked for, and delivered."""
+    least, most = percent(shares.min()), percent(shares.max())
+    if shares.max() < ALL:
+        return f"{least} of it" if least == most else f"{least} to {most} of it"
+    return "all of it" if shares.min() >= ALL else f"{least} to all of it"
 
 
 def _cells(group: pd.DataFrame, fields: list[str]) -> str:
