@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -172,12 +173,16 @@ def test_only_a_linear_axis_says_whether_it_has_a_zero() -> None:
     assert scale(1.0, 2.0, 3.0)["zero"] is False
 
 
+def values_of(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    return [row for rows in spec["datasets"].values() for row in rows]
+
+
 def test_a_bound_is_a_dashed_line_of_the_chart() -> None:
     scenario = qkdrmp.load_scenario("line").replace({"duration_s": 4, "demand.rate_per_s": 60})
     runs = qkdrmp.sweep(scenario, {"pools.capacity": [4, 8]}, replications=2, executor=ThreadPoolExecutor(1))
     laws = qkdrmp.law_table(runs, scenario)
     spec = charts.curves(runs, ["key_rate_bps", "requests_delivered"], laws)
-    shown = {(row["metric"], row["x"]): row["law"] for row in spec["data"]["values"] if "law" in row}
+    shown = {(row["metric"], row["x"]): row["law"] for row in values_of(spec) if "law" in row}
     for row in laws.to_dict("records"):
         assert shown[row["metric"], row["pools.capacity"]] == pytest.approx(row["value"], rel=1e-6)
-    assert not [row for row in charts.curves(runs, ["key_rate_bps"])["data"]["values"] if "law" in row]
+    assert not [row for row in values_of(charts.curves(runs, ["key_rate_bps"])) if "law" in row]
