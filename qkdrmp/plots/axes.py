@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 
 from qkdrmp.plots.canvas import COLOURS
 from qkdrmp.plots.labels import value_text
@@ -117,6 +118,21 @@ def value_range(low: float, high: float, lowest_mean: float) -> tuple[float, flo
         return 0.0, high
     wider = max(0.0, LEAST_SPAN * max(abs(low), abs(high)) - (high - low)) / 2
     return low - wider, high + wider
+
+
+def say_where_it_begins(ax: Axes) -> None:
+    """Write on axes whether their values do not begin at 0, and keep that true when their limits change."""
+    _say_where_it_begins(ax)
+    ax.callbacks.connect("ylim_changed", _say_where_it_begins)
+
+
+def _say_where_it_begins(ax: Axes) -> None:
+    for text in [text for text in ax.texts if text.get_text() == NOT_FROM_ZERO]:
+        text.remove()
+    low, high = sorted(ax.get_ylim())
+    if low > 0 or high < 0:
+        corner: Any = {"xycoords": "axes fraction", "xytext": (3, 2), "textcoords": "offset points", "va": "bottom"}
+        ax.annotate(NOT_FROM_ZERO, (0, 0), **corner, fontsize=8, color="0.35")
 
 
 @dataclass(frozen=True)

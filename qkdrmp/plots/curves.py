@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from qkdrmp.errors import QKDRMPError
-from qkdrmp.plots.axes import NOT_FROM_ZERO, Line, SweepAxes, swept, value_range
+from qkdrmp.plots.axes import Line, SweepAxes, say_where_it_begins, swept, value_range
 from qkdrmp.plots.canvas import canvas, figures, plainly_numbered
 from qkdrmp.plots.labels import in_unit, label
 
@@ -25,6 +25,8 @@ LEGEND_LETTERS = 24
 PLAIN = 1e-4, 1e6  # between these, numbers along it are written out
 COMPARED = ("pair_rate_hz", "completion_mean_s", "setup_mean_s", "blocking", "fidelity_mean")
 SPREAD = 0.6  # of the distance of two names, for the lines
+TOP_SHARE, NOTE_SHARE = 0.05, 0.09
+"""What an axis of values that does not begin at 0 has above them, and below, where that is said, as shares of them."""
 PANEL_SIZE, LEGEND_WIDTH = (3.1, 3.4), 1.9
 
 
@@ -46,7 +48,8 @@ def curve(runs: pd.DataFrame, metric: str, ax: Axes | None = None, scale: float 
     -------
     matplotlib.axes.Axes
         One swept field along x, as lines with bands, or as points with bars if its values are not numbers; one colour
-        for each value of the others. Points of a design that is not a grid are all in one colour.
+        for each value of the others. A mark stands where there are runs; between marks, lines and bands only guide the
+        eye, also between whole numbers. Points of a design that is not a grid are all in one colour.
 
     Examples
     --------
@@ -108,13 +111,13 @@ def _finish_y(ax: Axes, lowest_mean: float) -> None:
     if not low <= high < math.inf:  # nothing was drawn
         return
     bottom, top = value_range(low, high, lowest_mean)
-    if top != high:
+    if bottom > 0:
+        ax.set_ylim(bottom - NOTE_SHARE * (top - bottom), top + TOP_SHARE * (top - bottom))
+    elif top != high:
         ax.set_ylim(bottom, top)
     elif bottom == 0:
         ax.set_ylim(bottom=0)
-    if ax.get_ylim()[0] > 0:
-        corner: Any = {"xycoords": "axes fraction", "xytext": (3, 2), "textcoords": "offset points", "va": "bottom"}
-        ax.annotate(NOT_FROM_ZERO, (0, 0), **corner, fontsize="x-small", color="0.35")
+    say_where_it_begins(ax)
     plainly_numbered(ax.yaxis)
 
 

@@ -45,7 +45,7 @@ def add_laws(ax: Axes, runs: pd.DataFrame, laws: pd.DataFrame, metric: str, scal
         return ax
     bottom, top = ax.get_ylim()
     highest = scale * float(known["value"].max())
-    name = f"{known['law'].iloc[0]} ({'bound' if known['is_bound'].all() else 'theory'})"
+    name = f"{known['law'].iloc[0]} ({'bound on the expected value' if known['is_bound'].all() else 'theory'})"
     if highest > FAR * top:
         ax.text(0.99, 0.01, f"{name}, at most {number(highest, 3)}", transform=ax.transAxes, ha="right", **SMALL)
         return ax

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,9 @@ MARGIN, LONGEST = 0.1, 4.0
 """Of a map: its margin as a share of its width or height, and the most that one may be of the other."""
 NODE_COLOURS, LINK_COLOURS = "YlOrRd", "crest"
 GREY = "0.6"
+LETTER_INCHES, SHORTEST_LINE = 0.09, 14
+"""Of the words beside a bar of colours, which are broken where the map is low: of a letter, and the least letters of a
+line."""
 NAME_POINTS, LINE_POINTS, GAP_POINTS = 7, 8.5, 2
 AXIS_POINTS, LEGEND_POINTS = 34, 18
 """How high the axis and its title are, and the legend beneath it."""
@@ -170,7 +174,9 @@ class _Map:
 
     def _bar(self, most: float, colours: str, label: str) -> ScalarMappable:
         shades = ScalarMappable(Normalize(0, most), cmap=sns.color_palette(colours, as_cmap=True))
-        whole(self.ax).colorbar(shades, ax=self.ax, label=label, shrink=0.7)
+        drawn = whole(self.ax)
+        letters = max(int(self.ax.bbox.height / drawn.dpi / LETTER_INCHES), SHORTEST_LINE)
+        drawn.colorbar(shades, ax=self.ax, label=textwrap.fill(label, letters), shrink=0.7)
         return shades
 
     def draw(self) -> None:

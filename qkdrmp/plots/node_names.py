@@ -119,7 +119,8 @@ def _beside(side: tuple[int, int], scale: MapScale, far: float) -> NamePlace:
     share = DIAGONAL if right and up else 1.0
     away = share * (scale.node / 2 + scale.gap + far * scale.line)
     align = "left" if right > 0 else "right" if right < 0 else "center"
-    return NamePlace(right * away, up * (away + scale.line / 2), align, far > 0)
+    above = max(away, scale.node / 2)  # clear of the node, also at a corner
+    return NamePlace(right * away, up * (above + scale.line / 2), align, far > 0)
 
 
 def _name_box(width: float, centre: tuple[float, float], place: NamePlace, scale: MapScale) -> Boxes:

@@ -12,7 +12,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from qkdrmp.plots.axes import SweepAxes, cells, is_scale, value_range, varied
+from qkdrmp.plots.axes import NOT_FROM_ZERO, SweepAxes, cells, is_scale, value_range, varied
 from qkdrmp.plots.labels import in_unit, label, name_and_unit, plain, value_text
 from qkdrmp.plots.laws import FAR
 from qkdrmp.stats import estimators
@@ -61,7 +61,8 @@ def curves(runs: pd.DataFrame, metrics: Sequence[str], laws: pd.DataFrame | None
     sweep = SweepAxes.of(runs)
     rows = [row for metric in metrics for row in _rows(sweep, metric, laws)]
     title = ", ".join(_label(name) for name in sweep.others)
-    base = _base(rows, runs, metrics).encode(x=_across(sweep), color=_colour(sweep, title))
+    words = f"domains[metric][0] > 0 ? [labels[metric], '({NOT_FROM_ZERO})'] : labels[metric]"
+    base = _base(rows, runs, metrics, words).encode(x=_across(sweep), color=_colour(sweep, title))
     ends = [alt.ExprRef("domains[metric][0]"), alt.ExprRef("domains[metric][1]")]
     mean = alt.Y("mean:Q", title=None, scale=alt.Scale(domain=ends, nice=True), axis=alt.Axis(tickCount=6))
     tooltip = [alt.Tooltip("interval:N", title="mean, 95 %"), alt.Tooltip("xname:N", title=_label(sweep.x))]
@@ -121,10 +122,10 @@ def data_of(rows: list[Spec]) -> Any:
     return alt.InlineData(values=rows)
 
 
-def _base(rows: list[Spec], runs: pd.DataFrame, metrics: Sequence[str]) -> alt.Chart:
+def _base(rows: list[Spec], runs: pd.DataFrame, metrics: Sequence[str], words: str = "labels[metric]") -> alt.Chart:
     labels = labels_of(runs, metrics)
     domains = {metric: _domain([row for row in rows if row["metric"] == metric]) for metric in metrics}
-    title = alt.TitleParams(text=alt.ExprRef("labels[metric]"), anchor="start", fontWeight="normal")
+    title = alt.TitleParams(text=alt.ExprRef(words), anchor="start", fontWeight="normal")
     return (
         alt.Chart(data_of(rows), title=title)
         .add_params(

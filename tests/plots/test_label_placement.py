@@ -153,3 +153,12 @@ def test_nodes_in_one_place_are_spread_around_the_first() -> None:
     assert moved["D"] == (5.0, 1.0)
     assert [np.hypot(*np.subtract(moved[name], moved["A"])) for name in "BC"] == pytest.approx([3, 3])
     assert np.hypot(*np.subtract(moved["B"], moved["C"])) == pytest.approx(6)
+
+
+@pytest.mark.parametrize("node", [4.0, 12.0, 30.0])
+def test_where_links_leave_to_all_sides_a_name_stands_at_a_corner(node: float) -> None:
+    centres = {"A": (0.0, 0.0), "up": (0.0, 300.0), "right": (300.0, 0.0), "down": (0.0, -300.0), "left": (-300.0, 0.0)}
+    scale = MapScale(letter=6, line=9, node=node, link=2, gap=2)
+    place = place_names(centres, [("A", name) for name in centres if name != "A"], scale, EVERYWHERE)["A"]
+    assert abs(place.right) > scale.gap
+    assert abs(place.up) - scale.line / 2 >= node / 2

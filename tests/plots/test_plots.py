@@ -186,8 +186,12 @@ def test_a_load_map_has_a_bar_for_its_colours() -> None:
 def test_links_are_coloured_by_what_they_are_said_to_carry() -> None:
     scenario = load_scenario("line").replace({"duration_s": 0.5, "warmup_s": 0})
     used = {("R", "Alice"): 3.0}
-    ax = plots.load(simulate(scenario).nodes, scenario.topology, links=used, links_label="keys")
-    assert "keys" in [other.get_ylabel() for other in ax.figure.axes]
+    words = "keys used from the pools of the link"
+    ax = plots.load(simulate(scenario).nodes, scenario.topology, links=used, links_label=words)
+    ax.figure.canvas.draw()
+    beside = [bar.yaxis.label.get_window_extent() for bar in ax.figure.axes if bar is not ax]
+    assert all(0 <= text.y0 < text.y1 <= ax.figure.bbox.height for text in beside)  # none is cut off
+    assert words in [other.get_ylabel().replace("\n", " ") for other in ax.figure.axes]
     first, second = ax.collections[0].get_colors()
     assert len({*first[:3]}) > 1  # a colour
     assert len({*second[:3]}) == 1  # grey
@@ -418,6 +422,11 @@ def test_tiny_differences_do_not_fill_an_axis_which_says_that_it_does_not_begin_
     assert ax.yaxis.get_offset_text().get_text() == ""
     assert all(0.5 < float(text.get_text()) < 1.5 for text in ax.get_yticklabels())
     assert "axis does not begin at 0" in [text.get_text() for text in ax.texts]
+    ax.set_ylim(0, 1)
+    assert list(ax.texts) == []
+    ax.set_ylim(0.8, 1)
+    ax.set_ylim(0.7, 1)
+    assert [text.get_text() for text in ax.texts] == ["axis does not begin at 0"]
     low = plots.curve(shares(0.1, 0.2, 0.9), "fidelity_mean")
     assert (low.get_ylim()[0], list(low.texts)) == (0.0, [])
 
