@@ -64,11 +64,12 @@ def curves(runs: pd.DataFrame, metrics: Sequence[str], laws: pd.DataFrame | None
     words = f"domains[metric][0] > 0 ? [labels[metric], '({NOT_FROM_ZERO})'] : labels[metric]"
     base = _base(rows, runs, metrics, words).encode(x=_across(sweep), color=_colour(sweep, title))
     ends = [alt.ExprRef("domains[metric][0]"), alt.ExprRef("domains[metric][1]")]
-    mean = alt.Y("mean:Q", title=None, scale=alt.Scale(domain=ends, nice=True), axis=alt.Axis(tickCount=6))
+    upright = alt.Scale(domain=ends, nice=True, zero=False)  # said for all layers, else those of areas add 0
+    mean = alt.Y("mean:Q", title=None, scale=upright, axis=alt.Axis(tickCount=6))
     tooltip = [alt.Tooltip("interval:N", title="mean, 95 %"), alt.Tooltip("xname:N", title=_label(sweep.x))]
     tooltip += [alt.Tooltip("group:N", title=title)] if sweep.others else []
     points = base.mark_point(size=50, filled=True, opacity=1).encode(y=mean, tooltip=tooltip)
-    interval = base.encode(y=alt.Y("low:Q", title=None), y2="high:Q")
+    interval = base.encode(y=alt.Y("low:Q", title=None, scale=upright), y2="high:Q")
     if sweep.has_lines:
         line = base.mark_line(strokeWidth=1.8).encode(y=mean)
         theory = [_theory(base)] if any("law" in row for row in rows) else []

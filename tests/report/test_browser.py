@@ -179,6 +179,22 @@ def test_the_choice_of_a_metric_changes_both_charts(opened: Opened) -> None:
     assert opened.svg("heatmap") != before[1]
 
 
+AXES = """async () => {
+  const found = [];
+  for (const option of document.querySelectorAll("#metric option")) {
+    await VIEWS.curves.signal("metric", option.value).runAsync();
+    const said = document.querySelector("#curves svg.marks").textContent.includes("axis does not begin at 0");
+    found.push([option.value, VIEWS.curves.scale("y").domain()[0] > 0, said]);
+  }
+  return found;
+}"""
+
+
+def test_a_chart_says_that_its_axis_does_not_begin_at_zero_just_where_that_is_so(opened: Opened) -> None:
+    found = opened.page.evaluate(AXES)
+    assert [name for name, above, said in found if above != said] == []
+
+
 def test_every_metric_can_be_drawn(opened: Opened) -> None:
     for number, choice in enumerate(opened.page.locator("#metric option").all()):
         opened.page.locator("#metric").select_option(index=number)
