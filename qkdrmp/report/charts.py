@@ -72,7 +72,7 @@ def curves(runs: pd.DataFrame, metrics: Sequence[str], laws: pd.DataFrame | None
     interval = base.encode(y=alt.Y("low:Q", title=None, scale=upright), y2="high:Q")
     if sweep.has_lines:
         line = base.mark_line(strokeWidth=1.8).encode(y=mean)
-        theory = [_theory(base)] if any("law" in row for row in rows) else []
+        theory = [_theory(base, upright)] if any("law" in row for row in rows) else []
         return _sized(alt.layer(interval.mark_area(opacity=0.22, clip=True), *theory, line, points), HEIGHT)
     bars = interval.mark_rule(strokeWidth=1.6, clip=True)
     if sweep.is_scale or not sweep.others:
@@ -82,11 +82,11 @@ def curves(runs: pd.DataFrame, metrics: Sequence[str], laws: pd.DataFrame | None
     return _sized(alt.layer(bars.encode(xOffset=beside), points.encode(xOffset=beside)), HEIGHT)
 
 
-def _theory(base: alt.Chart) -> Any:
+def _theory(base: alt.Chart, upright: alt.Scale) -> Any:
     """Return what theory says, dashed."""
     tooltip = [alt.Tooltip("law:Q", title="by theory", format=",.4~r"), alt.Tooltip("lawname:N", title="law")]
     dashed = base.transform_filter("isValid(datum.law)").mark_line(strokeWidth=1.4, strokeDash=[5, 4], tooltip=True)
-    return dashed.encode(y=alt.Y("law:Q", title=None), tooltip=tooltip)
+    return dashed.encode(y=alt.Y("law:Q", title=None, scale=upright), tooltip=tooltip)
 
 
 def heatmap(runs: pd.DataFrame, metrics: Sequence[str]) -> tuple[Spec, str] | None:
