@@ -21,6 +21,8 @@ from qkdrmp.stats.estimators import CONFIDENCE
 from qkdrmp.stats.words import percent
 
 WIDTH, ROW_HEIGHT, MARGIN = 7.0, 0.24, 1.2
+ROW_LETTERS, ROW_LINE = 30, 0.18
+"""Letters of a line of a row's title, and inches of a line: a title on one line can leave no space for the marks."""
 ZERO = "0.4"
 SPREAD = 0.7  # of the distance of two rows, for the values within a row
 NO_DIFFERENCE = "same", "unclear"
@@ -71,9 +73,11 @@ def differences(compared: pd.DataFrame, metric: str | None = None, ax: Axes | No
     if chosen.empty:
         raise QKDRMPError("there is nothing to draw: no metric differs from a baseline that is not 0")
     rows = _Rows.of(chosen, ["metric"] if metric is None or chosen["metric"].nunique() > 1 else [])
-    height = MARGIN + ROW_HEIGHT * max(len(rows.titles) * len(rows.values), 3)
-    with canvas(ax, WIDTH, height) as ax:
+    titles = [textwrap.fill(title, ROW_LETTERS) for title in rows.titles]
+    row = max(ROW_HEIGHT * len(rows.values), *(ROW_LINE * (title.count("\n") + 1) for title in titles))
+    with canvas(ax, WIDTH, MARGIN + max(row * len(titles), 3 * ROW_HEIGHT)) as ax:
         rows.draw(ax, chosen)
+        ax.set_yticks(range(len(titles)), titles)
         ax.set_xlabel(along)
         ax.set_ylabel(", ".join(map(label, rows.cell)))
         title = textwrap.fill(label(rows.field), LEGEND_LETTERS)

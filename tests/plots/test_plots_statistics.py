@@ -43,7 +43,7 @@ def runs(policies: tuple[str, ...] = ("fcfs",)) -> pd.DataFrame:
 
 def marks(ax: Any) -> dict[tuple[str, float], Any]:
     """The marks, by the title of their row and their place."""
-    titles = [tick.get_text() for tick in ax.get_yticklabels()]
+    titles = [tick.get_text().replace("\n", " ") for tick in ax.get_yticklabels()]
     drawn = [line for line in ax.lines if len(line.get_xdata()) == 1]
     return {(titles[round(line.get_ydata()[0])], round(float(line.get_xdata()[0]), 6)): line for line in drawn}
 
@@ -53,7 +53,7 @@ def test_differences_of_one_metric_stand_in_its_unit_with_their_intervals() -> N
     ax = plots.differences(compared, "wait_mean_s")
     assert ax.get_xlabel() == "difference in mean waiting time of delivered requests (ms)"
     assert ax.get_ylabel() == "queue policy"
-    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["fcfs", "edf"]
+    assert [tick.get_text().replace("\n", " ") for tick in ax.get_yticklabels()] == ["fcfs", "edf"]
     rows = compared[compared["metric"] == "wait_mean_s"]
     assert set(marks(ax)) == {
         (row["queue.policy"], round(1e3 * row["difference"], 6)) for row in rows.to_dict("records")
@@ -75,7 +75,7 @@ def test_all_metrics_stand_in_percent_of_a_baseline_that_is_not_zero() -> None:
         compare(runs(), "pools.capacity", metrics=["key_rate_bps", "wait_mean_s", "mismatched_keys"])
     )
     assert ax.get_xlabel() == "difference (% of the baseline's mean)"
-    assert [tick.get_text() for tick in ax.get_yticklabels()] == [
+    assert [tick.get_text().replace("\n", " ") for tick in ax.get_yticklabels()] == [
         "delivered key rate",
         "mean waiting time of delivered requests",
     ]
@@ -86,7 +86,7 @@ def test_all_metrics_stand_in_percent_of_a_baseline_that_is_not_zero() -> None:
 
 def test_metrics_and_cells_share_the_rows() -> None:
     ax = plots.differences(compare(runs(("fcfs", "edf")), "pools.capacity", metrics=["wait_mean_s", "key_rate_bps"]))
-    titles = [tick.get_text() for tick in ax.get_yticklabels()]
+    titles = [tick.get_text().replace("\n", " ") for tick in ax.get_yticklabels()]
     assert titles == [
         f"{name}, {policy}"
         for name in ("mean waiting time of delivered requests", "delivered key rate")
@@ -207,3 +207,13 @@ def test_a_metric_is_called_as_its_column_says() -> None:
 def test_a_field_or_a_metric_of_two_families_is_called_the_same_in_both() -> None:
     labels = [item for family in FAMILIES.values() for item in family.labels.items()]
     assert len(set(labels)) == len(dict(labels))
+
+
+def test_long_titles_of_rows_leave_space_for_the_marks(recwarn: pytest.WarningsRecorder) -> None:
+    made = runs(("fcfs", "smallest-first")).rename(columns={"wait_mean_s": "wait_p95_s"})
+    ax = plots.differences(compare(made, "pools.capacity", metrics=["wait_p95_s", "key_rate_bps"]))
+    ax.figure.canvas.draw()
+    assert not recwarn.list, "constrained layout gives up where there is no space"
+    assert ax.get_position().width > 0.3
+    boxes = [tick.get_window_extent() for tick in ax.get_yticklabels()]
+    assert not any(one.overlaps(other) for number, one in enumerate(boxes) for other in boxes[:number])
