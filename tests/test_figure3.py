@@ -43,7 +43,7 @@ def means(runs):
 
 
 def delivered(scenario, executor, **changes):
-    made = sweep(scenario.replace(changes), over={}, replications=20, executor=executor, progress=False)
+    made = sweep(scenario.replace(changes), over={}, replications=8, executor=executor, progress=False)
     return made["requests_delivered"].mean()
 
 
@@ -99,8 +99,9 @@ def test_without_a_reserve_capacity_10_works_and_14_sticks(scenario, executor):
 @pytest.mark.parametrize(
     ("replenish", "capacities"),
     [
-        ("demand", CAPACITIES),
+        ("demand", [20, 40, 80]),
         ("continuous", [20, 80]),
+        pytest.param("demand", CAPACITIES, marks=pytest.mark.slow),
         pytest.param("continuous", CAPACITIES, marks=pytest.mark.slow),
     ],
 )
@@ -121,7 +122,7 @@ def mismatched(scenario, executor, seconds_per_key, **changes):
             **changes,
         }
     )
-    made = sweep(slow, over={}, replications=40, executor=executor, progress=False)
+    made = sweep(slow, over={}, replications=20, executor=executor, progress=False)
     return made["mismatched_requests"].sum() / made["requests_delivered"].sum()
 
 

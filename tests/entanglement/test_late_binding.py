@@ -283,7 +283,7 @@ def probability(model: dict[str, Any]) -> float:
 def compare(simulated: Callable[[int], int], expected: Callable[[np.random.Generator], int], runs: int) -> None:
     ours = np.array([simulated(seed) for seed in range(runs)], float)
     random = np.random.default_rng(3)
-    theirs = np.array([expected(random) for _ in range(20 * runs)], float)
+    theirs = np.array([expected(random) for _ in range(5 * runs)], float)
     error = sqrt(ours.var(ddof=1) / len(ours) + theirs.var(ddof=1) / len(theirs))
     print(ours.mean(), theirs.mean(), error)
     assert error < 0.007 * theirs.mean()

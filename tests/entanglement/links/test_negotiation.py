@@ -469,12 +469,12 @@ def run_cases(seeds: range) -> None:
 
 
 def test_no_trial_ever_has_two_owners_under_faults():
-    run_cases(range(3000))
+    run_cases(range(1500))
 
 
 @pytest.mark.slow
 def test_no_trial_ever_has_two_owners_in_many_more_cases():
-    run_cases(range(3000, 40_000))
+    run_cases(range(1500, 40_000))
 
 
 SIDES = st.sampled_from([0, 1])

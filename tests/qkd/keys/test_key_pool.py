@@ -230,7 +230,7 @@ class MirroredPools(RuleBasedStateMachine):
 
 
 class TestMirroredPools(MirroredPools.TestCase):
-    settings = settings(fixed, max_examples=200, stateful_step_count=40)
+    settings = settings(fixed, max_examples=120, stateful_step_count=40)
 
 
 @pytest.mark.slow

@@ -495,7 +495,7 @@ class Pool(RuleBasedStateMachine):
 
 
 class TestPool(Pool.TestCase):
-    settings = settings(fixed, max_examples=300, stateful_step_count=40)
+    settings = settings(fixed, max_examples=150, stateful_step_count=40)
 
 
 @pytest.mark.slow
