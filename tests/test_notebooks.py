@@ -29,6 +29,7 @@ def test_there_are_notebooks() -> None:
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_without_errors_and_warnings(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MPLBACKEND", raising=False)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # one worker for sweeps starts in half the time of two
     notebook, files = read(path), sorted(path.parent.iterdir())
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute(cwd=str(path.parent))
     cells = code_cells(notebook)

@@ -153,7 +153,7 @@ def check_everything_ends(raw: dict[str, Any]) -> QKDRun:
     return run
 
 
-@fixed(700)
+@fixed(350)
 @given(scenarios())
 def test_every_request_ends_and_all_keys_are_accounted_for(raw: dict[str, Any]) -> None:
     check_everything_ends(raw)
@@ -212,7 +212,7 @@ def check_in_progress(raw: dict[str, Any]) -> QKDRun:
     return run
 
 
-@fixed(300)
+@fixed(150)
 @given(scenarios(replenish=("demand", "continuous", "threshold"), finite=False))
 def test_invariants_under_endless_demand(raw: dict[str, Any]) -> None:
     check_in_progress(raw)
@@ -288,7 +288,7 @@ some_stops = st.lists(
 )
 
 
-@fixed(100)
+@fixed(50)
 @given(any_scenario, some_stops)
 def test_runs_repeat_and_may_be_cut_in_pieces(raw: dict[str, Any], stops: list[float]) -> None:
     check_same_again(raw, stops)
