@@ -30,7 +30,9 @@ def percent(share: float) -> str:
     return f"{value:.0f} %" if value == 0 or abs(value) >= 9.95 else f"{value:.2g} %"
 
 
-def interval(values: Sequence[float] | pd.Series[Any], scale: float = 1.0, unit: str = "") -> str:
+def interval(
+    values: Sequence[float] | pd.Series[Any], scale: float = 1.0, unit: str = "", most: float = math.inf
+) -> str:
     """Return the mean of independent values with its 95 % interval in words; of a single value, that one alone.
 
     Parameters
@@ -41,6 +43,8 @@ def interval(values: Sequence[float] | pd.Series[Any], scale: float = 1.0, unit:
         Factor on them, such as 100 for percent.
     unit : str
         Written behind the number.
+    most : float
+        The largest value that there can be, before `scale`: no interval goes beyond it.
     """
     known = scale * np.asarray(values, dtype=float)
     known = known[~np.isnan(known)]
@@ -52,7 +56,8 @@ def interval(values: Sequence[float] | pd.Series[Any], scale: float = 1.0, unit:
         return f"{number(mean)}{behind}"
     digits = max(0, 1 - math.floor(math.log10(half)))
     low = max(mean - half, 0.0) if known.min() >= 0 else mean - half  # counts and times are never negative
-    return f"{mean:,.{digits}f}{behind} (95 % interval {low:,.{digits}f} to {mean + half:,.{digits}f})"
+    high = min(mean + half, scale * most)
+    return f"{mean:,.{digits}f}{behind} (95 % interval {low:,.{digits}f} to {high:,.{digits}f})"
 
 
 def plus_minus(values: pd.Series[Any], digits: int | None = None) -> str:

@@ -21,6 +21,8 @@ DURATION = "duration_s"
 LOADS = ("demand", "faults")
 """Sections whose fields are no choice of a design, but what it has to bear."""
 SHARE = "share"
+AT_MOST_1 = (SHARE, "index")
+"""How the units of metrics end that are never above 1: shares, and Jain's index."""
 
 
 def longest(runs: pd.DataFrame) -> pd.DataFrame:
@@ -68,7 +70,7 @@ def amount(metric: str, values: Values) -> str:
     """Return the mean of some values of a metric with its interval, times and shares in units that suit them."""
     known = pd.Series(values, dtype=float).dropna()
     scale, unit = unit_of(metric, float(known.abs().mean()) if len(known) else 0.0)
-    return interval(known, scale, unit)
+    return interval(known, scale, unit, 1.0 if name_and_unit(metric)[1].endswith(AT_MOST_1) else math.inf)
 
 
 def single(metric: str, value: float) -> str:

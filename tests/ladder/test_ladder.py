@@ -1,6 +1,5 @@
 import math
 import re
-import time
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import pairwise
@@ -396,10 +395,8 @@ def test_any_number_of_messages_can_be_drawn(count: int, latency: float, tmp_pat
 
 
 def test_of_very_many_messages_the_first_and_the_last_are_drawn() -> None:
-    began = time.perf_counter()
     many = ladder_of(1000)
     ax = many.draw()
-    assert time.perf_counter() - began < 10
     assert len([text for text in ax.texts if text.get_text().startswith("KIND")]) == 200
     assert ax.get_title(loc="left") == "many\nthe first 100 and the last 100 of 1,000 messages"
     assert len(arrows_of(many.mermaid())) == 1000

@@ -14,7 +14,7 @@ from qkdrmp.qkd.family import QKD
 from qkdrmp.qkd.presentation import stuck_pools
 from qkdrmp.stats.words import interval, number, percent, plus_minus
 from qkdrmp.verdicts import outcomes
-from qkdrmp.verdicts.design import cell_words
+from qkdrmp.verdicts.design import amount, cell_words
 from tests.report.experiments import POOLS, table
 
 RISING = {10: [50, 60, 70], 20: [80, 91, 99], 40: [100, 110, 120], 80: [101, 110, 121], 160: [100, 111, 120]}
@@ -186,3 +186,9 @@ def test_columns_and_cells_have_names_for_people() -> None:
     assert cell_words({"pools.interrupt_share": 0.25}) == "interrupt threshold = 0.25"
     assert cell_words({POOLS: float("nan")}) == "key pool capacity = none"
     assert cell_words({"demand.rate_per_s": 20}) == "requests of a pair of users = 20 per s"
+
+
+def test_intervals_of_shares_end_at_one() -> None:
+    assert amount("blocking", [0.5, 1.0]).endswith("to 100)")
+    assert amount("fairness", [0.9, 1.0]).endswith("to 1.00)")
+    assert interval([0.5, 1.0]).endswith("to 3.9)")
