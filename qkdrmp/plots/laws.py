@@ -8,15 +8,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from qkdrmp.plots.axes import SweepAxes, cells
-from qkdrmp.stats.words import number
 
 FAR = 2.0
-"""A value that is so many times the highest of an axis would make all else flat: it is written, not drawn."""
+"""A value that is so many times the highest of an axis would make all else flat: it is left to words."""
 SMALL: dict[str, Any] = {"fontsize": 8, "color": "0.25"}
 
 
 def add_laws(ax: Axes, runs: pd.DataFrame, laws: pd.DataFrame, metric: str, scale: float = 1.0) -> Axes:
     """Draw what theory says of a metric, as dashed lines in the colours of the simulated ones.
+
+    What is far above everything simulated is not drawn.
 
     Parameters
     ----------
@@ -47,7 +48,6 @@ def add_laws(ax: Axes, runs: pd.DataFrame, laws: pd.DataFrame, metric: str, scal
     highest = scale * float(known["value"].max())
     name = f"{known['law'].iloc[0]} ({'bound on the expected value' if known['is_bound'].all() else 'theory'})"
     if highest > FAR * top:
-        ax.text(0.99, 0.01, f"{name}, at most {number(highest, 3)}", transform=ax.transAxes, ha="right", **SMALL)
         return ax
     for cell, group in cells(known, list(sweep.others)):
         points = group.sort_values(sweep.x)
