@@ -80,7 +80,7 @@ def _by_link(scenario: Any, pools: list[pd.DataFrame]) -> Changes:
         if scenario.has_pools(link):
             need = max(drawn.get(">".join(way), 0.0) for way in (link.ends, link.ends[::-1]))
             entries.append({"link": list(link.ends), "capacity": max(math.ceil(need), least)})
-    return {"pools.at": entries}
+    return {"pools.at": [*scenario.pools.at, *entries]}
 
 
 def _sizes(scenario: Any) -> pd.DataFrame:

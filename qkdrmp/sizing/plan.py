@@ -26,7 +26,7 @@ from qkdrmp.sizing.search import lattice
 from qkdrmp.sizing.study import SEARCHED, Say, Study
 from qkdrmp.stats.estimators import half_width
 from qkdrmp.sweeps.workers import processes
-from qkdrmp.verdicts.design import placed
+from qkdrmp.verdicts.design import is_load, placed
 from qkdrmp.verdicts.targets import Target, targets_of
 
 LARGEST = 2000
@@ -112,6 +112,8 @@ def _values(scenario: Scenario, name: str) -> list[int]:
     now = scenario.value(name)
     if not isinstance(now, int) or isinstance(now, bool):
         raise QKDRMPError(f"size = {name!r} must be a field whose value is a whole number, which {now!r} is not")
+    if is_load(name):
+        raise QKDRMPError(f"size = {name!r} must be a field of the design, not of what it has to bear")
     return lattice(1, max(LARGEST, 2 * now))
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import qkdrmp
+from qkdrmp.qkd.sizing import SIZING
 from qkdrmp.qkd.theory.laws import shortfall
 from qkdrmp.scenario import Scenario
 from qkdrmp.verdicts.targets import assessed
@@ -129,6 +130,15 @@ def test_sizes_by_link_are_smaller_where_less_is_drawn() -> None:
     assert found.by_link.passed
 
 
+def test_sizes_by_link_keep_the_other_exceptions_of_pools() -> None:
+    own = {"link": ("R", "Bob"), "reserve": 1}
+    line = qkdrmp.load_scenario("line").replace({"pools.at": [own], "duration_s": 2})
+    changes = SIZING.by_link(line, [qkdrmp.simulate(line, seed=1).pools])
+    shaped = line.replace(changes)
+    assert shaped.stream("R", "Bob").thresholds.reserve == 1
+    assert shaped.stream("Alice", "R").thresholds.reserve == 0
+
+
 def test_memories_are_sized_likewise() -> None:
     # The connection wants eight memories at every interface: with fewer it is rejected, with more nothing changes.
     scenario = qkdrmp.load_scenario("chain").replace({"targets": {"pair_rate_hz": 100}, "duration_s": 0.01})
@@ -143,6 +153,11 @@ def test_memories_are_sized_likewise() -> None:
         ({}, {}, "line: a plan needs targets, such as targets.wait_p95_s"),
         ({"targets": {"blocking": 0.1}}, {"size": "pools.capacty"}, "size = 'pools.capacty' must be a field"),
         ({"targets": {"blocking": 0.1}}, {"size": "queue.policy"}, "size = 'queue.policy' must be a field"),
+        (
+            {"targets": {"blocking": 0.1}},
+            {"size": "demand.key_num"},
+            "size = 'demand.key_num' must be a field of the d",
+        ),
         ({"targets": {"blocking": 0.1}}, {"replications": 2}, "replications = 2 must be at least 3"),
     ],
 )

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from qkdrmp.kernel.invariants import require
+from qkdrmp.network.routing import leads_to
 from qkdrmp.qkd.demand.workload import KnowsSizes, Pair
 from qkdrmp.qkd.loads import has_own_devices, offered, rate_bps
 from qkdrmp.qkd.network import QKDNetwork
 from qkdrmp.qkd.request import RequestStatus
 from qkdrmp.qkd.settings import QKDSettings
 from qkdrmp.qkd.theory.flows import Flow, FlowLimit, Hop, largest_flow
-from qkdrmp.topology import Link, NodeKind
+from qkdrmp.topology import Link
 
 ROUNDING = 1e-6
 """The share by which the solver may be wrong."""
@@ -64,10 +65,10 @@ def key_bound(settings: QKDSettings) -> KeyBound:
     """
     counted_s = settings.duration_s - settings.warmup_s
     asked = offered(settings) or dict.fromkeys(
-        (pair for pair, route in settings.routes().items() if route and route[-1] == pair[1]), math.inf
+        (pair for pair, route in settings.routes().items() if leads_to(route, pair[1])), math.inf
     )
     limits = [limit for link in _links(settings) for limit in _limits(settings, link, counted_s)]
-    relays = relays_of(settings)
+    relays = set(settings.topology.repeaters)
     flow = largest_flow(limits, asked, relays)
     return KeyBound(
         flow.value,
@@ -75,11 +76,6 @@ def key_bound(settings: QKDSettings) -> KeyBound:
         sum(asked.values()),
         flow.prices,
     )
-
-
-def relays_of(settings: QKDSettings) -> set[str]:
-    """Return the nodes that hand keys on."""
-    return {name for name, node in settings.topology.nodes.items() if node.kind is NodeKind.REPEATER}
 
 
 def _links(settings: QKDSettings) -> Iterator[Link]:
@@ -138,7 +134,7 @@ def check_bound(network: QKDNetwork) -> None:
     }
     everything = sum(asked.values())  # links without pools make what is asked for
     limits = [FlowLimit((way,), min(made.get(way, everything), everything)) for way in _ways(settings)]
-    most = largest_flow(limits, asked, relays_of(settings)).value
+    most = largest_flow(limits, asked, set(settings.topology.repeaters)).value
     require(
         delivered <= most * (1 + ROUNDING), f"delivered {delivered} bits <= {most:.0f}, the most that its keys allow"
     )
