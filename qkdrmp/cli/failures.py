@@ -11,6 +11,7 @@ import click
 import qkdrmp
 from qkdrmp.cli.group import (
     format_option,
+    jobs_option,
     main,
     out_option,
     results_folder,
@@ -38,7 +39,7 @@ ROWS = 15
     show_default=True,
     help="Runs of each cut, if there are targets.",
 )
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one for each core]")
+@jobs_option
 @seed_option
 @out_option
 @format_option

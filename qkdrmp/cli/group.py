@@ -32,6 +32,7 @@ out_option = click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for results.  [default: results/NAME]"
 )
 seed_option = click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Random seed.")
+jobs_option = click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one for each core]")
 format_option = click.option(
     "--format", "table_format", type=click.Choice(FORMATS), default="csv", show_default=True, help="Of the tables."
 )

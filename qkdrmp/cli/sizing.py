@@ -13,6 +13,7 @@ from qkdrmp.cli.group import (
     EXIT_PREDICTED,
     command_line,
     format_option,
+    jobs_option,
     main,
     out_option,
     results_folder,
@@ -39,7 +40,7 @@ from qkdrmp.sweeps.workers import processes
     show_default=True,
     help="Runs of each size that is confirmed.",
 )
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one for each core]")
+@jobs_option
 @seed_option
 @out_option
 @format_option

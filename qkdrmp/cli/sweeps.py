@@ -20,6 +20,7 @@ from qkdrmp.cli.group import (
     extra,
     fail,
     format_option,
+    jobs_option,
     main,
     out_option,
     results_folder,
@@ -48,7 +49,7 @@ from qkdrmp.sweeps.workers import processes
 @click.option("--precision", type=float, help="Add runs until intervals are within this share of the mean, e.g. 0.05.")
 @click.option("--metric", metavar="METRIC", help="Metric for --precision.  [default: requests or pairs delivered]")
 @click.option("--max-replications", type=click.IntRange(min=2), help="Limit of --precision for a cell.  [default: 100]")
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one for each core]")
+@jobs_option
 @click.option("--cluster", metavar="ADDRESS", help="Run on a dask cluster, such as tcp://127.0.0.1:8786.")
 @click.option("--restart", is_flag=True, help="Discard the runs that the folder has.")
 @target_option

@@ -95,9 +95,7 @@ def service(settings: QKDSettings) -> Service:
     """Return by which routes users are served, and the offered loads; where that is not known, all users ask."""
     asked = offered(settings)
     routes = {pair: route for pair, route in settings.routes().items() if route and leads_to(route, pair[1])}
-    return Service(
-        {pair: route for pair, route in routes.items() if not asked or pair in asked}, _known_loads(settings)
-    )
+    return Service({pair: route for pair, route in routes.items() if not asked or pair in asked}, known_loads(settings))
 
 
 # In sentences
@@ -121,16 +119,17 @@ class Overload:
 
 def overload(settings: QKDSettings) -> Overload:
     """Return which links are overloaded, and who uses them."""
-    loads = {link: load for link, load in _known_loads(settings).items() if load > 1 + _stock(settings, link)}
+    loads = {link: load for link, load in known_loads(settings).items() if load > 1 + _stock(settings, link)}
     hops = {hop for link in loads for hop in (link, link[::-1])}
     routes = settings.routes()
     asked = {pair: rate for pair, rate in offered(settings).items() if hops & set(pairwise(routes[pair] or ()))}
-    return Overload(_falling(loads), _falling(asked))
+    return Overload(loads, _falling(asked))
 
 
-def _known_loads(settings: QKDSettings) -> dict[tuple[str, str], float]:
+def known_loads(settings: QKDSettings) -> dict[tuple[str, str], float]:
+    """Return the offered load of every link, the largest first; none if a key-rate model does not say its rate."""
     try:
-        return link_loads(settings)
+        return _falling(link_loads(settings))
     except QKDRMPError:  # a model of the user's own
         return {}
 
@@ -167,7 +166,7 @@ def overloaded(settings: QKDSettings) -> Iterator[str]:
 
 def load_known(settings: QKDSettings) -> Iterator[str]:
     """Say how loaded links are, and what pairs of users ask for, as far as it is known."""
-    loads, asked = _falling(_known_loads(settings)), _falling(offered(settings))
+    loads, asked = known_loads(settings), _falling(offered(settings))
     if loads:
         busiest = [f"{_dashed(link)} {percent(load)}" for link, load in loads.items()]
         rates = [f"{'>'.join(pair)} {number(rate, 3)}" for pair, rate in asked.items()]

@@ -8,10 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from qkdrmp.errors import QKDRMPError
 from qkdrmp.family.sizing import Alternative, Changes, SizingRules, Upgrade
 from qkdrmp.qkd.demand.workload import KnowsSizes
-from qkdrmp.qkd.loads import link_loads, rate_bps
+from qkdrmp.qkd.loads import known_loads, rate_bps
 
 BUSIEST = 3
 """How many links are tried with twice the rate."""
@@ -48,20 +47,13 @@ def _alternatives(scenario: Any) -> Iterator[Alternative]:
 
 
 def _relief(scenario: Any, most_load: float) -> list[Upgrade]:
-    loads = sorted(_known(scenario).items(), key=lambda one: -one[1])
+    loads = known_loads(scenario).items()
     return [_upgrade(scenario, link, load, load / most_load) for link, load in loads if load > most_load]
 
 
 def _fastest(scenario: Any) -> list[Upgrade]:
-    loads = sorted(_known(scenario).items(), key=lambda one: -one[1])
+    loads = list(known_loads(scenario).items())
     return [_upgrade(scenario, link, load, 2.0) for link, load in loads[:BUSIEST]]
-
-
-def _known(scenario: Any) -> dict[tuple[str, str], float]:
-    try:
-        return link_loads(scenario)
-    except QKDRMPError:  # a model of the user's own
-        return {}
 
 
 def _upgrade(scenario: Any, link: tuple[str, str], load: float, factor: float) -> Upgrade:
