@@ -111,7 +111,7 @@ def plan(
 def _values(scenario: Scenario, name: str) -> list[int]:
     now = scenario.value(name)
     if not isinstance(now, int) or isinstance(now, bool):
-        raise QKDRMPError(f"size = {name!r} must be a field whose value is a whole number, which {now!r} is not")
+        raise QKDRMPError(f"size = {name!r} must be a field whose value is a whole number, such as pools.capacity")
     if is_load(name):
         raise QKDRMPError(f"size = {name!r} must be a field of the design, not of what it has to bear")
     return lattice(1, max(LARGEST, 2 * now))
