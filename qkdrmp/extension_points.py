@@ -27,7 +27,8 @@ in the session that it opens there, and random numbers come from the generator t
 ``setup.rulesets`` takes RuleSets: a file of JSON, or each a `RuleSetStack`.
 
 Some abilities are optional, each a Protocol as well: `NamesUsers`, `KnowsSizes`, `LimitsUsers`, `ListsConnections`,
-`HasMeanRate`, `OwnsLanes`, `CountsTrials`, `Repeats`, `ConservesWork`, `AssuresTrials`, `BoundedDelay`, `Lossy`.
+`HasMeanRate`, `LimitsFibre`, `OwnsLanes`, `CountsTrials`, `Repeats`, `ConservesWork`, `AssuresTrials`, `BoundedDelay`,
+`Lossy`.
 """
 
 from qkdrmp.entanglement.demand import ConnectionDemand, ConnectionWorkload
@@ -70,6 +71,7 @@ from qkdrmp.key_rates import (
     GenerationSession,
     HasMeanRate,
     KeyRateModel,
+    LimitsFibre,
 )
 from qkdrmp.metric import Metric, RunMetric
 from qkdrmp.network.demand import NamesUsers
@@ -108,6 +110,7 @@ __all__ = [
     "KeyRateModel",
     "KeyRequest",
     "KnowsSizes",
+    "LimitsFibre",
     "LimitsUsers",
     "LinkModel",
     "LinkPolicy",

@@ -283,7 +283,11 @@ WRONG: dict[str, tuple[str, list[str]]] = {
     "too fast": (BASE + '[demand]\nmodel = "poisson"\nrate_per_s = 1e13', ["rate_per_s = 10000000000000.0 must be"]),
     "users who never wait": (BASE + "[demand]\nfirst_mean_s = 0\nfirst_sd_s = 0", ["first_mean_s + first_sd_s = 0"]),
     "users who never think": (BASE + "[demand]\nthink_s = 1e-12", ["think_s = 1e-12 must be at least 2e-09 s"]),
-    "users who re-key all the time": (BASE + '[demand]\nmodel = "rekey"\ninterval_s = 1e-13', ["at least a tick"]),
+    "users who re-key all the time": (BASE + '[demand]\nmodel = "rekey"\ninterval_s = 1e-13', ["from 1e-12 (a tick)"]),
+    "users who never re-key": (
+        BASE + '[demand]\nmodel = "rekey"\ninterval_s = 1e9',
+        ["interval_s = 1e+09 must be", "4e+06 s"],
+    ),
     "priority": (BASE + '[demand]\npriority = "high"', ["demand.priority = 'high' must be a whole number"]),
     "shorter than a tick": ('topology = "line"\nduration_s = 1e-13', ["duration_s = 1e-13 must be from 1e-12"]),
     "longer than the universe": ('topology = "line"\nduration_s = 1e300', ["duration_s = 1e+300 must be from"]),

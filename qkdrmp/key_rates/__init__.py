@@ -3,7 +3,7 @@
 from qkdrmp.config.registry import Registry
 from qkdrmp.key_rates.bb84_sifted import BB84Sifted
 from qkdrmp.key_rates.constant import Constant
-from qkdrmp.key_rates.model import Block, Fibre, GenerationSession, HasMeanRate, KeyRateModel
+from qkdrmp.key_rates.model import Block, Fibre, GenerationSession, HasMeanRate, KeyRateModel, LimitsFibre
 
 KEY_RATE_MODELS: Registry[KeyRateModel] = Registry(
     "key-rate model", KeyRateModel, {"bb84-sifted": BB84Sifted, "constant": Constant}
@@ -18,4 +18,5 @@ __all__ = [
     "GenerationSession",
     "HasMeanRate",
     "KeyRateModel",
+    "LimitsFibre",
 ]

@@ -99,11 +99,15 @@ class BB84Sifted:
         ValueError
             If the loss of the fibre is not 0 to 200 dB.
         """
-        _check("loss_db", fibre.loss_db, 0 <= fibre.loss_db <= 200, "from 0 to 200 dB for this key rate")
+        self.check_fibre(fibre)
         photons = self.mean_photons * self.detector_efficiency * 10 ** (-fibre.loss_db / 10)
         # Rounding first keeps a product like 8.000000000000002 from costing a whole slot.
         dead = math.ceil(round(self.dead_time_ns * self.pulse_rate_hz / 1e9, 9))
         return round_moments(photons, self._slots(key_bits), max(dead - 1, 0))
+
+    def check_fibre(self, fibre: Fibre) -> None:
+        """Raise a ValueError if the loss of the fibre is not 0 to 200 dB, where a pulse in 1e20 gets through."""
+        _check("loss_db", fibre.loss_db, 0 <= fibre.loss_db <= 200, "from 0 to 200 dB for bb84-sifted")
 
     def _slots(self, key_bits: int) -> int:
         return max(round(key_bits / self.mean_photons), 1)

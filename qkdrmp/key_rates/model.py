@@ -63,6 +63,14 @@ class KeyRateModel(Protocol):
 
 
 @runtime_checkable
+class LimitsFibre(Protocol):
+    """Optional for a key-rate model that does not hold on every fibre: a scenario with such a fibre is refused."""
+
+    def check_fibre(self, fibre: Fibre) -> None:
+        """Raise a ValueError, ``loss_db = 300 must be ...``, if the model does not hold on `fibre`."""
+
+
+@runtime_checkable
 class HasMeanRate(Protocol):
     """Optional for a key-rate model: its mean rate, from which the load of links can be predicted."""
 

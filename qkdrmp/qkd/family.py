@@ -9,6 +9,7 @@ import numpy as np
 
 from qkdrmp.errors import ScenarioError, did_you_mean
 from qkdrmp.family import Counted, Family, Quality, Quantity, RunWarning
+from qkdrmp.key_rates.model import LimitsFibre
 from qkdrmp.network.demand import NamesUsers
 from qkdrmp.qkd.bridging import bridges_s
 from qkdrmp.qkd.demand.request_list import FixedList
@@ -42,6 +43,7 @@ class QKDScenario(QKDSettings, Scenario[QKDResults]):
         yield from super()._problems()
         yield from self._unknown_users()
         yield from self._unequal_ends()
+        yield from self._unfit_fibres()
 
     def _unknown_users(self) -> Iterator[str]:
         users = self.topology.ends
@@ -62,6 +64,15 @@ class QKDScenario(QKDSettings, Scenario[QKDResults]):
                     self.stream(*link.ends)
                 except ScenarioError as error:
                     yield str(error)
+
+    def _unfit_fibres(self) -> Iterator[str]:
+        for link in self.topology.links:
+            model = self.key_rate.here(link=link.ends).build()
+            if isinstance(model, LimitsFibre) and all(map(self.takes_part, link.ends)):
+                try:
+                    model.check_fibre(self.fibre(link))
+                except ValueError as error:
+                    yield f"key_rate: link {link}: {error}"
 
 
 # What shows whether a run has settled

@@ -10,8 +10,7 @@ from itertools import pairwise
 from qkdrmp.config.sections import shown
 from qkdrmp.errors import QKDRMPError, are, counted, listed
 from qkdrmp.family import Service
-from qkdrmp.kernel.units import delay_ticks
-from qkdrmp.key_rates.model import Fibre, HasMeanRate
+from qkdrmp.key_rates.model import HasMeanRate
 from qkdrmp.network.routing import leads_to
 from qkdrmp.qkd.demand.workload import KnowsRates, Pair
 from qkdrmp.qkd.settings import QKDSettings
@@ -67,14 +66,12 @@ def rate_bps(settings: QKDSettings, link: Link) -> float:
     QKDRMPError
         If its key-rate model does not say its mean rate.
     """
-    speed = settings.channels.here(link=link.ends).signal_speed_m_per_s
-    fibre = Fibre(link.length_km, link.loss_db, delay_ticks(link.classical_length_km, speed))
     model = settings.key_rate.here(link=link.ends).build()
     if not isinstance(model, HasMeanRate):
         raise QKDRMPError(
             f"key_rate.model = {shown(model)} must have a method mean_rate_bps(fibre, key_bits) for loads"
         )
-    return model.mean_rate_bps(fibre, settings.pools.key_length_bits)
+    return model.mean_rate_bps(settings.fibre(link), settings.pools.key_length_bits)
 
 
 def offered(settings: QKDSettings) -> dict[Pair, float]:

@@ -7,8 +7,6 @@ from itertools import pairwise
 
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.kernel.randomness import Streams
-from qkdrmp.kernel.units import delay_ticks
-from qkdrmp.key_rates.model import Fibre
 from qkdrmp.network.channel import Channel, Trace, Transmission, open_channel
 from qkdrmp.network.node import NetworkNode
 from qkdrmp.qkd.demand.workload import LimitsUsers, RequestDemand, RequestWorkload
@@ -120,7 +118,7 @@ class QKDNetwork:
             stack.resource.connect()
 
     def _delay(self, link: Link) -> int:
-        return delay_ticks(link.classical_length_km, self.settings.channels.here(link=link.ends).signal_speed_m_per_s)
+        return self.settings.fibre(link).delay_ticks
 
     def _travel(self, route: tuple[str, ...]) -> int:
         """Return for how many ticks the messages about a request travel, if nothing has to wait for keys.
@@ -145,7 +143,7 @@ class QKDNetwork:
         section = self.settings.key_rate.here(link=link.ends)
         return QuantumLink(
             self.env,
-            Fibre(link.length_km, link.loss_db, self._delay(link)),
+            self.settings.fibre(link),
             self._rate if section is self.settings.key_rate else section.build(),
             self.random.stream(f"key rate {link}"),
             KeyBits(self.random.stream(f"access keys {link}")),

@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 from qkdrmp.config.registry import Registry
 from qkdrmp.config.sections import ModelSection, Section
 from qkdrmp.errors import ScenarioError
-from qkdrmp.key_rates import KEY_RATE_MODELS
+from qkdrmp.kernel.units import delay_ticks
+from qkdrmp.key_rates import KEY_RATE_MODELS, Fibre
 from qkdrmp.network.routing import ROUTE_POLICIES, RoutePolicy, Routes, routes_by
 from qkdrmp.network.settings import FaultSettings, NetworkSettings
 from qkdrmp.qkd.demand.models import REQUEST_DEMANDS
@@ -191,6 +192,11 @@ class QKDSettings(NetworkSettings):
         between_repeaters = all(self.topology.nodes[end].kind is NodeKind.REPEATER for end in link.ends)
         with_pools = between_repeaters or self.access.here(link=link.ends).mode == "pool"
         return with_pools and all(map(self.takes_part, link.ends))
+
+    def fibre(self, link: Link) -> Fibre:
+        """Return the fibre of a link, as key-rate models see it."""
+        speed = self.channels.here(link=link.ends).signal_speed_m_per_s
+        return Fibre(link.length_km, link.loss_db, delay_ticks(link.classical_length_km, speed))
 
     def routes(self) -> Routes:
         """Return the route that each user's requests take to each other user."""

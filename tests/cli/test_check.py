@@ -128,3 +128,16 @@ def test_what_was_completed_when_a_topology_was_read_is_said_before_runs_too(fol
         assert "note: 1 pair of nodes with several links: the shortest is kept: R-B (2)" in said.output, command
         facts = json.loads(qkdrmp(command[0], "own.toml", *command[1:], "--json").output)
         assert "several links" in " ".join(facts["notes"]), command
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_a_fibre_on_which_a_key_rate_does_not_hold_is_one_sentence(command: str, folder: Path) -> None:
+    nodes = [{"name": name, "kind": "end"} for name in "AB"]
+    links = [{"ends": ["A", "B"], "length_km": 1500.0, "attenuation_db_per_km": 0.2}]
+    topology = {"format": "qkdrmp-topology/1", "name": "far", "source": "here", "nodes": nodes, "links": links}
+    (folder / "far.json").write_text(json.dumps(topology))
+    (folder / "far.toml").write_text('topology = "far.json"\nduration_s = 1\n')
+    result = qkdrmp(command, "far.toml")
+    assert result.exit_code == 2
+    said = "error: far.toml: key_rate: link A-B: loss_db = 300.0 must be from 0 to 200 dB for bb84-sifted\n"
+    assert result.stderr == said

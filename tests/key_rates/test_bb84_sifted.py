@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from qkdrmp.kernel.units import delay_ticks
-from qkdrmp.key_rates import KEY_RATE_MODELS, BB84Sifted, Block, Fibre, KeyRateModel, detector_chain
+from qkdrmp.key_rates import KEY_RATE_MODELS, BB84Sifted, Block, Fibre, KeyRateModel
 
 DRAWS = 20_000
 SLOT = 12_500
@@ -190,12 +190,79 @@ def test_the_registry_names_the_model() -> None:
     assert model == MODEL
 
 
-@pytest.mark.parametrize("slots", [1, 2, 64, 500])
-def test_powers_of_the_slot_matrix_give_what_going_from_slot_to_slot_gives(
-    slots: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    by_powers = detector_chain.round_moments.__wrapped__(0.15, slots, 7)
-    monkeypatch.setattr(detector_chain, "_LARGEST_MATRIX", 0)
-    by_slots = detector_chain.round_moments.__wrapped__(0.15, slots, 7)
-    for field in ("mean", "mean_square", "variance", "head_start"):
-        assert getattr(by_powers, field) == pytest.approx(getattr(by_slots, field), rel=1e-7)
+# Long keys
+
+
+def renewal_moments(lam: float, pulses: int, dead: int) -> tuple[float, float]:
+    """Mean and variance that a round adds, from the linear equations of the chain in place of its steps."""
+    full, half = 1 - math.exp(-lam), 1 - math.exp(-lam / 2)
+    offers = (
+        {(1, 0): full / 4, (0, 1): full / 4},
+        {
+            (1, 1): half**2 / 2,
+            (1, 0): half * (1 - half) / 2,
+            (0, 1): half * (1 - half) / 2,
+        },
+    )
+    states = [(i, j) for i in range(dead + 1) for j in range(dead + 1)]
+    step, gain, square = np.zeros((len(states),) * 2), np.zeros((len(states),) * 2), np.zeros(len(states))
+    for a, state in enumerate(states):
+        missed = 1.0
+        for counts, offered in zip((1, 0), offers, strict=True):
+            for lit, chance in offered.items():
+                clicks = [bool(hit and not blind) for hit, blind in zip(lit, state, strict=True)]
+                after = tuple(dead if c else max(b - 1, 0) for c, b in zip(clicks, state, strict=True))
+                bits = counts * sum(clicks)
+                step[a, states.index(after)] += chance
+                gain[a, states.index(after)] += chance * bits
+                square[a] += chance * bits
+                missed -= chance
+        step[a, states.index(tuple(max(b - 1, 0) for b in state))] += missed
+    size = len(states)
+    ones = np.ones((size, 1))
+    stationary = np.linalg.solve((np.eye(size) - step + ones).T, np.ones(size))
+    per_pulse = stationary @ gain.sum(axis=1)
+    bias = np.linalg.solve(np.eye(size) - step + ones @ stationary[None, :], gain.sum(axis=1) - per_pulse)
+    per_variance = stationary @ square - per_pulse**2 + 2 * stationary @ (gain - per_pulse * step) @ bias
+    return pulses * per_pulse, pulses * per_variance
+
+
+@pytest.mark.parametrize("bits", [8192, 100_000, 1_000_000])
+@pytest.mark.parametrize("km", [1, 10, 50])
+def test_rounds_of_long_keys_have_the_variance_of_the_chain(km: float, bits: int) -> None:
+    mean, variance = renewal_moments(0.2 * 10 ** (-0.02 * km), 2 * bits, 7)
+    moments = MODEL.moments(fibre(km), bits)
+    # An idle slot in 2 * bits + 1 changes both by less than a bit.
+    assert moments.mean == pytest.approx(mean, abs=0.1)
+    assert moments.variance == pytest.approx(variance, rel=4 / bits)
+    assert moments.mean_square - moments.mean**2 == pytest.approx(variance, rel=1e-3)
+    assert 0 <= moments.head_start < 0.1
+
+
+@pytest.mark.parametrize(("km", "bits"), [(10, 100_000), (10, 1_000_000), (50, 8192), (50, 1_000_000)])
+def test_a_long_key_takes_the_rounds_that_its_bits_need(km: float, bits: int) -> None:
+    # Sums of many bits are Normal: E[R] = sum over r of the probability that r rounds are not enough.
+    mean, variance = renewal_moments(0.2 * 10 ** (-0.02 * km), 2 * bits, 7)
+    short = [math.erfc((r * mean - bits) / math.sqrt(2 * r * variance)) / 2 if r else 1.0 for r in range(200)]
+    second = sum((2 * r + 1) * chance for r, chance in enumerate(short)) - sum(short) ** 2
+    random, line = np.random.default_rng(8), fibre(km)
+    ticks = np.array([MODEL.session(line, bits, random).block(1).ticks for _ in range(4000)])
+    rounds = (ticks - 4 * line.delay_ticks + SLOT) / ((2 * bits + 1) * SLOT)
+    assert rounds.mean() == pytest.approx(sum(short), abs=4 * math.sqrt(second / 4000) + 0.01)
+    assert rounds.std() == pytest.approx(math.sqrt(second), abs=0.02)
+
+
+def test_bright_light_on_slow_detectors_settles_within_a_round() -> None:
+    model = BB84Sifted(mean_photons=2.0, detector_efficiency=1.0, dead_time_ns=150.0)
+    mean, variance = renewal_moments(2.0, 50_000, 11)
+    moments = model.moments(Fibre(1.0, 0.0, 0), 100_000)
+    assert moments.mean == pytest.approx(mean, abs=0.5)
+    assert moments.variance == pytest.approx(variance, rel=1e-3)
+
+
+@pytest.mark.parametrize("km", [250, 500, 1000])
+def test_the_weakest_light_gives_a_poisson_process(km: float) -> None:
+    lam = 0.2 * 10 ** (-0.02 * km)
+    moments = MODEL.moments(fibre(km), 1_000_000)
+    assert moments.mean == pytest.approx(2_000_000 * lam / 2, rel=1e-4)
+    assert moments.variance == pytest.approx(moments.mean, rel=1e-4)

@@ -84,6 +84,13 @@ def test_bright_light_short_rounds_and_a_dead_time_of_two_rounds_agree_with_the_
     check_fill(model, Fibre(1.0, 0.0, 3_333_333), 1, bits, random, pulses=16)
 
 
+def test_a_round_of_a_long_key_agrees_with_the_simulation() -> None:
+    bits = bits_per_round(default_lam(10), rounds=1, sessions=600, random=np.random.default_rng(14), pulses=16_384)[0]
+    moments = MODEL.moments(fibre(10), 8192)
+    assert_mean(bits, moments.mean + moments.head_start)
+    assert_sd(bits, math.sqrt(moments.variance))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("km", "keys", "rounds"), [(1, 1, 24), (1, 10, 130), (10, 10, 165), (50, 1, 130)])
 def test_chain_and_fill_agree_with_a_large_simulation(km: float, keys: int, rounds: int) -> None:

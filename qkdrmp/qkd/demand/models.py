@@ -33,6 +33,8 @@ from qkdrmp.qkd.demand.workload import (
 )
 
 QNET_QUANTUM_TICKS = 2000
+LONGEST_INTERVAL_S = 4e6
+"""Some 46 days; in ticks, an offset drawn from it is a 64-bit number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +188,8 @@ class Rekey(_EqualRequests):
     Parameters
     ----------
     interval_s : float
-        Seconds between two requests of a pair; each pair starts at a random moment of the first interval.
+        Seconds between two requests of a pair (1e-12 to 4e6); each pair starts at a random moment of the
+        first interval.
     pairs : sequence of [src, dst]
         Which pairs; by default every ordered pair that has a route.
     """
@@ -195,8 +198,10 @@ class Rekey(_EqualRequests):
     pairs: tuple[Pair, ...] = ()
 
     def __post_init__(self) -> None:
-        if to_ticks(self.interval_s) < 1:
-            raise ValueError(f"interval_s = {self.interval_s:g} must be at least a tick, 1e-12 s")
+        if not 1 <= to_ticks(self.interval_s) <= to_ticks(LONGEST_INTERVAL_S):
+            raise ValueError(
+                f"interval_s = {self.interval_s:g} must be from 1e-12 (a tick) to {LONGEST_INTERVAL_S:g} s"
+            )
         for number, (src, dst) in enumerate(self.pairs, start=1):
             check_pair(src, dst, f"pairs, entry {number}: ")
 
