@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import textwrap
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -28,6 +30,9 @@ STYLE: Any = {
     "pdf.fonttype": 42,  # TrueType, which journals ask for
 }
 SPARE_TICKS = 30
+LETTER, LABEL_REACH, SHORTEST_LABEL = 0.58, 1.25, 12
+"""Of the label of an upright axis: the width of a letter as a share of its size, the length as a share of the height of
+axes that nothing stands above or below, before they are laid out, and the fewest letters of a line."""
 COLOURS: list[str] = list(sns.color_palette("colorblind").as_hex())
 
 # Figures in the style of this package: matplotlib makes ticks and texts late, and the style must hold when it does.
@@ -71,6 +76,15 @@ def canvas(ax: Axes | None, width: float = 6.4, height: float = 4.2) -> Iterator
         yield ax
         if drawn in _own:
             _make_ticks(drawn)
+
+
+def label_upright(ax: Axes, words: str, reach: float = LABEL_REACH) -> None:
+    """Write what an upright axis shows beside it, on as many lines of the same length as its height needs."""
+    label = ax.set_ylabel(words)
+    letters = max(reach * ax.bbox.height / (LETTER * float(label.get_fontsize()) * whole(ax).dpi / 72), SHORTEST_LABEL)
+    lines = math.ceil(len(words) / letters)
+    broken = (textwrap.fill(words, width) for width in range(len(words) // max(lines, 1), len(words)) if width)
+    label.set_text(next((text for text in broken if text.count("\n") < lines), words))
 
 
 def plainly_numbered(axis: Axis) -> None:

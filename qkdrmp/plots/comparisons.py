@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from itertools import accumulate, chain
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from qkdrmp.errors import QKDRMPError, counted, did_you_mean, listed
-from qkdrmp.plots.canvas import COLOURS, canvas, figures, whole
+from qkdrmp.plots.canvas import COLOURS, canvas, figures, label_upright, whole
 from qkdrmp.plots.curves import LEGEND_LETTERS, MARKERS
 from qkdrmp.plots.labels import in_unit, label, name_and_unit, value_text
 from qkdrmp.stats.comparison import COMPARISON_NAMES
@@ -32,8 +33,9 @@ PAGE_HEIGHT, PANEL_MARGIN, PANEL_ROW, ACROSS = 9.2, 0.62, 0.15, 3
 """Inches of a page of panels, of what a panel needs besides its marks, and of a mark; and how many panels stand side by
 side."""
 LINE_HEIGHT, PAGE_LETTERS, TITLE_LETTERS, SMALL = 0.145, 116, 30, 8
-MOST_LINES = 16
-"""Lines of words on a page."""
+MOST_LINES, ROW_REACH = 16, 0.8
+"""Lines of words on a page, of which the last sentence is always one: `conclusions` ends in what is not shown;
+and how long the label of a row of panels is, as a share of its height."""
 
 
 def differences(compared: pd.DataFrame, metric: str | None = None, ax: Axes | None = None) -> Axes:
@@ -153,20 +155,27 @@ def _draw_panel(ax: Axes, rows: _Rows, known: pd.DataFrame, metric: str, *, is_f
     ax.set_title(title, loc="left", fontsize=SMALL)
     ax.tick_params(labelsize=SMALL, labelleft=is_first)
     if is_first:
-        ax.set_ylabel(", ".join(map(label, rows.cell)), fontsize=SMALL)
+        ax.yaxis.label.set_fontsize(SMALL)
+        label_upright(ax, ", ".join(map(label, rows.cell)), ROW_REACH)
     ax.xaxis.set_major_locator(MaxNLocator(3))
     ax.xaxis.set_major_formatter("{x:g}")
 
 
 def _on_lines(sentences: Sequence[str]) -> list[str]:
-    """Return sentences as lines of a page, as many whole ones as fit, and how many are left out."""
-    lines: list[str] = []
-    for number, sentence in enumerate(sentences):
-        wrapped = textwrap.wrap(sentence.replace(" %", "\N{NO-BREAK SPACE}%"), PAGE_LETTERS, subsequent_indent="    ")
-        if len(lines) + len(wrapped) > MOST_LINES:
-            return [*lines, f"and {counted(len(sentences) - number, 'more sentence')}"]
-        lines += wrapped
-    return lines
+    """Return sentences as lines of a page, as many whole ones as fit, how many are left out, and the last one."""
+    wrapped = [_wrapped(sentence) for sentence in sentences]
+    if sum(map(len, wrapped)) <= MOST_LINES:
+        return [*chain.from_iterable(wrapped)]
+    *others, last = wrapped
+    space = MOST_LINES - min(len(last), MOST_LINES)
+    fitting = [number for number, high in enumerate(accumulate(map(len, others)), 1) if high <= space]
+    shown = max(fitting, default=0)
+    left_out = counted(len(others) - shown, "more sentence")
+    return [*chain.from_iterable(others[:shown]), f"and {left_out}", *last[:MOST_LINES]]
+
+
+def _wrapped(sentence: str) -> list[str]:
+    return textwrap.wrap(sentence.replace(" %", "\N{NO-BREAK SPACE}%"), PAGE_LETTERS, subsequent_indent="    ")
 
 
 def _left_out(names: Sequence[str], differing: Sequence[str], shown: Sequence[str]) -> list[str]:

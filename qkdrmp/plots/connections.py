@@ -18,6 +18,8 @@ from qkdrmp.plots.times import brief, time_unit
 
 OWN = [COLOURS[number] for number in (0, 1, 2, 4, 3, 9, 5, 6)]
 """Colours of connections, as long as there are enough."""
+PALE = 8
+"""The palest one of so many shades is left out: it is hard to see on white."""
 LANE = 0.085  # height of a connection's lane beneath the lines, as a share of theirs
 BINS = 60
 NARROWEST_BIN = 1e-4
@@ -71,8 +73,9 @@ def pairs_over_time(results: Results, ax: Axes | None = None) -> Axes:
     few = len(connections) <= len(OWN)
     with canvas(ax, 7.2, 4.4) as ax:
         times = dict(iter(pairs.groupby("connection")["time_s"]))
+        shades = sns.color_palette("viridis", len(connections) + len(connections) // PALE + 1)
         for number, row in enumerate(_rows(connections)):
-            colour = OWN[number] if few else sns.color_palette("viridis", len(connections))[number]
+            colour = OWN[number] if few else shades[number]
             _draw_line(ax, np.sort(times.get(row.id, pd.Series(dtype=float))) / size, row, size, end, colour, few)
             if few:
                 _draw_lane(ax, row, number, most * LANE, size, end, colour)
@@ -199,7 +202,8 @@ def fidelity_histogram(results: Results, ax: Axes | None = None) -> Axes:
     pairs = results.table("pairs")
     names = list(results.table("connections")["id"])
     few = len(names) <= len(OWN)
-    groups = list(pairs.groupby("connection", sort=False)) if few else [("all", pairs)]
+    known = dict(iter(pairs.groupby("connection")))
+    groups = [(name, known[name]) for name in names if name in known] if few else [("all", pairs)]
     edges = _edges(pairs["fidelity"])
     with canvas(ax, 6.4, 4.0) as ax:
         for name, group in groups:

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from qkdrmp.errors import QKDRMPError
 from qkdrmp.plots.axes import Line, SweepAxes, say_where_it_begins, swept, value_range
-from qkdrmp.plots.canvas import canvas, figures, plainly_numbered
+from qkdrmp.plots.canvas import canvas, figures, label_upright, plainly_numbered
 from qkdrmp.plots.labels import in_unit, label
 
 MARKERS = "osD^vPX<>h"
@@ -25,7 +25,7 @@ LEGEND_LETTERS = 24
 PLAIN = 1e-4, 1e6  # between these, numbers along it are written out
 COMPARED = ("pair_rate_hz", "completion_mean_s", "setup_mean_s", "blocking", "fidelity_mean")
 SPREAD = 0.6  # of the distance of two names, for the lines
-TOP_SHARE, NOTE_SHARE = 0.05, 0.09
+TOP_SHARE, NOTE_SHARE = 0.05, 0.13
 """What an axis of values that does not begin at 0 has above them, and below, where that is said, as shares of them."""
 PANEL_SIZE, LEGEND_WIDTH = (3.1, 3.4), 1.9
 
@@ -67,7 +67,7 @@ def curve(runs: pd.DataFrame, metric: str, ax: Axes | None = None, scale: float 
             _draw_line(ax, sweep, line, number)
         _finish_x(ax, sweep)
         _finish_y(ax, min(line.points["mean"].min() for line in lines))
-        ax.set_ylabel(label(metric))
+        label_upright(ax, label(metric))
         sns.despine(ax=ax)
         if sweep.others:
             _add_legend(ax, sweep.others)
@@ -167,7 +167,7 @@ def wait(runs: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax, beside = figures(2, 2 * PANEL_SIZE[0] + 3 * LEGEND_WIDTH, PANEL_SIZE[1] + 0.8)
         curve(runs, "undelivered", beside)
     ax = curve(runs, "wait_mean_s", ax, scale=1e3)
-    ax.set_ylabel(label("wait_mean_s").replace("(s)", "(ms)"))
+    label_upright(ax, label("wait_mean_s").replace("(s)", "(ms)"))
     return ax
 
 
@@ -180,11 +180,11 @@ def readable(runs: pd.DataFrame, metric: str, ax: Axes | None = None, x: str | N
     >>> scenario = qkdrmp.load_scenario("line").replace({"duration_s": 3})
     >>> runs = qkdrmp.sweep(scenario, {"pools.capacity": [2, 4, 8]}, replications=2)
     >>> qkdrmp.plots.readable(runs, "wait_p95_s").get_ylabel()
-    'waiting time of delivered requests, 95th percentile (ms)'
+    'waiting time of delivered\\nrequests, 95th percentile (ms)'
     """
     scale, name = in_unit(metric, runs[metric].abs().max())
     ax = curve(runs, metric, ax, scale, x)
-    ax.set_ylabel(name)
+    label_upright(ax, name)
     return ax
 
 

@@ -71,6 +71,10 @@ class WarmUpSuggestion(Protocol):
         """The simulated time of its runs, s."""
 
     @property
+    def has_steady_state(self) -> bool:
+        """Whether there is anything to settle into."""
+
+    @property
     def quantities(self) -> pd.DataFrame:
         """One row a quantity."""
 

@@ -227,7 +227,8 @@ class _Map:
         self.beneath = 2 if coordinates(self.topology) is Coordinates.NONE else AXIS_POINTS
         beneath = self.ax.transAxes + ScaledTranslation(0, -self.beneath / 72, whole(self.ax).dpi_scale_trans)
         kinds = {node.kind for node in self.topology.nodes.values()}
-        handles = [_handle(kind) for kind in STYLES if kind in kinds]
+        coloured = {self.topology.nodes[name].kind for name in self.node_colours}
+        handles = [_handle(kind, kind in coloured) for kind in STYLES if kind in kinds]
         style: dict[str, Any] = {"frameon": False, "fontsize": 8, "ncols": len(handles), "borderpad": 0.2}
         at: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": beneath}
         self.ax.legend(handles=handles, **style, **at)
@@ -298,7 +299,9 @@ def _name_width(name: str) -> float:
     )
 
 
-def _handle(kind: NodeKind) -> Line2D:
+def _handle(kind: NodeKind, is_coloured: bool) -> Line2D:
+    """Return how a kind looks in the legend; one whose nodes have the colours of numbers has none of its own."""
     shape, colour, points, label = STYLES[kind]
+    colour = "white" if is_coloured else colour
     style: dict[str, Any] = {"linestyle": "", "markeredgecolor": "0.25", "markeredgewidth": 0.7}
     return Line2D([], [], marker=shape, color=colour, markersize=0.8 * points, label=label, **style)

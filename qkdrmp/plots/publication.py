@@ -226,9 +226,9 @@ def _add_legend_above(ax: Axes, fields: Sequence[str]) -> None:
 
 def _turn_names(ax: Axes) -> None:
     """Turn the names along x if, and only if, they would run into each other."""
+    plt.setp(ax.get_xticklabels(), rotation=0, ha="center")
+    whole(ax).canvas.draw()  # numbers along x are chosen for the width that is left beside the y axis
     names = [name for name in ax.get_xticklabels() if name.get_text()]
-    plt.setp(names, rotation=0, ha="center")
-    whole(ax).canvas.draw()
     boxes = [name.get_window_extent() for name in names]
     if any(right.x0 - left.x1 < 2 for left, right in pairwise(boxes)):
         plt.setp(names, rotation=25, ha="right", rotation_mode="anchor")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from qkdrmp.errors import QKDRMPError
-from qkdrmp.plots.canvas import COLOURS, canvas, figures
+from qkdrmp.plots.canvas import COLOURS, canvas, figures, label_upright
 from qkdrmp.plots.inputs import WarmUpSuggestion
 from qkdrmp.plots.labels import in_unit
 from qkdrmp.stats.estimators import BATCH, TIME
@@ -35,7 +35,8 @@ def warmup(found: WarmUpSuggestion, axes: Sequence[Axes] | None = None) -> list[
     -------
     list of matplotlib.axes.Axes
         In each, pale, the mean over the replications in every interval; strong, in batches of five, as MSER-5 sees
-        it; and the warm-up of this quantity shaded, in red if it had not settled.
+        it; and, unless the demand is a list, the warm-up of this quantity shaded, in red if it had not settled and that
+        matters.
 
     Raises
     ------
@@ -59,7 +60,7 @@ def warmup(found: WarmUpSuggestion, axes: Sequence[Axes] | None = None) -> list[
     for row, ax in zip(found.quantities.to_dict("records"), panels, strict=True):
         with canvas(ax) as ax:
             _draw(ax, found.series[TIME], found.series[str(row["quantity"])], found.duration_s)
-            _mark(ax, float(row["truncation_s"]), bool(row["too_short"]), found.duration_s)
+            _mark(ax, row, found)
             sns.despine(ax=ax)
     return panels
 
@@ -74,7 +75,7 @@ def _draw(ax: Axes, time_s: pd.Series[float], values: pd.Series[float], duration
     ax.set_xlim(0, per_s * duration_s)
     ax.set_ylim(bottom=0)
     ax.set_xlabel(along)
-    ax.set_ylabel(name)
+    label_upright(ax, name)
 
 
 def _batched(values: NDArray[np.floating[Any]]) -> list[float]:
@@ -82,12 +83,18 @@ def _batched(values: NDArray[np.floating[Any]]) -> list[float]:
     return list(values[:whole].reshape(-1, BATCH).mean(axis=1))
 
 
-def _mark(ax: Axes, truncation_s: float, too_short: bool, duration_s: float) -> None:
-    per_s, along = in_unit(TIME, duration_s)
-    colour = UNSETTLED if too_short else CUT
-    ax.axvspan(0, per_s * truncation_s, color=colour, alpha=0.1, linewidth=0)
-    ax.axvline(per_s * truncation_s, color=colour, linestyle="--", linewidth=1.2)
-    unit = along.rpartition("(")[2].removesuffix(")")
-    settled = f"settled after {per_s * truncation_s:.3g} {unit}" if truncation_s else "settled from the beginning"
-    words = "not settled: too short a run" if too_short else settled
+def _mark(ax: Axes, row: Mapping[Hashable, Any], found: WarmUpSuggestion) -> None:
+    """Mark the warm-up of a quantity, if there is anything to settle into, and say when it has settled."""
+    per_s, along = in_unit(TIME, found.duration_s)
+    truncation, unit = per_s * float(row["truncation_s"]), along.rpartition("(")[2].removesuffix(")")
+    alarming = found.has_steady_state and row["too_short"] and row["matters"]
+    colour = UNSETTLED if alarming else CUT
+    if found.has_steady_state:
+        ax.axvspan(0, truncation, color=colour, alpha=0.1, linewidth=0)
+        ax.axvline(truncation, color=colour, linestyle="--", linewidth=1.2)
+        settled = f"settled after {truncation:.3g} {unit}" if truncation else "settled from the beginning"
+        chance = "not settled, which is not significant"
+        words = "not settled: too short a run" if alarming else chance if row["too_short"] else settled
+    else:
+        words = "a list of demand: no steady state"
     ax.set_title(words, loc="left", fontsize=8, color=colour)

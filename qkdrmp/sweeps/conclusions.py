@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
-from qkdrmp.errors import counted
+from qkdrmp.errors import counted, listed
 from qkdrmp.family import declared_metrics
 from qkdrmp.stats.comparison import COMPARISON_NAMES
 from qkdrmp.stats.estimators import CONFIDENCE
@@ -17,12 +19,14 @@ JUDGED = {"better": "is better in", "worse": "is worse in"}
 CHANGED = {"more": "has more", "less": "has less"}
 """Verdicts that are said with a number, and how; the latter only for want of the former."""
 DIGITS = 3
-MOST = 3
-"""How many metrics of one verdict are described in a sentence."""
+MOST, MOST_LISTED, MOST_CELLS = 3, 12, 3
+"""How many metrics of one verdict are described in a sentence, and how many values and cells are listed in one."""
+MANIFOLD = 10
+"""A difference of more than so many times the baseline is not given in percent."""
 
 
 def conclusions(compared: pd.DataFrame) -> list[str]:
-    """Return which design is better in what, and by how much: a sentence for each row of cells and values.
+    """Return which design is better in what, and by how much: what is shown first, then what is not.
 
     Parameters
     ----------
@@ -32,7 +36,9 @@ def conclusions(compared: pd.DataFrame) -> list[str]:
     Returns
     -------
     list of str
-        What is claimed holds together (see `compare`); the intervals are those of each metric by itself.
+        A sentence for each row of cells and values that differs from the baseline in a metric; and one about all those
+        that are not shown to. What is claimed holds together (see `compare`); the intervals are those of each metric by
+        itself.
 
     Examples
     --------
@@ -43,20 +49,84 @@ def conclusions(compared: pd.DataFrame) -> list[str]:
     """
     *cell, field = (str(name) for name in compared.columns[: compared.columns.get_loc(COMPARISON_NAMES[0])])
     cell = [name for name in cell if compared[name].nunique(dropna=False) > 1]
-    groups = compared.groupby([*cell, field], sort=False, dropna=False)
-    return [_sentence(field, dict(zip((*cell, field), where, strict=True)), group) for where, group in groups]
+    designs = [
+        _Design(field, dict(zip((*cell, field), where, strict=True)), group)
+        for where, group in compared.groupby([*cell, field], sort=False, dropna=False)
+    ]
+    values = list(compared[field].map(_text).unique())
+    silent = sorted((one for one in designs if not one.claims), key=lambda one: values.index(one.value))
+    gathered = {
+        "no difference is shown": [one for one in silent if one.pairs > 1],
+        "more than one pair of runs is needed": [one for one in silent if one.pairs <= 1],
+    }
+    return [
+        *(one.sentence for one in designs if one.claims),
+        *(_gathered(what, some) for what, some in gathered.items() if some),
+    ]
 
 
-def _sentence(field: str, where: dict[str, Any], rows: pd.DataFrame) -> str:
-    others = ", ".join(f"{name} = {_text(value)}" for name, value in where.items() if name != field)
-    instead = f"{field} = {_text(where[field])} instead of {_text(rows['baseline'].iloc[0])}"
-    design = f"{instead}, with {others}," if others else instead
-    said = _claims(JUDGED, rows) or _claims(CHANGED, rows)
-    unclear, same = (int((rows["verdict"] == verdict).sum()) for verdict in ("unclear", "same"))
-    rest = ", ".join(f"{count} {word}" for count, word in ((unclear, "unclear"), (same, "the same")) if count)
-    compared = f"{counted(len(rows), 'metric')} compared{f', {rest}' if said and rest else ''}"
-    else_said = "makes no difference that is shown" if rows["pairs"].max() > 1 else "needs more than one pair of runs"
-    return f"{design} {said or else_said} ({compared})"
+@dataclass(frozen=True)
+class _Design:
+    """A value of the compared field in a cell of the other fields, and how it differs from the baseline."""
+
+    field: str
+    where: dict[str, Any]
+    rows: pd.DataFrame
+
+    @property
+    def value(self) -> str:
+        return _text(self.where[self.field])
+
+    @property
+    def instead(self) -> str:
+        return f"instead of {_text(self.rows['baseline'].iloc[0])}"
+
+    @property
+    def cell(self) -> str:
+        """The values of the other fields."""
+        return ", ".join(f"{name} = {_text(value)}" for name, value in self.where.items() if name != self.field)
+
+    @property
+    def pairs(self) -> int:
+        return int(self.rows["pairs"].max())
+
+    @cached_property
+    def claims(self) -> str:
+        """What is claimed of it; an empty text if nothing."""
+        return _claims(JUDGED, self.rows) or _claims(CHANGED, self.rows)
+
+    @property
+    def sentence(self) -> str:
+        cell = f", with {self.cell}," if self.cell else ""
+        unclear, same = (int((self.rows["verdict"] == verdict).sum()) for verdict in ("unclear", "same"))
+        rest = "".join(f", {count} {word}" for count, word in ((unclear, "unclear"), (same, "the same")) if count)
+        compared = f"{counted(len(self.rows), 'metric')} compared{rest}"
+        return f"{self.field} = {self.value} {self.instead}{cell} {self.claims} ({compared})"
+
+
+def _gathered(what: str, designs: Sequence[_Design]) -> str:
+    """Say of designs that nothing is claimed of them: values that it is said of in the same cells, together."""
+    cells: dict[str, list[str]] = {}
+    for one in designs:
+        cells.setdefault(one.value, []).append(one.cell)
+    values: dict[tuple[str, ...], list[str]] = {}
+    for value, where in cells.items():
+        values.setdefault(tuple(where), []).append(value)
+    named = "; ".join(f"{listed(some, MOST_LISTED)}{_among(where)}" for where, some in values.items())
+    least, most = (choose(len(one.rows) for one in designs) for choose in (min, max))
+    metrics = counted(most, "metric") if least == most else f"{least} to {most} metrics"
+    each = " each" if len(designs) > 1 else ""
+    return f"{what} for {designs[0].field} = {named} {designs[0].instead} ({metrics} compared{each})"
+
+
+def _among(cells: Sequence[str]) -> str:
+    """Return in which cells something is said, in brackets; of cells of a single field, this field once."""
+    if cells == ("",):
+        return ""
+    if ", " in cells[0]:
+        return f" ({listed((f'with {cell}' for cell in cells), MOST_CELLS)})"
+    field = cells[0].partition(" = ")[0]
+    return f" (with {field} = {listed((cell.partition(' = ')[2] for cell in cells), MOST_LISTED)})"
 
 
 def _claims(verdicts: Mapping[str, str], rows: pd.DataFrame) -> str:
@@ -77,8 +147,15 @@ def _described(row: dict[Any, Any], confidence: float) -> str:
     change = "more" if row["difference"] > 0 else "less"
     low, high = sorted((abs(row["low"]), abs(row["high"])))
     size = f"{number(abs(row['difference']), DIGITS)}{unit} {change}"
-    relative = f", {percent(abs(row['relative']))}" if row["relative"] == row["relative"] else ""
-    return f"{name} ({size}, {percent(confidence)} interval {number(low, DIGITS)} to {number(high, DIGITS)}{relative})"
+    ends = f"{percent(confidence)} interval {number(low, DIGITS)} to {number(high, DIGITS)}"
+    return f"{name} ({size}, {ends}{_relative(row['relative'])})"
+
+
+def _relative(share: float) -> str:
+    """Return a difference as a share of the baseline, or, if it is many times that, how many times."""
+    if share != share:
+        return ""
+    return f", {number(1 + share, DIGITS)} times as much" if share > MANIFOLD else f", {percent(abs(share))}"
 
 
 def _name_and_unit(metric: str) -> tuple[str, str]:

@@ -183,6 +183,16 @@ def test_a_load_map_has_a_bar_for_its_colours() -> None:
     assert [other.get_ylabel() for other in ax.figure.axes if other is not ax] == ["requests served as relay"]
 
 
+def test_a_kind_of_nodes_that_numbers_colour_has_no_colour_in_the_legend() -> None:
+    topology = load_topology("line")
+
+    def faces(ax: Axes) -> dict[str, Any]:
+        return {handle.get_label(): handle.get_markerfacecolor() for handle in ax.get_legend().legend_handles}
+
+    assert faces(plots.coloured(topology, nodes={"R": 1.0}, nodes_label="load"))["repeater"] == "white"
+    assert "white" not in faces(plots.network(topology)).values()
+
+
 def test_links_are_coloured_by_what_they_are_said_to_carry() -> None:
     scenario = load_scenario("line").replace({"duration_s": 0.5, "warmup_s": 0})
     used = {("R", "Alice"): 3.0}

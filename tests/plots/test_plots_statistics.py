@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -112,7 +113,9 @@ def test_many_metrics_fit_a_page_each_in_its_unit_with_the_words_that_are_given(
     many = many.assign(same=1.0, **{f"own{number}": noise.normal(1, 1, len(many)) for number in range(40)})
     many["own39"] = many["pools.capacity"] + 0.01 * many["own39"]
     compared = compare(many, "pools.capacity", metrics=["wait_mean_s", "same", *(f"own{n}" for n in range(40))])
-    panels = plots.comparison(compared, ["capacity = 8 is slower by 100 %", *["no other sentence " * 20] * 30])
+    panels = plots.comparison(
+        compared, ["capacity = 8 is slower by 100 %", *["no other sentence " * 20] * 30, "the rest"]
+    )
     page = panels[0].figure
     page.canvas.draw()
     assert (page.get_figwidth(), page.get_figheight()) <= (7, 9.3)
@@ -123,7 +126,8 @@ def test_many_metrics_fit_a_page_each_in_its_unit_with_the_words_that_are_given(
     assert ("edf", 2.0) in marks(panels[0])
     words = page.get_suptitle().split("\n")
     assert words[0] == "capacity = 8 is slower by 100\N{NO-BREAK SPACE}%"
-    assert words[-1].endswith("more sentences")
+    assert words[-2].endswith("more sentences")
+    assert words[-1] == "the rest"
     notes = page.legends[0].get_title().get_text()
     assert f"{41 - len(panels)} more metrics: see the table" in notes
     assert "no difference at all: same" in notes
@@ -149,7 +153,20 @@ def test_nothing_to_draw_is_an_error() -> None:
         plots.comparison(compared.assign(verdict="same"))
 
 
-def settling(too_short: bool = False) -> WarmUp:
+def test_no_label_is_cut_off_or_runs_into_another_one() -> None:
+    several = runs(("fcfs", "edf")).assign(**{f"own{number}": np.arange(30) for number in range(12)})
+    several = several.rename(columns={"queue.policy": "allocation.policy"})
+    panels = plots.comparison(compare(several, "pools.capacity"))
+    for drawn in (plots.warmup(settling()), panels):
+        page = drawn[0].figure
+        page.canvas.draw()
+        boxes = [ax.yaxis.label.get_window_extent() for ax in drawn if ax.get_ylabel()]
+        whole = page.get_window_extent()
+        assert all(whole.y0 <= box.y0 and box.y1 <= whole.y1 for box in boxes)
+        assert not any(one.overlaps(other) for number, one in enumerate(boxes) for other in boxes[:number])
+
+
+def settling(too_short: bool = False, matters: bool = True) -> WarmUp:
     time_s = (np.arange(200) + 0.5) / 100
     series = pd.DataFrame(
         {"time_s": time_s, "pool_level_mean": 1 - np.exp(-5 * time_s), "wait_mean_s": np.full(200, 0.002)}
@@ -159,7 +176,7 @@ def settling(too_short: bool = False) -> WarmUp:
         "truncation_s": [0.5, 0.0],
         "too_short": [too_short, False],
         "verdict": ["", ""],
-        "matters": [too_short, False],
+        "matters": [too_short and matters, False],
     }
     quantities = pd.DataFrame({"quantity": ["pool_level_mean", "wait_mean_s"], **verdicts})
     return WarmUp("quick", 2.0, 0.0, 3, True, 0.5, too_short, quantities, series)
@@ -168,7 +185,7 @@ def settling(too_short: bool = False) -> WarmUp:
 def test_a_warm_up_has_one_panel_a_quantity_with_its_truncation() -> None:
     level, wait = plots.warmup(settling())
     assert level.get_ylabel() == "mean level of key pools (share)"
-    assert wait.get_ylabel() == "mean waiting time of delivered requests (ms)"
+    assert wait.get_ylabel() == "mean waiting time of\ndelivered requests (ms)"
     raw, batched, cut = level.lines
     assert (len(raw.get_xdata()), len(batched.get_xdata())) == (200, 40)
     assert batched.get_ydata()[0] == pytest.approx(np.mean(raw.get_ydata()[:5]))
@@ -182,6 +199,16 @@ def test_a_run_that_is_too_short_is_marked() -> None:
     level, wait = plots.warmup(settling(too_short=True))
     assert level.get_title(loc="left") == "not settled: too short a run"
     assert to_rgba(level.lines[-1].get_color()) != to_rgba(wait.lines[-1].get_color())
+
+
+def test_no_more_is_marked_than_is_said_of_the_warm_up() -> None:
+    level, wait = plots.warmup(settling(too_short=True, matters=False))
+    assert level.get_title(loc="left") == "not settled, which is not significant"
+    assert to_rgba(level.lines[-1].get_color()) == to_rgba(wait.lines[-1].get_color())
+    listed = plots.warmup(replace(settling(too_short=True), has_steady_state=False))
+    assert {ax.get_title(loc="left") for ax in listed} == {"a list of demand: no steady state"}
+    assert [len(ax.lines) for ax in listed] == [2, 2]
+    assert not any(ax.patches for ax in listed)
 
 
 def test_a_warm_up_is_drawn_into_axes_of_ones_own() -> None:

@@ -74,7 +74,9 @@ def streams(pdf: bytes) -> list[bytes]:
     return [zlib.decompress(stream) for stream in found if stream.startswith(b"x")]
 
 
-def drawn(found: Experiment, width: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+def drawn(
+    found: Experiment, width: str, folder: Path, monkeypatch: pytest.MonkeyPatch, metric: str = "wait_mean_s"
+) -> list[Figure]:
     """The figures that would be written, laid out as they are in print."""
     caught: list[Figure] = []
 
@@ -83,7 +85,7 @@ def drawn(found: Experiment, width: str, folder: Path, monkeypatch: pytest.Monke
         caught.append(whole(ax))
 
     monkeypatch.setattr(publication, "save", save)
-    publication.publish(found, folder, width, ["wait_mean_s"])
+    publication.publish(found, folder, width, [metric])
     return caught
 
 
@@ -197,6 +199,12 @@ def test_letters_are_large_enough_and_nothing_covers_anything(
             assert made.bbox.y0 - 1 <= box.y0 <= box.y1 <= made.bbox.y1 + 1
         names = [text.get_window_extent() for text in made.axes[0].get_xticklabels() if text.get_rotation() == 0]
         assert not any(a.overlaps(b) for a, b in pairwise(names))
+
+
+def test_numbers_along_x_are_never_turned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = experiment(pools__capacity=[2, 4, 6, 8, 12, 16])
+    (made,) = drawn(found, "column", tmp_path, monkeypatch, "wait_p95_s")  # whose label has three lines
+    assert {text.get_rotation() for text in made.axes[0].get_xticklabels() if text.get_text()} == {0}
 
 
 def test_no_two_lines_look_the_same_in_grey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

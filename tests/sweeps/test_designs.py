@@ -144,7 +144,42 @@ def test_a_sentence_says_what_is_better_and_by_how_much() -> None:
     assert "; is worse in mean waiting time of delivered requests (" in first
     assert " s more, 95 % interval " in first
     assert first.endswith("(4 metrics compared, 2 unclear)")
-    assert second == "design = 2 instead of 0 makes no difference that is shown (4 metrics compared)"
+    assert second == "no difference is shown for design = 2 instead of 0 (4 metrics compared)"
+
+
+def conclusions_of_cells(shifts: dict[tuple[int, ...], float], fields: int = 1) -> list[str]:
+    """Three designs in two cells, or in four of two fields, with a shift of a metric in some of them."""
+    tables = []
+    for cell in [(load,) for load in (1, 2)] if fields == 1 else [(load, size) for load in (1, 2) for size in (3, 4)]:
+        runs = runs_of(np.random.default_rng(1), 12, metrics=1)
+        for design in range(3):
+            runs.loc[runs["design"] == design, "requests_delivered"] += shifts.get((*cell, design), 0)
+        for place, (name, value) in enumerate(zip(("load", "size"), cell, strict=False)):
+            runs.insert(place, name, value)
+        tables.append(runs)
+    return conclusions(compare(pd.concat(tables, ignore_index=True), "design"))
+
+
+def test_what_is_shown_is_said_first_and_all_that_is_not_in_one_sentence() -> None:
+    first, last = conclusions_of_cells({(2, 2): 9})
+    assert first.startswith("design = 2 instead of 0, with load = 2, is better in requests processed (")
+    said = "no difference is shown for design = 1 (with load = 1, 2); 2 (with load = 1) instead of 0"
+    assert last == f"{said} (1 metric compared each)"
+    (only,) = conclusions_of_cells({})
+    assert only == "no difference is shown for design = 1, 2 (with load = 1, 2) instead of 0 (1 metric compared each)"
+
+
+def test_cells_of_two_fields_in_which_nothing_is_shown_are_named_with_both() -> None:
+    first, last = conclusions_of_cells({(1, 3, 1): 9}, fields=2)
+    assert first.startswith("design = 1 instead of 0, with load = 1, size = 3, is better")
+    assert "1 (with load = 1, size = 4, with load = 2, size = 3, with load = 2, size = 4); 2 (" in last
+    assert "with load = 2, size = 3 and 1 more) instead of 0" in last
+
+
+def test_a_difference_of_many_times_the_baseline_is_not_given_in_percent() -> None:
+    runs = runs_of(np.random.default_rng(1), 12, 2, 1)
+    runs["requests_delivered"] = 0.5 + 99.5 * runs["design"] + 1e-3 * runs["replication"] * runs["design"]
+    assert conclusions(compare(runs, "design"))[0].endswith(", 200 times as much) (1 metric compared)")
 
 
 def test_neutral_metrics_are_said_for_want_of_others() -> None:
@@ -174,4 +209,4 @@ def test_the_numbers_of_a_sentence_are_those_of_the_table() -> None:
 def test_a_single_pair_of_runs_shows_nothing() -> None:
     runs = runs_of(np.random.default_rng(1), 1)
     said = conclusions(compare(runs, "design"))
-    assert said[0] == "design = 1 instead of 0 needs more than one pair of runs (4 metrics compared)"
+    assert said == ["more than one pair of runs is needed for design = 1, 2 instead of 0 (4 metrics compared each)"]
