@@ -51,7 +51,7 @@ def report(
         output.line(f"{folder} has a single run (seed {experiment.seed}): no intervals, nothing to compare it with")
     experiment = replace(experiment, scenario=experiment.scenario.replace(targets))
     path = folder / "report.html" if out is None else out
-    extra("report", "qkdrmp.report").write_report(experiment, path, cells, replications)
+    extra("report", "qkdrmp.report").write_report(experiment, path, cells, replications, not output.quiet)
     output.facts |= {"folder": path.parent, "files": [path.name]}
     output.line(f"written: {path} ({path.stat().st_size / BYTES_PER_MB:.1f} MB); open it in a browser")
 

@@ -100,7 +100,7 @@ def sweep(
     figures = save_all(family.presentation.sweep_figures(found.runs, laws, run_last_cell), folder)
     output.line(_carried_out(found, wall))
     output.lines(sweep_lines(found.runs, family))
-    found_out = qkdrmp.verdict(found.runs, found.scenario)
+    found_out = qkdrmp.verdict(found.runs, found.scenario, laws)
     output.lines(verdict_lines(found_out))
     output.facts |= {"scenario": scenario.name, "kind": scenario.kind, "seed": seed, "swept": found.swept}
     output.facts |= {"runs": len(found.runs), "new_runs": found.new_runs, "failed_runs": len(found.failures)}

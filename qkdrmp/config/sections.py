@@ -287,7 +287,12 @@ def _fields_at(model: type, loc: Sequence[str | int]) -> dict[str, Any]:
 def _fields(model: Any) -> dict[str, Any]:
     if hasattr(model, "model_fields"):
         return {name: field.annotation for name, field in model.model_fields.items()}
-    if dataclasses.is_dataclass(model):
-        hints = get_type_hints(model)
-        return {field.name: hints[field.name] for field in dataclasses.fields(model)}
-    return {}
+    has_fields = dataclasses.is_dataclass(model)
+    return _hints(model) if has_fields else {}
+
+
+@lru_cache
+def _hints(model: Any) -> dict[str, Any]:
+    """Return the types of the fields of a dataclass, which takes long to find out."""
+    hints = get_type_hints(model)
+    return {field.name: hints[field.name] for field in dataclasses.fields(model)}

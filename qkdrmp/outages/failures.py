@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from html import escape
 
 import pandas as pd
 from matplotlib.axes import Axes
-from tqdm import tqdm
 
 from qkdrmp import plots
 from qkdrmp.errors import QKDRMPError
@@ -22,7 +21,7 @@ from qkdrmp.outages.loss import Loss, loss_of
 from qkdrmp.scenario import Scenario
 from qkdrmp.simulation import run_once
 from qkdrmp.sweeps.plan import Plan
-from qkdrmp.sweeps.progress import is_watched
+from qkdrmp.sweeps.progress import watched
 
 SHOWN_ROWS = 15
 
@@ -107,7 +106,7 @@ def failures(
     executor : concurrent.futures.Executor or callable, optional
         Where to run them, as for `sweep`.
     progress : bool
-        Whether to show a progress bar.
+        Whether to show a progress bar, or lines in a log.
 
     Raises
     ------
@@ -130,7 +129,7 @@ def failures(
     whole = family.service(scenario)
     losses = [
         loss_of(cut, whole, family.service(cut.of(scenario)), scenario.topology)
-        for cut in _watched(list(cuts_of(scenario.topology, pairs)), progress)
+        for cut in watched(list(cuts_of(scenario.topology, pairs)), scenario.name, "cut", progress)
     ]
     losses.sort(key=lambda loss: [-number for number in loss.cost])
     bridges = dict(family.bridges_s(run_once(scenario, plan.seed_of(0)))) if family.bridges_s else {}
@@ -138,10 +137,6 @@ def failures(
     cuts = pd.DataFrame([_row(loss, whole, bridges, judgements) for loss in losses], columns=COLUMNS)
     users = pd.DataFrame([row for loss in losses for row in _user_rows(loss)], columns=USER_COLUMNS)
     return Failures(scenario, cuts, users, list(answer(scenario, whole, losses, bridges, judgements)))
-
-
-def _watched(cuts: Sequence[Cut], progress: bool) -> Iterator[Cut]:
-    yield from tqdm(cuts, "cuts", disable=not progress or not is_watched(), unit="cut")
 
 
 COLUMNS = (

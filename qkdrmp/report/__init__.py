@@ -16,7 +16,11 @@ __all__ = ["write_report"]
 
 
 def write_report(
-    experiment: Experiment, path: Path, cells: Mapping[str, Any] | None = None, replications: Sequence[int] = ()
+    experiment: Experiment,
+    path: Path,
+    cells: Mapping[str, Any] | None = None,
+    replications: Sequence[int] = (),
+    progress: bool = False,
 ) -> Path:
     """Write the report of an experiment into a file; return its path.
 
@@ -31,6 +35,8 @@ def write_report(
         default all values, but of the duration the longest.
     replications : sequence of int, optional
         Which replications it shows of each of these cells; by default the first.
+    progress : bool
+        Whether to show how many of these runs are done.
 
     Raises
     ------
@@ -40,5 +46,5 @@ def write_report(
         If the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(experiment, cells, replications), encoding="utf-8")
+    path.write_text(render(experiment, cells, replications, progress), encoding="utf-8")
     return path

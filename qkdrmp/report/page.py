@@ -30,6 +30,7 @@ from qkdrmp.stats import estimators
 from qkdrmp.stats.estimators import has_succeeded, summarise
 from qkdrmp.stats.words import capital, shortened
 from qkdrmp.sweeps.experiment import Experiment
+from qkdrmp.sweeps.progress import watched
 from qkdrmp.sweeps.warmup import suggest_warmup
 from qkdrmp.verdicts import law_table, verdict
 from qkdrmp.verdicts.design import DURATION, cell_words, made, metric_name, single
@@ -39,7 +40,12 @@ CELLS_SHOWN = 4
 WARMUP_RUNS = 3
 
 
-def render(experiment: Experiment, cells: Mapping[str, Any] | None = None, replications: Sequence[int] = ()) -> str:
+def render(
+    experiment: Experiment,
+    cells: Mapping[str, Any] | None = None,
+    replications: Sequence[int] = (),
+    progress: bool = False,
+) -> str:
     """Return the page about an experiment.
 
     The runs that it shows in full are simulated again; see `choose` for which they are.
@@ -61,11 +67,12 @@ def render(experiment: Experiment, cells: Mapping[str, Any] | None = None, repli
     laws = law_table(experiment.runs, experiment.scenario)
     data = {**_drawn(runs, family, laws), **of_first(story), "tables": _tables(experiment)}
     data["runs"] = [one.words for one in (shown, *others)]
-    data["others"] = [of_other(story_of(one.scenario, one.seed)) for one in others]
+    again = watched(others, f"{experiment.scenario.name}, again", "run", progress)
+    data["others"] = [of_other(story_of(one.scenario, one.seed)) for one in again]
     return environment.get_template("page.html.j2").render(
         experiment=experiment,
         question=question(experiment.runs),
-        sentences={**_plan(experiment), **verdict(experiment.runs, experiment.scenario)},
+        sentences={**_plan(experiment), **verdict(experiment.runs, experiment.scenario, laws)},
         cautions=list(_warnings(experiment, family, story)),
         story=story,
         shown=shown,

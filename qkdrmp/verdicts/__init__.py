@@ -16,7 +16,7 @@ from qkdrmp.verdicts.theory import law_table, theory
 __all__ = ["law_table", "verdict"]
 
 
-def verdict(runs: pd.DataFrame, scenario: Scenario) -> dict[str, list[str]]:
+def verdict(runs: pd.DataFrame, scenario: Scenario, laws: pd.DataFrame | None = None) -> dict[str, list[str]]:
     """Return what a sweep has found, in sentences by topic; topics about which there is nothing to say are left out.
 
     Parameters
@@ -25,6 +25,8 @@ def verdict(runs: pd.DataFrame, scenario: Scenario) -> dict[str, list[str]]:
         One row a run, as `sweep` returns it; failed runs are left out.
     scenario : Scenario
         What was swept, with its targets.
+    laws : pandas.DataFrame, optional
+        What theory says of the runs, as `law_table` returns it; by default it is worked out.
 
     Examples
     --------
@@ -36,11 +38,12 @@ def verdict(runs: pd.DataFrame, scenario: Scenario) -> dict[str, list[str]]:
     'Key pool capacity = 16 keys is the smallest that meets all targets with 95 % confidence'
     """
     family, good = family_of(scenario), runs[has_succeeded(runs)]
+    laws = law_table(good, scenario) if laws is None else laws
     found = {
         "Targets": list(meets(good, scenario)),
         "Size": list(saturates(good, family)),
         "Load": list(offered(good, scenario)),
-        "Theory": list(theory(good, scenario)),
+        "Theory": list(theory(good, scenario, laws)),
         "Best and worst": list(extremes(good, family)),
         "Rejections": list(rejections(good, family)),
     }

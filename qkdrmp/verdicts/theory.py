@@ -86,10 +86,18 @@ def _is_broken(value: float, is_bound: bool, values: pd.Series[Any]) -> bool:
     return above > half + 1e-6 * abs(value) if is_bound else abs(above) > half + 0.01 * abs(value)
 
 
-def theory(runs: pd.DataFrame, scenario: Scenario) -> Iterator[str]:
-    """Say what theory says of the cells of the longest duration, and how near to it they come."""
+def theory(runs: pd.DataFrame, scenario: Scenario, laws: pd.DataFrame) -> Iterator[str]:
+    """Say what theory says of the cells of the longest duration, and how near to it they come.
+
+    Parameters
+    ----------
+    runs : pandas.DataFrame
+    scenario : Scenario
+    laws : pandas.DataFrame
+        As `law_table` returns it.
+    """
     ends = longest(runs)
-    table = law_table(ends, scenario)
+    table = longest(laws)
     if table.empty:
         yield capital(f"{NOT_LAWS}.")
         return

@@ -57,6 +57,20 @@ def test_cuts_of_two_that_break_what_each_alone_does_not() -> None:
     assert found.cuts.set_index("cut").loc["R2 + R4", "disconnected"] == 2
 
 
+def test_a_log_says_how_far_it_is_and_silence_is_kept(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qkdrmp.sweeps.progress.LEAST_BETWEEN_S", 0.0)
+    short = ring().replace({"duration_s": 0.1})
+    qkdrmp.failures(short, pairs=True, progress=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 8  # each fifth cut of 45 but the last
+    assert lines[0].startswith(f"{short.name}: 5 of 45 cuts (11%), about ")
+    assert lines[0].endswith(" s left")
+    qkdrmp.failures(short, pairs=True, progress=False)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_ring_that_no_single_cut_breaks_and_one_that_overloads() -> None:
     doubled = network_of(*((user, relay, 1) for user in "AB" for relay in ("R1", "R2", "R3")), ("R1", "R2", 1))
     slow = {"topology": doubled, "key_rate.at": [{"link": ["A", "R2"], "rate_bps": 2000}]}
