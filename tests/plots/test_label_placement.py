@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qkdrmp.plots.label_placement import LabelPlacer, box, boxes_along, length_within, overlap
@@ -133,6 +133,7 @@ def test_names_of_nodes_in_a_row_stand_above_or_below_the_line() -> None:
     assert all(found[name].align == "center" for name in "BC")
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text("abcdefgh", min_size=1, max_size=6), POINTS, min_size=1, max_size=12))
 def test_every_name_that_fits_has_a_place_beside_its_node(centres: dict[str, tuple[float, float]]) -> None:
     found = place_names(centres, [], SCALE, EVERYWHERE)
