@@ -15,6 +15,8 @@ from qkdrmp.topology import Topology
 FEW = 60
 """A network of no more nodes is laid out by networkx; a larger one by fewer, coarser steps."""
 STEPS = 60
+SHORTEST = 0.02
+"""The nearest that nodes are laid out, as a share of the longest way: nearer could not be told apart, and takes long."""
 APART = 0.25
 """How far pieces of a network stand apart, as a share of the widest."""
 
@@ -94,13 +96,14 @@ def _pieces(topology: Topology) -> Iterable[Iterable[str]]:
 def _piece(topology: Topology, names: list[str]) -> NDArray[np.float64]:
     """Return places of the nodes of a piece whose links are on average as long as they are, in km."""
     graph = topology.graph.subgraph(names)
+    ways = shortest_path(nx.to_scipy_sparse_array(graph, names, weight="length_km"), directed=False)
+    ways = np.maximum(ways, SHORTEST * ways.max() * (1 - np.eye(len(names))))
     if len(names) <= FEW:
-        laid = nx.kamada_kawai_layout(graph, weight="length_km")
+        far = {name: dict(zip(names, row, strict=True)) for name, row in zip(names, ways.tolist(), strict=True)}
+        laid = nx.kamada_kawai_layout(graph, dist=far)
         at = np.array([laid[name] for name in names])
     else:
-        at = _as_far_as_the_way(
-            shortest_path(nx.to_scipy_sparse_array(graph, names, weight="length_km"), directed=False)
-        )
+        at = _as_far_as_the_way(ways)
     place = dict(zip(names, at, strict=True))
     drawn = sum(float(np.hypot(*(place[a] - place[b]))) for a, b in graph.edges)
     return at * (graph.size("length_km") / drawn) if drawn else at

@@ -121,6 +121,25 @@ def test_pieces_of_a_network_stand_side_by_side() -> None:
     assert max(second) < third
 
 
+def test_nodes_a_metre_apart_are_told_apart_beside_long_links() -> None:
+    """The solver of the layout took over a minute for them, too."""
+    lengths = {
+        "R1 R2": 0.001,
+        "R1 R6": 1,
+        "R2 R3": 10,
+        "R3 R4": 10,
+        "R4 R5": 7.3,
+        "R4 U1": 55,
+        "R5 R6": 1,
+        "R5 U5": 0.001,
+    }
+    nodes = [Node(name, "repeater") for name in sorted({name for pair in lengths for name in pair.split()})]  # type: ignore[arg-type]
+    links = [Link((pair[:2], pair[3:]), float(length)) for pair, length in lengths.items()]
+    at = np.array([*plots.positions(Topology("uneven", nodes, links)).values()])
+    apart = np.hypot(*(at[:, None] - at[None]).transpose(2, 0, 1))[np.triu_indices(len(at), 1)]
+    assert apart.min() > apart.max() / 100
+
+
 # Large maps
 
 MOST_STEPS = 100_000
