@@ -16,6 +16,7 @@ from qkdrmp.config.registry import Registry
 from qkdrmp.entanglement.request import ConnectionRequest, ConnectionSpec
 from qkdrmp.kernel.arrivals import at_times, poisson
 from qkdrmp.kernel.environment import Environment
+from qkdrmp.kernel.randomness import joined
 from qkdrmp.kernel.units import to_ticks
 from qkdrmp.network.demand import demand_of
 
@@ -196,14 +197,14 @@ class PoissonConnections(ConnectionFields):
         """Yield one process for each pair of users."""
         for request in self.asked(users):
             src, dst = request.src, request.dst
-            random = workload.random(f"demand {src}>{dst}")
+            random = workload.random(f"demand {joined('>', src, dst)}")
             yield poisson(workload.env, (src, dst), self.rate_per_s, random, self._asking(workload, request))
 
     def _request(self, src: str, dst: str) -> ConnectionRequest:
         return ConnectionRequest(src, dst, self.spec, within_s=self.within_s, lasts_s=self.lasts_s)
 
     def _asking(self, workload: ConnectionWorkload, request: ConnectionRequest) -> Callable[[str, str], Any]:
-        random = workload.random(f"duration {request.src}>{request.dst}")
+        random = workload.random(f"duration {joined('>', request.src, request.dst)}")
 
         def ask(src: str, dst: str) -> None:
             mean = self.mean_lasts_s

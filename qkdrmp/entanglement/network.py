@@ -24,7 +24,7 @@ from qkdrmp.entanglement.request import ConnectionRequest
 from qkdrmp.entanglement.settings import EntanglementSettings
 from qkdrmp.errors import QKDRMPError, did_you_mean
 from qkdrmp.kernel.environment import Environment
-from qkdrmp.kernel.randomness import Streams
+from qkdrmp.kernel.randomness import Streams, joined
 from qkdrmp.kernel.timer import Timer
 from qkdrmp.kernel.units import delay_ticks, to_ticks
 from qkdrmp.network.channel import Channel, Trace, Transmission, open_channel
@@ -124,7 +124,7 @@ class EntanglementNetwork:
         return delay_ticks(fibre.classical_length_km, speed)
 
     def _connect(self, fibre: Fibre) -> None:
-        settings, name = self.settings, str(fibre)
+        settings, name, unique = self.settings, str(fibre), joined("-", *fibre.ends)
         section = settings.links.here(link=fibre.ends)
         law = section.law(fibre, settings.channels.here(link=fibre.ends).signal_speed_m_per_s)
         state = section.pair(law)
@@ -134,7 +134,7 @@ class EntanglementNetwork:
         lead = settings.allocation.here(link=fibre.ends).lead_trials(round_trip, law.slot_ticks, lanes)
         sides = []
         for end, (node, peer) in enumerate((fibre.ends, fibre.ends[::-1])):
-            draw = self.random.stream(f"allocation {name} at {node}")
+            draw = self.random.stream(f"allocation {joined(' at ', unique, node)}")
             barrier = settings.allocation.has_barriers and not binds_late(policy)
             allocation = LinkEnd(name, node, peer, policy, partial(_draw, draw), lead, lanes=lanes, barrier=barrier)
             interface = self._interface(fibre, end, law.pairs_per_s, state.fidelity, allocation)
@@ -143,7 +143,7 @@ class EntanglementNetwork:
         devices = settings.device(fibre.ends[0], fibre), settings.device(fibre.ends[1], fibre)
         make = partial(new_pair, correlations(state), devices)
         link = ElementaryLink(
-            self.env, law, lanes, policy, self.random.stream(f"link {name}"), (sides[0], sides[1]), make
+            self.env, law, lanes, policy, self.random.stream(f"link {unique}"), (sides[0], sides[1]), make
         )
         for interface, device in zip(sides, devices, strict=True):
             interface.link = link

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import numpy as np
+
+_LIST = "\0"
 
 
 class Streams:
@@ -27,6 +30,25 @@ class Streams:
         digest = hashlib.blake2b(name.encode(), digest_size=16).digest()
         words = tuple(int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4))
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence(self.seed, spawn_key=words)))
+
+
+def joined(separator: str, *names: str) -> str:
+    """Return names as one that no other names give.
+
+    They are joined by the separator; where one of them contains it, so that the names could not be told apart again,
+    they are written as a list in JSON instead.
+
+    Examples
+    --------
+    >>> joined("-", "A", "B")
+    'A-B'
+    >>> joined("-", "A-B", "C") == joined("-", "A", "B-C")
+    False
+    """
+    plain = separator.join(names)
+    if plain.split(separator) == [*names] and _LIST not in plain:
+        return plain
+    return _LIST + json.dumps(names)
 
 
 def replication_seed(seed: int, replication: int) -> int:

@@ -9,7 +9,7 @@ import simpy
 from simpy.resources.base import Put
 from simpy.resources.store import StoreGet
 
-from qkdrmp.kernel.randomness import Streams
+from qkdrmp.kernel.randomness import Streams, joined
 from qkdrmp.kernel.simpy_marks import PastPut, TimedDelivery, deposit
 from qkdrmp.kernel.units import seconds_or_nan, to_seconds
 from qkdrmp.network.faults import FaultModel, FaultSession
@@ -168,5 +168,5 @@ def open_channel(
     if faults is None:
         return Channel(env, source, target, delay, trace)
     channel = FaultyChannel(env, source, target, delay, trace)
-    channel.faults = faults.session(source, target, streams.stream(f"channel {source}>{target}"))
+    channel.faults = faults.session(source, target, streams.stream(f"channel {joined('>', source, target)}"))
     return channel

@@ -16,7 +16,7 @@ FEW = 60
 """A network of no more nodes is laid out by networkx; a larger one by fewer, coarser steps."""
 STEPS = 60
 SHORTEST = 0.02
-"""The nearest that nodes are laid out, as a share of the longest way: nearer could not be told apart, and takes long."""
+"""How near nodes are laid out at least, as a share of the longest way: nearer ones look like one, and take long."""
 APART = 0.25
 """How far pieces of a network stand apart, as a share of the widest."""
 

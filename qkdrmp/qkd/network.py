@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from qkdrmp.kernel.environment import Environment
-from qkdrmp.kernel.randomness import Streams
+from qkdrmp.kernel.randomness import Streams, joined
 from qkdrmp.network.channel import Channel, Trace, Transmission, open_channel
 from qkdrmp.network.node import NetworkNode
 from qkdrmp.qkd.demand.workload import LimitsUsers, RequestDemand, RequestWorkload
@@ -140,13 +140,13 @@ class QKDNetwork:
         return channel
 
     def _quantum_link(self, link: Link) -> QuantumLink:
-        section = self.settings.key_rate.here(link=link.ends)
+        section, name = self.settings.key_rate.here(link=link.ends), joined("-", *link.ends)
         return QuantumLink(
             self.env,
             self.settings.fibre(link),
             self._rate if section is self.settings.key_rate else section.build(),
-            self.random.stream(f"key rate {link}"),
-            KeyBits(self.random.stream(f"access keys {link}")),
+            self.random.stream(f"key rate {name}"),
+            KeyBits(self.random.stream(f"access keys {name}")),
             section.per_direction,
         )
 
@@ -154,7 +154,7 @@ class QKDNetwork:
         if not self.settings.has_pools(link):
             return None
         chosen = self.settings.stream(upstream, downstream)
-        random = self.random.stream(f"keys {upstream}>{downstream}")
+        random = self.random.stream(f"keys {joined('>', upstream, downstream)}")
         stream = KeyStream(self.env, (upstream, downstream), chosen, random, quantum.fibre.delay_ticks)
         self.streams.append(stream)
         self._supplies[stream] = Supply(stream, quantum, quantum.generator(upstream))

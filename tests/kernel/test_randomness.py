@@ -3,9 +3,11 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
-from qkdrmp.kernel.randomness import Streams, replication_seed
+from qkdrmp.kernel.randomness import Streams, joined, replication_seed
 
 DRAW = "from qkdrmp.kernel.randomness import Streams; print(Streams(7).stream('demand EN1').integers(2**62))"
 
@@ -49,3 +51,16 @@ def test_replications_have_seeds_of_their_own() -> None:
     seeds = [replication_seed(seed, number) for seed in range(10) for number in range(100)]
     assert len(set(seeds)) == 1000
     assert all(0 <= seed < 2**32 for seed in seeds)
+
+
+NAMES = st.lists(st.text('ab-> t\0[",\\', max_size=4), min_size=1, max_size=3)
+
+
+@given(NAMES, NAMES, st.sampled_from(["-", ">", " at "]))
+def test_different_names_are_joined_differently(some: list[str], others: list[str], separator: str) -> None:
+    assert (joined(separator, *some) == joined(separator, *others)) is (some == others)
+
+
+@given(st.lists(st.text("abAB1 _", min_size=1), min_size=1, max_size=3))
+def test_names_without_the_separator_are_only_joined(names: list[str]) -> None:
+    assert joined("-", *names) == "-".join(names)

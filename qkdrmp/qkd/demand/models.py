@@ -18,6 +18,7 @@ from simpy.events import ProcessGenerator
 
 from qkdrmp.config.registry import Registry
 from qkdrmp.kernel import arrivals
+from qkdrmp.kernel.randomness import joined
 from qkdrmp.kernel.units import to_seconds, to_ticks
 from qkdrmp.network.demand import demand_of
 from qkdrmp.qkd.demand.request_list import FixedList
@@ -111,7 +112,11 @@ class ClosedLoop(_EqualRequests):
         """Return one loop for each user that has a peer to ask."""
         peers = {user: self._peers(workload, user) for user in sources}
         loops = arrivals.ClosedLoopUsers(workload.env, peers, self._ask(workload))
-        return [loops.loop(user, self._first, self._later, workload.random(user)) for user in sources if peers[user]]
+        return [
+            loops.loop(user, self._first, self._later, workload.random(joined(">", user)))
+            for user in sources
+            if peers[user]
+        ]
 
     def _peers(self, workload: RequestWorkload, user: str) -> Sequence[str]:
         if self.peers == "all":
@@ -172,7 +177,7 @@ class PoissonRequests(_EqualRequests):
     def processes(self, workload: RequestWorkload, sources: Sequence[str]) -> Iterable[ProcessGenerator]:
         """Return one process for each pair."""
         return [
-            arrivals.poisson(workload.env, pair, rate, workload.random(">".join(pair)), self._ask(workload))
+            arrivals.poisson(workload.env, pair, rate, workload.random(joined(">", *pair)), self._ask(workload))
             for pair, rate in self.rates(workload, sources).items()
         ]
 
@@ -215,7 +220,7 @@ class Rekey(_EqualRequests):
         interval = to_ticks(self.interval_s)
         everybody = [(src, dst) for src in sources for dst in workload.reachable(src)]
         pairs = [pair for pair in self.pairs if pair[0] in sources] if self.pairs else everybody
-        offsets = [int(workload.random(">".join(pair)).integers(interval)) for pair in pairs]
+        offsets = [int(workload.random(joined(">", *pair)).integers(interval)) for pair in pairs]
         ask = self._ask(workload)
         return [
             arrivals.periodic(workload.env, pair, interval, offset, ask)
