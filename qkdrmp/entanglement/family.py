@@ -107,7 +107,11 @@ ENTANGLEMENT = Family(
         asked="connections_asked",
         goods="pairs_delivered",
         goods_asked="pairs_asked",
-        shares=("blocking", "undelivered"),
+        shares={
+            "blocking": "connections_servable",
+            "undelivered": "connections_asked",
+            "unservable": "connections_asked",
+        },
         reasons={
             "busy": "memories or rates that it needs were in use by others",
             "infeasible": "not even an empty network could give the fidelity or the rate asked for",

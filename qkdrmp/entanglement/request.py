@@ -126,6 +126,9 @@ class EndReason(StrEnum):
 REJECTIONS = tuple(reason for reason in EndReason if reason not in (EndReason.SILENT, EndReason.TORN_DOWN))
 """Reasons of rejections; the other ones are of aborts."""
 
+STRUCTURAL = (EndReason.INFEASIBLE, EndReason.NO_ROUTE, EndReason.UNAUTHORISED)
+"""Reasons of rejections of what no state of the network could serve; the other ones are of congestion."""
+
 
 @runtime_checkable
 class ListsConnections(Protocol):

@@ -70,8 +70,8 @@ class Counted:
     goods, goods_asked : str
         The metrics with how much was delivered, and how much of it was asked for; the latter is nan where it is not
         known. Equal to each other, they say nothing about the network.
-    shares : tuple of str
-        The metrics that are a share of those asked for.
+    shares : mapping of str to str
+        The metrics that are a share, each with the metric that counts what it is a share of.
     reasons : mapping of str to str
         Why one of them may be rejected, by the word for it in tables, in a few more words.
     """
@@ -83,7 +83,7 @@ class Counted:
     asked: str
     goods: str
     goods_asked: str
-    shares: tuple[str, ...] = ()
+    shares: Mapping[str, str] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -35,7 +35,7 @@ class Streams:
 def joined(separator: str, *names: str) -> str:
     """Return names as one that no other names give.
 
-    They are joined by the separator; where one of them contains it, so that the names could not be told apart again,
+    They are joined by the separator; where one of them contains it, so that the names could not be read back,
     they are written as a list in JSON instead.
 
     Examples

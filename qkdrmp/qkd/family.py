@@ -132,7 +132,11 @@ QKD = Family(
         asked="requests_started",
         goods="requests_delivered",
         goods_asked="requests_started",
-        shares=("blocking", "undelivered"),
+        shares={
+            "blocking": "requests_servable",
+            "undelivered": "requests_started",
+            "unservable": "requests_started",
+        },
         reasons={
             "no_route": "no path of trusted repeaters leads to the peer, however large pools are",
             "refused": "a node on the way could never serve it: it wants more keys than a pool ever holds, or its path "

@@ -11,7 +11,7 @@ import numpy as np
 
 from qkdrmp.kernel.units import to_seconds
 from qkdrmp.qkd.network import QKDNetwork
-from qkdrmp.qkd.request import REASONS, RejectReason, RequestEntry, RequestStatus
+from qkdrmp.qkd.request import REASONS, STRUCTURAL, RejectReason, RequestEntry, RequestStatus
 from qkdrmp.stats.columns import Column, quantile_columns, values_of
 from qkdrmp.stats.estimators import jain, quantiles
 
@@ -34,6 +34,7 @@ class RequestOutcome:
         self.delivered = [entry for entry in self.entries if entry.state is RequestStatus.DELIVERED]
         self.rejected = Counter(entry.reason for entry in self.entries if entry.state is RequestStatus.REJECTED)
         self.ended = len(self.delivered) + self.rejected.total()
+        self.unservable = sum(self.rejected[reason] for reason in STRUCTURAL)
 
     @cached_property
     def waits(self) -> dict[str, float]:
@@ -49,6 +50,12 @@ class RequestOutcome:
     def mismatched(self) -> list[int]:
         """Keys that differ between the two users, of each delivered request."""
         return [mismatched_keys(entry) for entry in self.delivered]
+
+    @property
+    def blocking(self) -> float:
+        """Share of the ended requests that could have been served and were rejected; nan if there are none."""
+        ended = self.ended - self.unservable
+        return (self.rejected.total() - self.unservable) / ended if ended else nan
 
     @property
     def bits(self) -> int:
@@ -90,10 +97,24 @@ METRICS: tuple[Column[RequestOutcome], ...] = (
     ),
     *map(_rejected, REASONS),
     Column(
+        "requests_servable",
+        "requests that the network could serve in some state: all but those rejected as no_route or refused",
+        lambda outcome: len(outcome.entries) - outcome.unservable,
+        "servable requests",
+    ),
+    Column(
         "blocking",
-        "share of the requests asked for and ended that were rejected",
-        lambda outcome: outcome.rejected.total() / outcome.ended if outcome.ended else nan,
+        "share of the servable requests asked for and ended that were rejected",
+        lambda outcome: outcome.blocking,
         "blocking (rejected share)",
+        better="less",
+        given="unservable",
+    ),
+    Column(
+        "unservable",
+        "share of the requests asked for that no state of the network could serve: rejected as no_route or refused",
+        lambda outcome: outcome.unservable / len(outcome.entries) if outcome.entries else nan,
+        "not servable (share)",
         better="less",
     ),
     Column(

@@ -41,6 +41,9 @@ class RejectReason(StrEnum):
 REASONS = tuple(reason for reason in RejectReason if reason is not RejectReason.CANCELLED)
 """Why requests may be rejected."""
 
+STRUCTURAL = (RejectReason.NO_ROUTE, RejectReason.REFUSED)
+"""Why a request is rejected that no state of the network could serve; the other reasons are of congestion."""
+
 
 @dataclass(frozen=True, slots=True)
 class KeyRequest:

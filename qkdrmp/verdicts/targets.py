@@ -99,33 +99,42 @@ class Assessment:
         """How it stands, in words."""
         known = int(self.values.notna().sum())
         if not known:
-            return f"{metric_name(self.target.metric)} is not known, because nothing was delivered"
+            why = "there was nothing to serve" if self.target.share_of else "nothing was delivered"
+            return f"{metric_name(self.target.metric)} is not known, because {why}"
         state = "met" if self.is_met else "missed" if self.is_missed else "undecided"
         enough = ", for want of replications" if known < 2 else ""
         return f"{self.target.words}: {state}{enough}, {amount(self.target.metric, self.values)}"
 
 
 def targets_of(scenario: Scenario) -> tuple[Target, ...]:
-    """Return the targets of a scenario, and those that they imply: a wait is only that of what was delivered."""
+    """Return the targets of a scenario, and those that they imply.
+
+    A wait is only that of what was delivered, and blocking only that of what could be served.
+    """
     family = family_of(scenario)
     better = scenario.better()
     found = [
-        Target(name, bound, better[name], family.counted.asked if name in family.counted.shares else "")
+        Target(name, bound, better[name], family.counted.shares.get(name, ""))
         for name, bound in scenario.targets.items()
     ]
     implied = [
         Target(
             lost,
-            _most_lost(one.metric),
+            one.bound if one.share_of else _most_lost(one.metric),
             "less",
-            family.counted.asked,
+            family.counted.shares[lost],
             f"{metric_name(one.metric)} is that of the others",
         )
         for one in found
         if (lost := family.given.get(one.metric)) and lost not in scenario.targets
     ]
-    strictest = min(implied, key=lambda one: one.bound, default=None)
-    return (*found, *([strictest] if strictest else []))
+    strictest = [min(group, key=lambda one: one.bound) for group in _by_metric(implied)]
+    return (*found, *strictest)
+
+
+def _by_metric(targets: Sequence[Target]) -> Iterator[list[Target]]:
+    for metric in dict.fromkeys(one.metric for one in targets):
+        yield [one for one in targets if one.metric == metric]
 
 
 def _most_lost(metric: str) -> float:

@@ -31,3 +31,15 @@ def test_a_connection_that_runs_out_of_time_or_is_rejected_is_not_delivered() ->
     assert qkdrmp.simulate(chain).summary["undelivered"] == 0
     busy = qkdrmp.load_scenario("busy_repeater").replace({"setup.retries": 0})
     assert qkdrmp.simulate(busy).summary["undelivered"] == 0.5
+
+
+def test_what_not_even_an_empty_network_could_give_is_apart_from_what_is_blocked() -> None:
+    busy = qkdrmp.load_scenario("busy_repeater").replace({"setup.retries": 0})
+    made = qkdrmp.simulate(busy).summary
+    assert (made["rejected_busy"], made["blocking"], made["unservable"]) == (1, 0.5, 0)
+    first, *others = qkdrmp.load_scenario("busy_repeater").demand.build().connections
+    wanted = [{"src": one.src, "dst": one.dst, "pairs": 10} for one in (first, *others)]
+    wanted[0]["minimum_fidelity"] = 0.9999
+    made = qkdrmp.simulate(busy.replace({"demand.connections": wanted})).summary
+    assert (made["rejected_infeasible"], made["blocking"], made["unservable"]) == (1, 0, 0.5)
+    assert made["connections_servable"] == len(wanted) - 1

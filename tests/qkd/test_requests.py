@@ -758,7 +758,10 @@ def test_the_summary_agrees_with_the_requests(grid: Results) -> None:
     assert grid.summary["wait_mean_s"] == pytest.approx(delivered["wait_s"].mean())
     for share in (0.5, 0.95, 0.99):
         assert grid.summary[f"wait_p{100 * share:.0f}_s"] == pytest.approx(delivered["wait_s"].quantile(share))
-    assert 0 < grid.summary["blocking"] == states["rejected"] / 150
+    structural = reasons.get("no_route", 0) + reasons.get("refused", 0)
+    assert grid.summary["requests_servable"] == 150 - structural
+    assert 0 < grid.summary["blocking"] == (states["rejected"] - structural) / (150 - structural)
+    assert 0 < grid.summary["unservable"] == structural / 150
     assert grid.summary["pool_level_mean"] == pytest.approx((grid.pools["level_mean"] / grid.pools["capacity"]).mean())
     assert 0 < grid.summary["queue_mean"] == pytest.approx(grid.nodes["queue_mean"].sum())
     assert grid.summary["messages"] == len(grid.messages)
@@ -771,7 +774,8 @@ def test_fairness_is_about_the_share_of_what_each_pair_of_users_asked_for() -> N
     made = metrics.summary(run(scenario(TWO, asked, pools={"capacity": 20, "initial": 20})), 0)
     assert (made["requests_delivered"], made["rejected_refused"]) == (2, 1)
     assert made["fairness"] == pytest.approx((0.25 + 1) ** 2 / (2 * (0.25**2 + 1)))
-    assert made["blocking"] == pytest.approx(1 / 3)
+    assert made["blocking"] == 0
+    assert made["unservable"] == pytest.approx(1 / 3)
 
 
 def test_a_request_that_has_not_ended_is_not_blocked_and_has_no_share() -> None:
@@ -784,7 +788,7 @@ def test_a_request_that_has_not_ended_is_not_blocked_and_has_no_share() -> None:
 
 def test_what_was_not_asked_for_is_not_known() -> None:
     made = metrics.summary(run(scenario(line(1, 2), demand=no_demand())), 0)
-    unknown = {"blocking", "undelivered", "fairness", "pool_level_mean"}
+    unknown = {"blocking", "unservable", "undelivered", "fairness", "pool_level_mean"}
     unknown |= {f"{what}_{measure}_s" for what in ("delivery", "wait") for measure in ("mean", "p50", "p95", "p99")}
     assert {name for name, value in made.items() if pd.isna(value)} == unknown
     assert made["queue_mean"] == 0
@@ -878,7 +882,15 @@ def test_the_share_that_was_not_delivered_counts_rejections_and_what_has_not_end
     results = simulate(scenario(TWO, asked, pools=FULL))
     assert results.requests["state"].to_list() == ["delivered", "rejected", "delivered", "unfinished"]
     assert results.summary["undelivered"] == 0.5
-    assert results.summary["blocking"] == pytest.approx(1 / 3)
+
+
+def test_what_could_never_be_served_is_apart_from_what_is_blocked() -> None:
+    # No pool ever holds 81 keys; of the other two, which arrive at once, the queue has no room for the second.
+    asked = [ask(keys=81), ask(keys=60, at_us=1), ask(keys=60, at_us=1)]
+    made = simulate(scenario(TWO, asked, pools=FULL, queue={"capacity": 0})).summary
+    assert (made["requests_servable"], made["rejected_refused"], made["rejected_queue_full"]) == (2, 1, 1)
+    assert made["blocking"] == 0.5
+    assert made["unservable"] == pytest.approx(1 / 3)
 
 
 def test_messages_go_along_links_with_their_delay(grid: Results) -> None:

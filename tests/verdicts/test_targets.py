@@ -27,7 +27,7 @@ def runs_of(values: Mapping[float, Sequence[float]], metric: str = "wait_p95_s",
         for place, all_of_them in values.items()
         for number, value in enumerate(all_of_them)
     ]
-    return pd.DataFrame(rows).assign(requests_started=1000, undelivered=0.0)
+    return pd.DataFrame(rows).assign(requests_started=1000, requests_servable=1000, undelivered=0.0, unservable=0.0)
 
 
 def test_a_target_is_met_if_the_one_sided_limit_is_within_it() -> None:
@@ -118,6 +118,20 @@ def test_what_a_target_on_a_wait_implies_is_what_makes_it_one_of_all_requests() 
     assert found == {"wait_p50_s": 0.1, "wait_p99_s": 0.2, "undelivered": 0.01}
     given = {one.metric: one.bound for one in targets_of(scenario(wait_p95_s=0.1, undelivered=0.2))}
     assert given == {"wait_p95_s": 0.1, "undelivered": 0.2}
+
+
+def test_what_a_target_on_blocking_implies_is_that_no_more_could_never_be_served() -> None:
+    found = {one.metric: one.bound for one in targets_of(scenario(blocking=0.02, wait_p95_s=0.1))}
+    assert found == {"blocking": 0.02, "wait_p95_s": 0.1, "unservable": 0.02, "undelivered": 0.05}
+    assert [one.metric for one in targets_of(scenario(blocking=0.02, unservable=0.5))] == ["blocking", "unservable"]
+
+
+def test_requests_that_no_pool_ever_holds_are_not_hidden_by_those_that_are_never_blocked() -> None:
+    runs = runs_of({2: [0.0, 0.0], 8: [0.0, 0.0]}, "blocking")
+    runs["unservable"] = [0.5, 0.5, 0.0, 0.0]
+    _, answer = meets(runs, scenario(blocking=0.01))
+    assert answer.startswith("Key pool capacity = 8 keys is the smallest that meets all targets")
+    assert "With 2 keys: not servable at most 1 %: missed, 50 %" in answer
 
 
 def test_the_size_that_is_named_is_too_small_in_at_most_five_of_a_hundred_sweeps() -> None:

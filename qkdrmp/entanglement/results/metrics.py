@@ -12,7 +12,7 @@ import numpy as np
 from qkdrmp.entanglement.ledger import ConnectionEntry, ConnectionStatus
 from qkdrmp.entanglement.links.interface import Interface
 from qkdrmp.entanglement.network import EntanglementNetwork
-from qkdrmp.entanglement.request import REJECTIONS, EndReason
+from qkdrmp.entanglement.request import REJECTIONS, STRUCTURAL, EndReason
 from qkdrmp.kernel.units import to_seconds
 from qkdrmp.stats.columns import Column, quantile_columns, values_of
 from qkdrmp.stats.estimators import jain, quantiles
@@ -37,6 +37,13 @@ class ConnectionOutcome:
         self.reasons = Counter(entry.reason for entry in self.entries if entry.state is ConnectionStatus.REJECTED)
         self.ended = len(self.entries) - self.states[ConnectionStatus.UNFINISHED]
         self.pairs = sum(entry.pairs for entry in self.entries)
+        self.unservable = sum(self.reasons[reason] for reason in STRUCTURAL)
+
+    @property
+    def blocking(self) -> float:
+        """Share of the ended connections that could have been served and were rejected; nan if there are none."""
+        ended = self.ended - self.unservable
+        return (self.states[ConnectionStatus.REJECTED] - self.unservable) / ended if ended else nan
 
     @cached_property
     def setups(self) -> dict[str, float]:
@@ -105,10 +112,26 @@ METRICS: tuple[Column[ConnectionOutcome], ...] = (
     *map(_state, ConnectionStatus),
     *map(_rejected, REJECTIONS),
     Column(
+        "connections_servable",
+        "connections that the network could serve in some state: all but those rejected as infeasible, no_route or "
+        "unauthorised",
+        lambda outcome: len(outcome.entries) - outcome.unservable,
+        "servable connections",
+    ),
+    Column(
         "blocking",
-        "share of the connections asked for and ended that were rejected",
-        lambda outcome: outcome.states[ConnectionStatus.REJECTED] / outcome.ended if outcome.ended else nan,
+        "share of the servable connections asked for and ended that were rejected",
+        lambda outcome: outcome.blocking,
         "blocking (rejected share)",
+        better="less",
+        given="unservable",
+    ),
+    Column(
+        "unservable",
+        "share of the connections asked for that no state of the network could serve: rejected as infeasible, no_route "
+        "or unauthorised",
+        lambda outcome: outcome.unservable / len(outcome.entries) if outcome.entries else nan,
+        "not servable (share)",
         better="less",
     ),
     Column(
