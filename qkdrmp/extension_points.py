@@ -27,8 +27,8 @@ in the session that it opens there, and random numbers come from the generator t
 ``setup.rulesets`` takes RuleSets: a file of JSON, or each a `RuleSetStack`.
 
 Some abilities are optional, each a Protocol as well: `NamesUsers`, `KnowsSizes`, `LimitsUsers`, `ListsConnections`,
-`HasMeanRate`, `LimitsFibre`, `OwnsLanes`, `CountsTrials`, `Repeats`, `ConservesWork`, `AssuresTrials`, `BoundedDelay`,
-`Lossy`.
+`HasMeanRate`, `KnowsLinkRate`, `LimitsFibre`, `OwnsLanes`, `CountsTrials`, `Repeats`, `ConservesWork`, `AssuresTrials`,
+`BoundedDelay`, `Lossy`.
 """
 
 from qkdrmp.entanglement.demand import ConnectionDemand, ConnectionWorkload
@@ -71,7 +71,9 @@ from qkdrmp.key_rates import (
     GenerationSession,
     HasMeanRate,
     KeyRateModel,
+    KnowsLinkRate,
     LimitsFibre,
+    LinkRate,
 )
 from qkdrmp.metric import Metric, RunMetric
 from qkdrmp.network.demand import NamesUsers
@@ -109,11 +111,13 @@ __all__ = [
     "HasMeanRate",
     "KeyRateModel",
     "KeyRequest",
+    "KnowsLinkRate",
     "KnowsSizes",
     "LimitsFibre",
     "LimitsUsers",
     "LinkModel",
     "LinkPolicy",
+    "LinkRate",
     "ListsConnections",
     "Lossy",
     "Lottery",

@@ -539,8 +539,21 @@ def test_there_is_one_registry_for_each_protocol() -> None:
     assert len(set(shapes)) == len(shapes) == 11
 
 
-WORDS = {"list", "listed", "constant", "priority", "random", "poisson", "circuit", "lottery", "qnet", "qkdrmp", "csv"}
-"""Names that are words of the language as well, or, as in the case of QNET, the name of something else."""
+WORDS = {
+    "bbm92",
+    "list",
+    "listed",
+    "constant",
+    "priority",
+    "random",
+    "poisson",
+    "circuit",
+    "lottery",
+    "qnet",
+    "qkdrmp",
+    "csv",
+}
+"""Names that are words of the language as well, or, as in the cases of QNET and BBM92, the name of something else."""
 
 
 @pytest.mark.parametrize("field", registries())

@@ -9,7 +9,7 @@ import pytest
 
 import qkdrmp
 from qkdrmp.errors import ScenarioError
-from qkdrmp.key_rates import BB84Sifted, Constant
+from qkdrmp.key_rates import KEY_RATE_MODELS, BB84Sifted, Constant
 from qkdrmp.qkd.family import QKDScenario
 from qkdrmp.scenario_file import load_scenario, make_scenario
 from qkdrmp.simulation import predict, simulate
@@ -509,8 +509,8 @@ NO_SESSION = "it has no method session(fibre, key_bits, random)"
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        (3, "key_rate.model = 3 must be one of bb84-sifted, constant, or a key-rate model of your own"),
-        ([], "key_rate.model = [] must be one of bb84-sifted, constant, or a key-rate model of your own"),
+        (3, f"key_rate.model = 3 must be one of {', '.join(KEY_RATE_MODELS)}, or a key-rate model of your own"),
+        ([], f"key_rate.model = [] must be one of {', '.join(KEY_RATE_MODELS)}, or a key-rate model of your own"),
         (
             object(),
             "key_rate.model = object must be a key-rate model, but it has no method session(fibre, key_bits, random)",

@@ -11,6 +11,7 @@ import numpy as np
 from qkdrmp.kernel.units import TICKS_PER_SECOND
 from qkdrmp.key_rates.detector_chain import RoundMoments, round_moments
 from qkdrmp.key_rates.model import Block, Fibre
+from qkdrmp.key_rates.ranges import check
 
 _MOST_DEAD_SLOTS = 31  # the exact chain has a state per pair of dead slots and gets slow beyond
 
@@ -59,13 +60,13 @@ class BB84Sifted:
     dead_time_ns: float = 100.0
 
     def __post_init__(self) -> None:
-        _check("mean_photons", self.mean_photons, 0.01 <= self.mean_photons <= 10, "from 0.01 to 10")
-        _check("pulse_rate_hz", self.pulse_rate_hz, 1 <= self.pulse_rate_hz <= 1e12, "from 1 to 1e12 Hz")
+        check("mean_photons", self.mean_photons, 0.01 <= self.mean_photons <= 10, "from 0.01 to 10")
+        check("pulse_rate_hz", self.pulse_rate_hz, 1 <= self.pulse_rate_hz <= 1e12, "from 1 to 1e12 Hz")
         efficiency = self.detector_efficiency
-        _check("detector_efficiency", efficiency, 0 < efficiency <= 1, "above 0 and at most 1")
+        check("detector_efficiency", efficiency, 0 < efficiency <= 1, "above 0 and at most 1")
         most_ns = (_MOST_DEAD_SLOTS + 1) * 1e9 / self.pulse_rate_hz
         allowed = f"from 0 to {most_ns:g} ns ({_MOST_DEAD_SLOTS + 1} slots at {self.pulse_rate_hz:g} Hz)"
-        _check("dead_time_ns", self.dead_time_ns, 0 <= self.dead_time_ns <= most_ns, allowed)
+        check("dead_time_ns", self.dead_time_ns, 0 <= self.dead_time_ns <= most_ns, allowed)
 
     def session(self, fibre: Fibre, key_bits: int, random: np.random.Generator) -> BB84SiftedSession:
         """Open a session on `fibre` that makes keys of `key_bits` bits and draws from `random`."""
@@ -107,7 +108,7 @@ class BB84Sifted:
 
     def check_fibre(self, fibre: Fibre) -> None:
         """Raise a ValueError if the loss of the fibre is not 0 to 200 dB, where a pulse in 1e20 gets through."""
-        _check("loss_db", fibre.loss_db, 0 <= fibre.loss_db <= 200, "from 0 to 200 dB for bb84-sifted")
+        check("loss_db", fibre.loss_db, 0 <= fibre.loss_db <= 200, "from 0 to 200 dB for bb84-sifted")
 
     def _slots(self, key_bits: int) -> int:
         return max(round(key_bits / self.mean_photons), 1)
@@ -115,11 +116,6 @@ class BB84Sifted:
 
 # A simulation opens thousands of sessions on the same few fibres.
 _law = lru_cache(maxsize=4096)(BB84Sifted.law)
-
-
-def _check(field: str, value: float, good: bool, allowed: str) -> None:
-    if not good:
-        raise ValueError(f"{field} = {value!r} must be {allowed}")
 
 
 @dataclass(frozen=True, slots=True)

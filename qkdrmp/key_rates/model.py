@@ -6,6 +6,7 @@ session hands out `Block` after `Block` of keys. Stopping is forgetting the sess
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -51,8 +52,11 @@ class Block:
 class GenerationSession(Protocol):
     """Key generation between two ends that both are ready."""
 
-    def block(self, keys: int) -> Block:
-        """Return the next block, with `keys` keys if the model can make that many at once."""
+    def block(self, keys: int) -> Block | None:
+        """Return the next block, with `keys` keys if the model can make that many at once; None if none is to come.
+
+        A block may hold more keys than `keys`: pools store what they have free capacity for, the others are dropped.
+        """
 
 
 class KeyRateModel(Protocol):
@@ -60,6 +64,52 @@ class KeyRateModel(Protocol):
 
     def session(self, fibre: Fibre, key_bits: int, random: np.random.Generator) -> GenerationSession:
         """Open a session on `fibre` that makes keys of `key_bits` bits and draws from `random`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRate:
+    """What a link makes in the long run.
+
+    Parameters
+    ----------
+    rate_bps : float
+        Secret bits per second; 0 if the link makes no keys.
+    per_pulse : float
+        Secret bits per pulse; nan if the model has no pulses.
+    qber : float
+        Quantum bit error rate of the sifted bits; nan if the protocol has none.
+    qber_limit : float
+        QBER above which the link makes no keys; nan if there is none.
+    block_s : float
+        Time from one block of post-processing to the next, in seconds; 0 for keys that come as soon as they are there.
+    """
+
+    rate_bps: float
+    per_pulse: float = math.nan
+    qber: float = math.nan
+    qber_limit: float = math.nan
+    block_s: float = 0.0
+
+    @property
+    def block_bits(self) -> float:
+        """Secret bits of a block; 0 if there are no blocks."""
+        return round(self.rate_bps * self.block_s, 6)
+
+    @property
+    def reason(self) -> str:
+        """Why the link makes no keys, as in ``QBER 11.3 %, limit 11 %``; empty if it does, or if it is not known."""
+        if self.rate_bps or math.isnan(self.qber):
+            return ""
+        beyond = f"limit {100 * self.qber_limit:.3g} %" if self.qber > self.qber_limit else "no secret bits are left"
+        return f"QBER {100 * self.qber:.3g} %, {beyond}"
+
+
+@runtime_checkable
+class KnowsLinkRate(Protocol):
+    """Optional for a key-rate model: rate, QBER and blocks, from the fibre."""
+
+    def link_rate(self, fibre: Fibre) -> LinkRate:
+        """Return what a link on `fibre` makes in the long run."""
 
 
 @runtime_checkable

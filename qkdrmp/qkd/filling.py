@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from qkdrmp.errors import QKDRMPError
-from qkdrmp.qkd.loads import has_own_devices, rate_bps
+from qkdrmp.qkd.loads import has_own_devices, link_rate, rate_bps
 from qkdrmp.qkd.settings import QKDSettings
 from qkdrmp.stats.words import number
+from qkdrmp.topology import Link
 
 DISTORTING = 0.02
 """A time of filling that is a larger share of what is counted distorts it."""
@@ -17,7 +19,8 @@ def fill_times_s(settings: QKDSettings) -> dict[str, float]:
     """Return when each key stream with pools first serves, in seconds, if its link makes keys at its mean rate.
 
     It is 0 where pools have more keys at first than their interrupt threshold. Otherwise they are filled up to their
-    recovery threshold; where both directions of a link share its devices, they do so in turns.
+    recovery threshold; where both directions of a link share its devices, they do so in turns. It is ``inf`` for a link
+    that makes no keys.
     """
     times: dict[str, float] = {}
     for link in settings.topology.links:
@@ -32,8 +35,16 @@ def fill_times_s(settings: QKDSettings) -> dict[str, float]:
         together = sum(missing.values())
         for name, bits in missing.items():
             wanted = bits if has_own_devices(settings, link) else together
-            times[name] = wanted / rate_bps(settings, link) if bits else 0.0
+            times[name] = _time_s(settings, link, wanted) if bits else 0.0
     return times
+
+
+def _time_s(settings: QKDSettings, link: Link, bits: int) -> float:
+    """Return how long a link makes keys for `bits` bits, whole blocks if it has them."""
+    rate, blocks_s = rate_bps(settings, link), link_rate(settings, link).block_s
+    if not rate:
+        return math.inf
+    return blocks_s * math.ceil(round(bits / (rate * blocks_s), 9)) if blocks_s else bits / rate
 
 
 def filling(settings: QKDSettings) -> Iterator[str]:
@@ -42,7 +53,7 @@ def filling(settings: QKDSettings) -> Iterator[str]:
         times = fill_times_s(settings)
     except QKDRMPError:  # a model of the user's own
         return
-    if waiting := {name: time_s for name, time_s in times.items() if time_s > 0}:
+    if waiting := {name: time_s for name, time_s in times.items() if 0 < time_s < math.inf}:
         slowest = max(waiting, key=lambda name: waiting[name])
         others = ", the others no later" if len(waiting) > 1 else ""
         yield (
@@ -58,7 +69,8 @@ def late_filling(settings: QKDSettings) -> Iterator[str]:
     except QKDRMPError:
         return
     counted_s = settings.duration_s - settings.warmup_s
-    late = [name for name, time_s in times.items() if time_s - settings.warmup_s > DISTORTING * counted_s]
+    finite = {name: time_s for name, time_s in times.items() if time_s < math.inf}
+    late = [name for name, time_s in finite.items() if time_s - settings.warmup_s > DISTORTING * counted_s]
     if late:
         slowest = max(late, key=lambda name: times[name])
         yield (

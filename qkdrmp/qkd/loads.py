@@ -1,16 +1,18 @@
-"""The offered load of links: the keys that are asked of them over those that they can make, and who is concerned."""
+"""The offered load of links: the keys that are asked of them over those that they make, if any; who is concerned."""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
+from qkdrmp.config.points import label
 from qkdrmp.config.sections import shown
 from qkdrmp.errors import QKDRMPError, are, counted, listed
 from qkdrmp.family import Service
-from qkdrmp.key_rates.model import HasMeanRate
+from qkdrmp.key_rates.model import HasMeanRate, KnowsLinkRate, LinkRate
 from qkdrmp.network.routing import leads_to
 from qkdrmp.qkd.demand.workload import KnowsRates, Pair
 from qkdrmp.qkd.settings import QKDSettings
@@ -22,7 +24,7 @@ SHOWN = 3
 
 
 def link_loads(settings: QKDSettings) -> dict[tuple[str, str], float]:
-    """Return the offered load of every link: key bits asked for over key bits it can make.
+    """Return the offered load of every link: key bits asked for over key bits it can make (``inf`` if it makes none).
 
     Known for demands whose rates do not depend on what happens: `PoissonRequests`, `Rekey`, a `FixedList`, whose
     requests are spread over the duration, and your own with a method ``offered_bps``. Both directions of a link share
@@ -49,7 +51,8 @@ def link_loads(settings: QKDSettings) -> dict[tuple[str, str], float]:
         forth, back = asked[link.ends], asked[link.ends[::-1]]
         if forth or back:
             bits_per_s = max(forth, back) if has_own_devices(settings, link) else forth + back
-            loads[link.ends] = bits_per_s / rate_bps(settings, link)
+            made_bps = rate_bps(settings, link)
+            loads[link.ends] = bits_per_s / made_bps if made_bps else math.inf
     return loads
 
 
@@ -61,6 +64,8 @@ def has_own_devices(settings: QKDSettings, link: Link) -> bool:
 def rate_bps(settings: QKDSettings, link: Link) -> float:
     """Return the mean rate of one pair of devices of a link, in key bits per second.
 
+    If a block of post-processing has more keys than pools can hold, only those that they can hold count.
+
     Raises
     ------
     QKDRMPError
@@ -71,7 +76,23 @@ def rate_bps(settings: QKDSettings, link: Link) -> float:
         raise QKDRMPError(
             f"key_rate.model = {shown(model)} must have a method mean_rate_bps(fibre, key_bits) for loads"
         )
-    return model.mean_rate_bps(settings.fibre(link), settings.pools.key_length_bits)
+    rate = model.mean_rate_bps(settings.fibre(link), settings.pools.key_length_bits)
+    made = link_rate(settings, link)
+    if not made.block_s or not settings.has_pools(link):
+        return rate
+    return min(rate, storable_bits(settings, link) / made.block_s)
+
+
+def link_rate(settings: QKDSettings, link: Link) -> LinkRate:
+    """Return what a link makes in the long run; no rate and no blocks if its key-rate model does not say them."""
+    model = settings.key_rate.here(link=link.ends).build()
+    return model.link_rate(settings.fibre(link)) if isinstance(model, KnowsLinkRate) else LinkRate(math.nan)
+
+
+def storable_bits(settings: QKDSettings, link: Link) -> int:
+    """Return how many key bits of a block the larger pool of a link with pools can hold."""
+    streams = [settings.stream(*way) for way in (link.ends, link.ends[::-1])]
+    return max(stream.key_bits * stream.thresholds.capacity for stream in streams)
 
 
 def offered(settings: QKDSettings) -> dict[Pair, float]:
@@ -100,7 +121,7 @@ def service(settings: QKDSettings) -> Service:
 
 @dataclass(frozen=True)
 class Overload:
-    """Links that are asked for more keys than they have and make.
+    """Links that are asked for more keys than they have and make, if they make any.
 
     Parameters
     ----------
@@ -116,7 +137,8 @@ class Overload:
 
 def overload(settings: QKDSettings) -> Overload:
     """Return which links are overloaded, and who uses them."""
-    loads = {link: load for link, load in known_loads(settings).items() if load > 1 + _stock(settings, link)}
+    known = {link: load for link, load in known_loads(settings).items() if load < math.inf}
+    loads = {link: load for link, load in known.items() if load > 1 + _stock(settings, link)}
     hops = {hop for link in loads for hop in (link, link[::-1])}
     routes = settings.routes()
     asked = {pair: rate for pair, rate in offered(settings).items() if hops & set(pairwise(routes[pair] or ()))}
@@ -161,11 +183,62 @@ def overloaded(settings: QKDSettings) -> Iterator[str]:
     )
 
 
+def without_keys(settings: QKDSettings) -> list[Link]:
+    """Return the links that make no keys, as far as it is known."""
+    found = []
+    for link in settings.topology.links:
+        try:
+            makes_none = all(map(settings.takes_part, link.ends)) and rate_bps(settings, link) == 0
+        except QKDRMPError:  # a model of the user's own
+            continue
+        found += [link] if makes_none else []
+    return found
+
+
+def dead_links(settings: QKDSettings) -> Iterator[str]:
+    """Say which links make no keys, why, and whose requests that concerns."""
+    dead = without_keys(settings)
+    if not dead:
+        return
+    hops = {hop for link in dead for hop in (link.ends, link.ends[::-1])}
+    served = {pair: route for pair, route in settings.routes().items() if leads_to(route, pair[1])}
+    pairs = [">".join(pair) for pair, route in served.items() if hops & set(pairwise(route or ()))]
+    makes = "makes" if len(dead) == 1 else "make"
+    yield (
+        f"{len(dead)} of {counted(len(settings.topology.links), 'link')} {makes} no keys, "
+        f"{listed([_why(settings, link) for link in dead], SHOWN)}: requests of {len(pairs)} of {len(served)} pairs of "
+        f"users find no more keys there than pools have at first{': ' * bool(pairs)}{listed(pairs, SHOWN)}"
+    )
+
+
+def _why(settings: QKDSettings, link: Link) -> str:
+    reason = link_rate(settings, link).reason
+    name = label(settings.key_rate.here(link=link.ends).model)
+    return f"{link} ({name} at {number(link.loss_db, 3)} dB{f': {reason}' if reason else ''})"
+
+
+def dropped_keys(settings: QKDSettings) -> Iterator[str]:
+    """Say which links have blocks of more keys than their pools can hold."""
+    found = []
+    for link in settings.topology.links:
+        made = link_rate(settings, link)
+        if made.block_s and made.rate_bps and settings.has_pools(link):
+            most = storable_bits(settings, link)
+            if made.block_bits > most:
+                block = f"{number(made.block_bits, 3)} bits every {number(made.block_s, 3)} s"
+                found.append(f"{link} {block} for pools of {number(most)}")
+    if found:
+        yield (
+            f"blocks of {counted(len(found), 'link')} have more keys than pools can hold, and the others are dropped: "
+            f"{listed(found, SHOWN)} (a larger pools.capacity, or smaller blocks, avoid that)"
+        )
+
+
 def load_known(settings: QKDSettings) -> Iterator[str]:
     """Say how loaded links are, and what pairs of users ask for, as far as it is known."""
     loads, asked = known_loads(settings), _falling(offered(settings))
-    if loads:
-        busiest = [f"{_dashed(link)} {percent(load)}" for link, load in loads.items()]
+    if any(load < math.inf for load in loads.values()):
+        busiest = [f"{_dashed(link)} {percent(load)}" for link, load in loads.items() if load < math.inf]
         rates = [f"{'>'.join(pair)} {number(rate, 3)}" for pair, rate in asked.items()]
         alike = len({round(rate, 9) for rate in asked.values()}) == 1
         each = (

@@ -1,4 +1,4 @@
-"""What will go wrong in a scenario: overloaded links, pools that fill for too long or get stuck, lost messages."""
+"""What will go wrong in a scenario: links without keys or overloaded, pools that fill too long, lost messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qkdrmp.network.faults import Lossy
 from qkdrmp.network.routing import leads_to
 from qkdrmp.qkd.demand.workload import KnowsSizes
 from qkdrmp.qkd.filling import filling, late_filling
-from qkdrmp.qkd.loads import load_known, overloaded
+from qkdrmp.qkd.loads import dead_links, dropped_keys, load_known, overloaded
 from qkdrmp.qkd.settings import QKDSettings
 
 
@@ -45,7 +45,14 @@ def known_beforehand(settings: QKDSettings) -> dict[str, list[str]]:
 
 def predict(settings: QKDSettings) -> list[str]:
     """Return, in sentences, what will go wrong in runs of a scenario."""
-    return [*overloaded(settings), *late_filling(settings), *_stuck_pools(settings), *_lost_messages(settings)]
+    return [
+        *dead_links(settings),
+        *dropped_keys(settings),
+        *overloaded(settings),
+        *late_filling(settings),
+        *_stuck_pools(settings),
+        *_lost_messages(settings),
+    ]
 
 
 def _lost_messages(settings: QKDSettings) -> list[str]:

@@ -48,11 +48,11 @@ def _alternatives(scenario: Any) -> Iterator[Alternative]:
 
 def _relief(scenario: Any, most_load: float) -> list[Upgrade]:
     loads = known_loads(scenario).items()
-    return [_upgrade(scenario, link, load, load / most_load) for link, load in loads if load > most_load]
+    return [_upgrade(scenario, link, load, load / most_load) for link, load in loads if most_load < load < math.inf]
 
 
 def _fastest(scenario: Any) -> list[Upgrade]:
-    loads = list(known_loads(scenario).items())
+    loads = [(link, load) for link, load in known_loads(scenario).items() if load < math.inf]
     return [_upgrade(scenario, link, load, 2.0) for link, load in loads[:BUSIEST]]
 
 

@@ -98,9 +98,12 @@ class KeyStream:
             self.add(fitting)
         return fitting
 
-    def admit(self, count: int) -> int:
-        """Return how many of `count` new keys there is free capacity for; the others are dropped and counted."""
-        fitting = min(count, self.free)
+    def admit(self, count: int, most: int | None = None) -> int:
+        """Return how many of `count` new keys to add: at most `most`, and what there is free capacity for.
+
+        The others are dropped and counted.
+        """
+        fitting = min(count, self.free) if most is None else min(count, self.free, most)
         self.overflow += count - fitting
         return fitting
 

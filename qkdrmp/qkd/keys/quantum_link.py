@@ -124,9 +124,9 @@ class Supply:
         return self.stream.settings.thresholds.recover - self.stream.downstream.level
 
     def finish(self, block: Block) -> None:
-        """Store the block at both ends."""
+        """Store the block at both ends: a refill ends at V_r, and what the block has beyond that is dropped."""
         stream = self.stream
-        count = stream.admit(block.keys)
+        count = stream.admit(block.keys, None if self.continuous else max(self._missing(), 0))
         # Where the upstream copy waits as well (mirrors = "head"), nothing else can free capacity.
         filled = not self.continuous and (count >= self._missing() or not stream.upstream.serving)
         self.open = not filled
@@ -152,8 +152,8 @@ class KeySession:
             self._session = self.link.session(self.key_bits)
             self.generator.submit(self)
 
-    def begin(self) -> Block:
-        """Return the next block of the keys that are left to make."""
+    def begin(self) -> Block | None:
+        """Return the next block of the keys that are left to make; what it has beyond them is dropped."""
         return self._session.block(self.left)
 
     def finish(self, block: Block) -> None:
