@@ -6,7 +6,7 @@ import importlib
 import os
 import shlex
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from types import ModuleType
@@ -191,11 +191,21 @@ def command_line() -> str:
         value = context.params.get(str(parameter.name))
         if isinstance(parameter, click.Argument):
             words.append(str(value))
-        elif value not in (None, False, ()) and parameter.name not in HOW_NOT_WHAT:
-            words += [
-                word for one in (value if parameter.multiple else [value]) for word in (parameter.opts[-1], str(one))
-            ]
+        elif parameter.name not in HOW_NOT_WHAT:
+            words += _words(parameter, value)
     return shlex.join(words)
+
+
+def _words(parameter: click.Parameter, value: Any) -> list[str]:
+    """Return an option as it was given; nothing if it was not."""
+    if value in (None, False, (), {}):
+        return []
+    option = parameter.opts[-1]
+    if value is True:
+        return [option]
+    if isinstance(value, Mapping):  # the targets
+        value = [f"{field.rpartition('.')[2]}={one}" for field, one in value.items()]
+    return [word for one in (value if parameter.multiple else [value]) for word in (option, str(one))]
 
 
 def extra(name: str, module: str) -> ModuleType:

@@ -82,12 +82,12 @@ def network_map(story: Story) -> Spec:
     )
     if left_out := len(places) - len(names):
         chart = chart.properties(
-            title=_said(f"{left_out} of {len(places)} names do not fit; a node shows its own when pointed at")
+            title=_said([f"{left_out} of {len(places)} names do not fit;", "a node shows its own when pointed at"])
         )
     return dressed(chart.properties(width="container", height=MAP_HEIGHT))
 
 
-def _said(words: str) -> alt.TitleParams:
+def _said(words: list[str]) -> alt.TitleParams:
     style: dict[str, Any] = {"fontSize": NAME_PIXELS, "fontWeight": "normal", "color": "#555"}
     return alt.TitleParams(words, anchor="start", orient="bottom", **style)
 

@@ -130,7 +130,7 @@ def _json(data: Mapping[str, Any]) -> Markup:
 def _drawn(runs: pd.DataFrame, family: Family, laws: pd.DataFrame) -> dict[str, Any]:
     if len(runs) == 1:
         return {"curves": None, "heatmap": None, "heatmap_others": "", "metrics": {}}
-    metrics = charts.metrics_of(runs, family.main_metric)
+    metrics = charts.metrics_of(runs, _most_telling(runs, family))
     heatmap = charts.heatmap(runs, metrics)
     return {
         "curves": charts.curves(runs, metrics, laws),
@@ -138,6 +138,15 @@ def _drawn(runs: pd.DataFrame, family: Family, laws: pd.DataFrame) -> dict[str, 
         "heatmap_others": heatmap[1] if heatmap else "",
         "metrics": charts.labels_of(runs, metrics),
     }
+
+
+def _most_telling(runs: pd.DataFrame, family: Family) -> str:
+    """Return the metric to show first: the main one, or, if that is the same in all cells, a quality that is not."""
+    qualities = [family.main_metric, *(one.metric for one in family.qualities)]
+    groups = [group for _, group in cells(runs, varied(runs))]
+    means = {name: pd.Series([group[name].mean() for group in groups]) for name in qualities if name in runs}
+    apart = (name for name, values in means.items() if estimators.differ(values.dropna()))
+    return next(apart, family.main_metric)
 
 
 def _metrics(runs: pd.DataFrame) -> list[tuple[str, str]]:
@@ -170,7 +179,8 @@ def _warmup(scenario: Scenario, seed: int) -> Iterator[str]:
         warnings.simplefilter("ignore", RunWarning)  # it is in the sentence too
         found = suggest_warmup(scenario, seed, WARMUP_RUNS)
     if found.too_short or not found.is_enough:
-        yield f"{found.sentences()[0].removeprefix(f'{scenario.name}: ')} (with the settings of the run shown)."
+        said = capital(found.sentences()[0].removeprefix(f"{scenario.name}: "))
+        yield f"{said} (with the settings of the run shown)."
 
 
 def _predicted(experiment: Experiment) -> Iterator[str]:

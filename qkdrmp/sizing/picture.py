@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 import pandas as pd
@@ -14,7 +13,6 @@ from qkdrmp.plots.labels import in_unit
 from qkdrmp.verdicts.targets import Target
 
 PANEL = (3.6, 3.4)
-LETTERS = 30
 MARGIN = 1.15
 """How far above all else an axis goes."""
 
@@ -29,7 +27,6 @@ def draw(runs: pd.DataFrame, field: str, value: float | None, targets: Sequence[
         bound = scale * target.bound
         ax.axhline(bound, color="0.2", linestyle="--", linewidth=1.2)
         ax.set_ylim(0, MARGIN * max(bound, *ax.dataLim.intervaly))
-        ax.set_ylabel(textwrap.fill(ax.get_ylabel(), LETTERS))
         if value is not None:
             ax.axvline(value, color="0.2", linestyle=":", linewidth=1.2)
         ax.set_title("dashed: target; dotted: smallest that meets all", loc="left", fontsize=8, color="0.35")

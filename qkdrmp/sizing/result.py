@@ -27,6 +27,8 @@ PLAN = "plan.json"
 """The file of a folder with the sentences of a plan."""
 SHOWN = 5
 """How many links are named."""
+NOTABLE = 0.02
+"""A link whose upgrade changes a target's metric by less than this share is none to upgrade first."""
 
 
 @dataclass(frozen=True)
@@ -186,8 +188,9 @@ class Sizing:
         keys, same = int(self.sizes["capacity"].sum()), int(self.confirmed.value or 0) * len(self.sizes)
         saved = f"{percent(1 - keys / same)} fewer" if keys < same else "no fewer"
         least, most = int(self.sizes["capacity"].min()), int(self.sizes["capacity"].max())
+        each = f"{least} to {most} keys" if least < most else f"{least} keys"
         yield (
-            f"With a size for each link, {least} to {most} keys, pools hold {number(keys)} keys in each direction "
+            f"With a size for each link, {each}, pools hold {number(keys)} keys in each direction "
             f"instead of {number(same)}, {saved}; this was confirmed likewise."
         )
 
@@ -195,7 +198,8 @@ class Sizing:
         if self.effects.empty or self.confirmed is None:
             return
         less = placed(self.confirmed.field, self.effects["size"].iloc[0])
-        clear = self.effects[self.effects["is_better"]]
+        notable = self.effects["difference"].abs() > NOTABLE * self.effects["before"].abs()
+        clear = self.effects[self.effects["is_better"] & notable]
         if clear.empty:
             links = listed(dict.fromkeys(self.effects["link"]), SHOWN)
             yield f"With {less}, twice the rate of one link ({links}) would bring no target clearly nearer."

@@ -82,8 +82,10 @@ def single(metric: str, value: float) -> str:
 def change(metric: str, size: float) -> str:
     """Return about by how much a metric differs, a share in percentage points."""
     scale, unit = unit_of(metric, abs(size))
-    digits, words = (1, "percentage points") if unit == "%" else (2, unit)
-    return f"{number(scale * size, digits)} {words}".rstrip()
+    if unit != "%":
+        return f"{number(scale * size, 2)} {unit}".rstrip()
+    points = number(scale * size, 1)
+    return f"{points} percentage point{'' if points == '1' else 's'}"
 
 
 def unit_of(metric: str, size: float) -> tuple[float, str]:

@@ -177,6 +177,8 @@ def test_a_run_prints_its_summary_and_writes_its_tables(folder: Path) -> None:
 
 def test_a_trace_adds_messages_and_levels(folder: Path) -> None:
     succeeded(qkdrmp("run", "quick.toml", "--out", "deep/er", "--trace"))
+    known = json.loads((folder / "deep/er/run.json").read_text(encoding="utf-8"))
+    assert known["command"] == "qkdrmp run quick.toml --seed 1 --out deep/er --trace"
     results = simulate(load_scenario("quick.toml"), record=["messages", "levels"])
     assert len(pd.read_csv(folder / "deep" / "er" / "messages.csv")) == len(results.messages)
     assert list(pd.read_csv(folder / "deep" / "er" / "levels.csv").columns) == QKD.tables["levels"].names

@@ -38,6 +38,8 @@ def test_a_plan_is_printed_written_and_reported() -> None:
     assert json.loads((folder / "plan.json").read_text())["sentences"][0].startswith("Asked for")
     assert f"Key pool capacity = {planned.pools.capacity}" in page.replace("\u00a0", " ")
     assert "Sizes that were looked at" in page
+    command = "qkdrmp plan line --set duration_s=6 --target wait_p95_s=0.05 --replications 4 --seed 1"
+    assert load_experiment(folder).command == command
 
 
 def test_an_overload_is_called_so_and_what_cannot_be_met_is_exit_code_1() -> None:

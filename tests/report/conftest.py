@@ -26,4 +26,5 @@ def pairs_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(experiments.hostile(), tmp_path_factory.mktemp("report") / "deeper" / "hostile.html")
+    folder = tmp_path_factory.mktemp("report")
+    return write_report(experiments.hostile(folder / "plan"), folder / "deeper" / "hostile.html")

@@ -1,9 +1,11 @@
 """Small experiments of both families to report on, and tables of runs made by hand."""
 
+import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,11 +13,13 @@ import pandas as pd
 import qkdrmp
 from qkdrmp import Link, Node, Scenario, Topology
 from qkdrmp.scenario_file import make_scenario
+from qkdrmp.sizing.result import PLAN
 from qkdrmp.sweeps.experiment import Experiment
 
 HOSTILE = "</script><script>window.hacked=1</script>"
 QUOTED = '"R&D" <b>'
 POOLS = "pools.capacity"
+PLANNED = ["Asked for: blocking at most 1 %.", f"Key pool capacity = 16 keys is the smallest, with {HOSTILE}."]
 HERE = ThreadPoolExecutor(1)
 """Runs small experiments in this process, which takes less time than to start others."""
 
@@ -51,12 +55,18 @@ def pairs() -> Experiment:
     return experiment(scenario, {"demand.memories": [1, 2], "allocation.policy": ["circuit", "round-robin"]})
 
 
-def hostile() -> Experiment:
+def hostile(folder: Path) -> Experiment:
+    """Return an experiment with names that are code, and with a plan in its folder."""
     names = [(HOSTILE, "end"), (QUOTED, "repeater"), ("Bob", "end")]
     links = [Link((HOSTILE, QUOTED), 1.0), Link((QUOTED, "Bob"), 1.0)]
     topology = Topology("<i>", [Node(name, kind) for name, kind in names], links)
     raw = {"topology": topology, "duration_s": 0.02, "name": "<b>bold</b>", "description": HOSTILE}
-    return experiment(make_scenario(raw | {"key_rate": {"model": "constant", "rate_bps": 1e6}}), {}, 1)
+    found = experiment(make_scenario(raw | {"key_rate": {"model": "constant", "rate_bps": 1e6}}), {}, 1)
+    folder.mkdir()
+    (folder / PLAN).write_text(json.dumps({"sentences": PLANNED}), encoding="utf-8")
+    looked_at = pd.DataFrame({"field": [POOLS] * 2, "value": [8, 16], "about": [HOSTILE, ""], "meets": [False, True]})
+    looked_at.to_csv(folder / "plan_search.csv", index=False)
+    return replace(found, folder=folder)
 
 
 def table(metric: Mapping[Any, Sequence[float]], field: str = POOLS, **columns: Any) -> pd.DataFrame:

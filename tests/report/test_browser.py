@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.report.experiments import PLANNED
+
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = Path("/usr/bin/chromium")
 if not CHROMIUM.exists():
@@ -94,13 +96,20 @@ def test_nothing_sticks_out_of_the_page(family: str, width: int, browser: Any, r
     found.page.close()
 
 
+LETTERS_HAVE_THEIR_SIZE = """() => [...document.querySelectorAll(".chart svg.marks")].every(svg => {
+  const shown = svg.getBoundingClientRect().width;
+  return shown <= 688 && Math.abs(shown - svg.viewBox.baseVal.width) < 1;
+})"""
+
+
 @pytest.mark.parametrize("family", [*FAMILIES, "hostile"])
 def test_nothing_is_cut_off_in_print(family: str, browser: Any, request: pytest.FixtureRequest) -> None:
     found = Opened(browser, request.getfixturevalue(f"{family}_page"), 1280)
+    widths = "Object.values(VIEWS).filter(Boolean).map(view => view.width())"
+    before = found.page.evaluate(f"String({widths})")
     found.page.emulate_media(media="print")
-    found.page.evaluate(
-        "document.body.style.cssText = 'width: 688px; margin: 0'"
-    )  # the width of the paper, of which charts are not told
+    found.page.evaluate("document.body.style.cssText = 'width: 688px; margin: 0'")  # the width of the paper
+    found.page.wait_for_function(LETTERS_HAVE_THEIR_SIZE)
     wide = """[...document.querySelectorAll('body *')].filter(it =>
         it.getBoundingClientRect().right > 689 && (it.matches('svg') || !it.closest('svg, script')))"""
     assert found.page.evaluate(f"{wide}.map(it => it.outerHTML.slice(0, 200))") == []
@@ -108,6 +117,9 @@ def test_nothing_is_cut_off_in_print(family: str, browser: Any, request: pytest.
     assert found.page.locator("#run-words").is_visible()
     high = "[...document.querySelectorAll('svg.marks, #ladder svg')].map(it => it.getBoundingClientRect().height)"
     assert max(found.page.evaluate(high)) < 24 * 38  # 24 cm
+    found.page.emulate_media(media="screen")
+    found.page.evaluate("document.body.style.cssText = ''")
+    found.page.wait_for_function(f"before => String({widths}) === before", arg=before)
     found.page.close()
 
 
@@ -151,6 +163,23 @@ def test_rows_of_tables_are_counted_in_the_singular_and_the_plural(browser: Any,
     titles = found.page.locator("#table-list summary").all_text_contents()
     assert titles[:2] == ["Cells (1 row)", "Runs (1 row)"]
     assert all(title.endswith((" rows)", "(1 row)")) and "(1 rows)" not in title for title in titles)
+    found.page.close()
+
+
+@pytest.mark.parametrize("medium", ["screen", "print"])
+def test_a_plan_comes_first_and_its_tables_are_there(medium: str, browser: Any, hostile_page: Path) -> None:
+    found = Opened(browser, hostile_page, 1280)
+    found.page.emulate_media(media=medium)
+    assert found.page.locator("#verdict dt").first.text_content() == "Plan"
+    said = found.page.locator("#verdict dd").all_text_contents()[: len(PLANNED)]
+    assert [sentence.replace("\u00a0", " ") for sentence in said] == PLANNED
+    assert found.page.locator("#verdict dd").first.is_visible()
+    table = found.page.locator("#table-list details", has_text="Sizes that were looked at (2 rows)")
+    assert table.is_visible() is (medium == "screen")
+    if medium == "screen":
+        table.locator("summary").click()
+        assert table.locator("tbody tr:last-child td").all_text_contents()[:2] == ["pools.capacity", "16"]
+    assert found.troubles == []
     found.page.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -115,6 +116,8 @@ def test_the_busiest_link_is_named_where_its_rate_helps() -> None:
     assert effects["link"].iloc[0] == "R-Bob"
     assert effects["is_better"].iloc[0]
     assert any("The link to upgrade first is R-Bob (load 90 %): with" in sentence for sentence in found.sentences)
+    hardly = replace(found, effects=found.effects.assign(difference=-0.01 * found.effects["before"]))
+    assert any("would bring no target clearly nearer" in sentence for sentence in hardly.sentences)
 
 
 def test_sizes_by_link_are_smaller_where_less_is_drawn() -> None:
@@ -126,6 +129,8 @@ def test_sizes_by_link_are_smaller_where_less_is_drawn() -> None:
     found = planned(qkdrmp.load_scenario("line").replace(changes), by_link=True)
     sizes = found.sizes.set_index("link")["capacity"]
     assert sizes["R-Bob"] < sizes["Alice-R"]
+    alike = replace(found, sizes=found.sizes.assign(capacity=5))
+    assert any(sentence.startswith("With a size for each link, 5 keys, pools") for sentence in alike.sentences)
     assert found.by_link is not None
     assert found.by_link.passed
 

@@ -75,6 +75,7 @@ def test_an_improvement_that_cannot_be_excluded_is_said() -> None:
 def test_differences_are_said_with_few_digits_and_those_of_shares_in_points() -> None:
     assert change("blocking", 0.005572) == "0.6 percentage points"
     assert change("blocking", 0.1234) == "12 percentage points"
+    assert change("blocking", 0.01) == "1 percentage point"
     assert change("wait_p95_s", 0.0353512) == "35 ms"
 
 

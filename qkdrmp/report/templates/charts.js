@@ -32,16 +32,33 @@ function shapeMap() {
   else DATA.map.height = height;
 }
 
+const PAPER = 688; // pixels of the width of A4 without its margins
+const CHARTS = ["curves", "heatmap", "map", "level"];
+
+/** Draw the charts again as wide as the paper, so that their letters have their size there. */
+function fitPaper() {
+  for (const name of CHARTS.filter((one) => VIEWS[one])) {
+    const width = name === "map" ? Math.min(PAPER, DATA.map.height * DATA.aspect) : PAPER;
+    VIEWS[name].width(width);
+    if (name === "map") VIEWS.map.height(Math.round(width / DATA.aspect));
+    VIEWS[name].run();
+  }
+}
+
+function fitScreen() {
+  window.dispatchEvent(new Event("resize")); // which shapes all charts
+}
+
 async function start() {
   shapeMap();
-  const names = ["curves", "heatmap", "map", "level"];
-  const views = await Promise.all(names.map(draw));
-  names.forEach((name, number) => (VIEWS[name] = views[number]));
+  const views = await Promise.all(CHARTS.map(draw));
+  CHARTS.forEach((name, number) => (VIEWS[name] = views[number]));
   if (VIEWS.curves) startMetrics();
   startTime();
   startLinks();
   startRuns();
   window.addEventListener("resize", shapeMap);
+  window.matchMedia("print").addEventListener("change", (media) => (media.matches ? fitPaper() : fitScreen()));
   document.body.dataset.drawn = "yes";
 }
 
