@@ -7,6 +7,7 @@ import qkdrmp
 from qkdrmp.sweeps.sweep import processes, sweep
 
 CAPACITIES = [20, 30, 40, 50, 60, 70, 80]
+REPLICATIONS = [10, pytest.param(20, marks=pytest.mark.slow)]
 # Read off the published picture; several runs averaged.
 PUBLISHED = pd.DataFrame(
     {
@@ -32,9 +33,9 @@ def executor():
         yield pool
 
 
-@pytest.fixture(scope="module")
-def runs(scenario, executor):
-    return sweep(scenario, executor=executor, progress=False)
+@pytest.fixture(scope="module", params=REPLICATIONS)
+def runs(request, scenario, executor):
+    return sweep(scenario, replications=request.param, executor=executor, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -97,16 +98,18 @@ def test_without_a_reserve_capacity_10_works_and_14_sticks(scenario, executor):
 
 
 @pytest.mark.parametrize(
-    ("replenish", "capacities"),
+    ("replenish", "capacities", "duration_s"),
     [
-        ("demand", [20, 40, 80]),
-        ("continuous", [20, 80]),
-        pytest.param("demand", CAPACITIES, marks=pytest.mark.slow),
-        pytest.param("continuous", CAPACITIES, marks=pytest.mark.slow),
+        ("demand", [20, 40, 80], 0.3),
+        ("continuous", [20, 80], 0.3),
+        pytest.param("demand", CAPACITIES, 0.6, marks=pytest.mark.slow),
+        pytest.param("continuous", CAPACITIES, 0.6, marks=pytest.mark.slow),
     ],
 )
-def test_the_right_defaults_never_stick_and_small_pools_do_as_well(scenario, executor, replenish, capacities):
-    right = scenario.replace({"preset": None, "pools.replenish": replenish})
+def test_the_right_defaults_never_stick_and_small_pools_do_as_well(
+    scenario, executor, replenish, capacities, duration_s
+):
+    right = scenario.replace({"preset": None, "pools.replenish": replenish, "duration_s": duration_s})
     made = sweep(right, over={"pools.capacity": capacities}, replications=20, executor=executor, progress=False)
     mean = made.groupby("pools.capacity")["requests_delivered"].mean()
     assert made["stuck_pools"].max() == 0
@@ -114,7 +117,7 @@ def test_the_right_defaults_never_stick_and_small_pools_do_as_well(scenario, exe
     assert mean.max() / mean.min() < 1.03
 
 
-def mismatched(scenario, executor, seconds_per_key, **changes):
+def mismatched(scenario, executor, replications, seconds_per_key, **changes):
     slow = scenario.replace(
         {
             "pools.mirrors": "head",
@@ -122,15 +125,16 @@ def mismatched(scenario, executor, seconds_per_key, **changes):
             **changes,
         }
     )
-    made = sweep(slow, over={}, replications=20, executor=executor, progress=False)
+    made = sweep(slow, over={}, replications=replications, executor=executor, progress=False)
     return made["mismatched_requests"].sum() / made["requests_delivered"].sum()
 
 
-def test_the_instrument_sees_the_wrong_keys_of_unsynchronised_copies(scenario, executor):
+@pytest.mark.parametrize("replications", REPLICATIONS)
+def test_the_instrument_sees_the_wrong_keys_of_unsynchronised_copies(scenario, executor, replications):
     # With QNET's routes (many of which end at a wrong user) fewer requests share a pool and fewer go wrong.
-    assert 0.05 < mismatched(scenario, executor, 1e-3) < 0.15
-    assert 0.001 < mismatched(scenario, executor, 0.08e-3) < 0.01
+    assert 0.05 < mismatched(scenario, executor, replications, 1e-3) < 0.15
+    assert 0.001 < mismatched(scenario, executor, replications, 0.08e-3) < 0.01
     # With routes through repeaters only:
     routes = {"routing.policy": "through-repeaters"}
-    assert 0.10 < mismatched(scenario, executor, 1e-3, **routes) < 0.25
-    assert 0.004 < mismatched(scenario, executor, 0.08e-3, **routes) < 0.04
+    assert 0.10 < mismatched(scenario, executor, replications, 1e-3, **routes) < 0.25
+    assert 0.004 < mismatched(scenario, executor, replications, 0.08e-3, **routes) < 0.04

@@ -43,7 +43,7 @@ def test_a_plan_is_printed_written_and_reported() -> None:
 
 
 def test_an_overload_is_called_so_and_what_cannot_be_met_is_exit_code_1() -> None:
-    over = ["--set", "demand.rate_per_s=255", "--set", "duration_s=2", "--set", "warmup_s=0.5", "--replications", "3"]
+    over = ["--set", "demand.rate_per_s=255", "--set", "duration_s=1", "--set", "warmup_s=0.2", "--replications", "3"]
     done = CliRunner().invoke(main, ["plan", "line", "--target", "wait_p95_s=1e-9", *over])
     assert done.exit_code in (0, 1)
     assert "predicted: 2 of 2 links are asked for more keys than can be made there" in done.output

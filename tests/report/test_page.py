@@ -128,7 +128,8 @@ def test_failed_runs_are_left_out_and_listed(tmp_path: Path) -> None:
     made.runs[metrics] = made.runs[metrics].astype(float)
     made.runs.loc[0, "failed"], made.runs.loc[0, metrics] = True, np.nan
     failure = made.runs.loc[[0], [*made.swept, "replication", "seed"]].assign(error="<i>boom", traceback="at line 1")
-    page = write_report(replace(made, failures=failure), tmp_path / "report.html").read_text(encoding="utf-8")
+    listed = replace(made, failures=failure)
+    page = write_report(listed, tmp_path / "report.html", {"pools.capacity": 40}).read_text(encoding="utf-8")
     assert "1 of 12 runs failed" in page
     assert '"title":"Failures"' in page
     assert "<i>boom" not in page
@@ -145,7 +146,8 @@ def test_sweeps_without_a_scale_have_reports(over: dict[str, list[object]], tmp_
 def test_a_design_that_is_no_grid_has_a_report(tmp_path: Path) -> None:
     scenario = qkdrmp.load_scenario("beijing_figure3").replace({"duration_s": 0.02})
     points = [{"pools.capacity": capacity, "queue.capacity": slots} for capacity, slots in ((20, 9), (30, 5), (40, 7))]
-    page = write_report(experiments.experiment(scenario, points, 2), tmp_path / "report.html").read_text("utf-8")  # type: ignore[arg-type]
+    made = experiments.experiment(scenario, points, 2)  # type: ignore[arg-type]
+    page = write_report(made, tmp_path / "report.html", {"pools.capacity": 40}).read_text("utf-8")
     assert "Saturation cannot be judged: no two cells differ in" in page
     assert 'id="heatmap"' not in page
 
