@@ -13,8 +13,8 @@ from scipy.sparse.csgraph import shortest_path
 from qkdrmp.topology import Topology
 
 FEW = 60
-"""A network of no more nodes is laid out by networkx; a larger one by fewer, coarser steps."""
-STEPS = 60
+"""A network of more nodes is laid out by fewer steps."""
+STEPS, FEWER_STEPS = 500, 60
 SHORTEST = 0.02
 """How near nodes are laid out at least, as a share of the longest way: nearer ones look like one, and take long."""
 APART = 0.25
@@ -95,21 +95,18 @@ def _pieces(topology: Topology) -> Iterable[Iterable[str]]:
 
 def _piece(topology: Topology, names: list[str]) -> NDArray[np.float64]:
     """Return places of the nodes of a piece whose links are on average as long as they are, in km."""
+    if len(names) == 1:
+        return np.zeros((1, 2))
     graph = topology.graph.subgraph(names)
     ways = shortest_path(nx.to_scipy_sparse_array(graph, names, weight="length_km"), directed=False)
     ways = np.maximum(ways, SHORTEST * ways.max() * (1 - np.eye(len(names))))
-    if len(names) <= FEW:
-        far = {name: dict(zip(names, row, strict=True)) for name, row in zip(names, ways.tolist(), strict=True)}
-        laid = nx.kamada_kawai_layout(graph, dist=far)
-        at = np.array([laid[name] for name in names])
-    else:
-        at = _as_far_as_the_way(ways)
+    at = _as_far_as_the_way(ways, STEPS if len(names) <= FEW else FEWER_STEPS)
     place = dict(zip(names, at, strict=True))
     drawn = sum(float(np.hypot(*(place[a] - place[b]))) for a, b in graph.edges)
     return at * (graph.size("length_km") / drawn) if drawn else at
 
 
-def _as_far_as_the_way(ways: NDArray[np.float64]) -> NDArray[np.float64]:
+def _as_far_as_the_way(ways: NDArray[np.float64], steps: int) -> NDArray[np.float64]:
     """Return places whose distances are about those given: classical scaling, then steps of SMACOF.
 
     Far pairs count less, by the inverse square of their distance, as with Kamada and Kawai (Information Processing
@@ -119,7 +116,7 @@ def _as_far_as_the_way(ways: NDArray[np.float64]) -> NDArray[np.float64]:
     weights = 1 / np.maximum(ways, 1e-9) ** 2
     np.fill_diagonal(weights, 0)
     inverse = np.linalg.pinv(np.diag(weights.sum(axis=1)) - weights)
-    for _ in range(STEPS):
+    for _ in range(steps):
         apart = np.hypot(*(at[:, None] - at[None]).transpose(2, 0, 1))
         pull = -weights * ways / np.maximum(apart, 1e-9)
         np.fill_diagonal(pull, 0)
