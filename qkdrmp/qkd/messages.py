@@ -68,6 +68,11 @@ class Confirm(Message):
     request_id: int
     sender: str
 
+    @property
+    def label(self) -> str:
+        """The repeater."""
+        return f"from {self.sender}"
+
 
 @dataclass(frozen=True, slots=True)
 class Ciphertext(Message):
@@ -77,6 +82,11 @@ class Ciphertext(Message):
     sender: str
     bits: int
 
+    @property
+    def label(self) -> str:
+        """The repeater whose it is; those of all repeaters of a path pass the same links."""
+        return f"from {self.sender}"
+
 
 @dataclass(frozen=True, slots=True)
 class Acknowledge(Message):
@@ -84,6 +94,11 @@ class Acknowledge(Message):
 
     request_id: int
     to: str
+
+    @property
+    def label(self) -> str:
+        """The repeater."""
+        return f"to {self.to}"
 
 
 @dataclass(frozen=True, slots=True)

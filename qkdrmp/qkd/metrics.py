@@ -89,6 +89,13 @@ METRICS: tuple[Column[RequestOutcome], ...] = (
         better="more",
     ),
     Column(
+        "requests_late",
+        "delivered requests whose keys came after their deadline or the end of the user's patience",
+        lambda outcome: sum(entry.is_late for entry in outcome.delivered),
+        "requests delivered late",
+        better="less",
+    ),
+    Column(
         "requests_unfinished",
         "requests that had not ended at the end of the run",
         lambda outcome: len(outcome.entries) - outcome.ended,

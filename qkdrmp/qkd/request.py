@@ -134,6 +134,16 @@ class RequestEntry:
         return self.duration - self.travel
 
     @property
+    def is_late(self) -> bool:
+        """Whether it was delivered after its deadline, or when the user's patience had ended."""
+        expires = self.request.expires
+        return (
+            self.state is RequestStatus.DELIVERED
+            and expires is not None
+            and self.request.start + self.duration > expires
+        )
+
+    @property
     def mismatched_bits(self) -> int:
         """In how many bits the two users' keys differ, once both are known."""
         if self.alice_key is None or self.bob_key is None:

@@ -125,6 +125,12 @@ class QKDResults(Results):
                 _if_delivered(lambda entry: to_seconds(entry.wait), nan),
             ),
             Column(
+                "late",
+                "whether it was delivered after its deadline or the end of the user's patience, within which repeaters "
+                "have to serve it: the last messages may still be on their way",
+                lambda entry: entry.is_late,
+            ),
+            Column(
                 "mismatched_bits",
                 "bits in which the two users' keys differ",
                 _if_delivered(lambda entry: entry.mismatched_bits, 0),

@@ -26,6 +26,7 @@ from qkdrmp.qkd.messages import (
 )
 from qkdrmp.qkd.network import QKDNetwork
 from qkdrmp.qkd.request import RejectReason, RequestStatus
+from qkdrmp.simulation import simulate
 from tests.qkd.helpers import (
     EMPTY,
     FULL,
@@ -314,3 +315,10 @@ def test_every_message_belongs_to_a_request_but_refill(case: str) -> None:
     known: set[int] = {one.request.id for one in network.ledger.entries}
     hops: list[Any] = network.hops or []
     assert all((hop.message.request_id in known) != isinstance(hop.message, Refill) for hop in hops)
+
+
+def test_messages_of_several_repeaters_can_be_told_apart_in_the_table() -> None:
+    messages = simulate(scenario(line(1, 2, 3), [ask()], pools=FULL), record=["messages"]).messages
+    said = {name: set(rows["detail"]) for name, rows in messages.groupby("message", observed=True)}
+    assert said["CIPHERTEXT"] == said["CONFIRM"] == {"from R1", "from R2"}
+    assert said["ACKNOWLEDGE"] == {"to R1", "to R2"}

@@ -157,8 +157,13 @@ def test_the_earlier_of_deadline_and_patience_counts(limits: dict[str, Any], end
 
 def test_a_request_served_in_time_is_delivered_after_its_deadline() -> None:
     # Served at both repeaters at 75; Alice has finished at 125 (see the traces).
-    network = run(scenario(TWO, [ask(deadline_us=80)], pools=FULL))
-    assert outcome(network) == ("delivered", None, None, 125)
+    # That it is late is said; one with more patience is not, and neither is one without a deadline.
+    asked = [ask(deadline_us=80), ask(at_us=1000, patience_us=125), ask(at_us=2000)]
+    results = simulate(scenario(TWO, asked, pools={"capacity": 80, "initial": 80}))
+    assert results.requests["state"].to_list() == ["delivered"] * 3
+    assert results.requests["delivery_s"].iloc[0] == pytest.approx(125e-6)
+    assert results.requests["late"].to_list() == [True, False, False]
+    assert results.summary["requests_late"] == 1
 
 
 def test_the_deadline_of_a_request_is_in_its_table_row() -> None:
@@ -831,6 +836,11 @@ def test_pools_agree_with_requests(grid: Results) -> None:
     assert (pools["level_min"] >= 0).all()
     assert (pools["level_mean"] <= pools["capacity"]).all()
     assert not pools["stuck"].any()
+
+
+def test_a_pool_that_was_full_at_first_and_is_not_used_was_never_empty() -> None:
+    pools = simulate(scenario(TWO, [ask()], pools=FULL)).pools.set_index("stream")
+    assert pools["level_min"].to_dict() == {"R1>R2": 70, "R2>R1": 80}
 
 
 def test_levels_agree_with_pools(grid: Results) -> None:

@@ -72,8 +72,9 @@ class KeyStream:
         self.downstream = KeyPool(env, self, settings)
         if settings.thresholds.initial:
             keys = self.draw(settings.thresholds.initial)
-            self.upstream.store(keys)
-            self.downstream.store(keys)
+            for pool in (self.upstream, self.downstream):
+                pool.store(keys)
+                pool.reset_statistics(env.now)  # it was never empty
         self.downstream.review()
 
     @property
