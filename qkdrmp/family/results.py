@@ -103,7 +103,7 @@ class Results:
         >>> import qkdrmp
         >>> results = qkdrmp.simulate(qkdrmp.load_scenario("line"), seed=1)
         >>> results.save("results/line")
-        ['run_summary.csv', 'requests.csv', 'nodes.csv', 'pools.csv']
+        ['run_summary.csv', 'requests.csv', 'nodes.csv', 'pools.csv', 'pairs.csv']
         """
         summary = (
             self.summary.astype(float).to_frame("value") if format == "parquet" else self.summary.to_frame("value")

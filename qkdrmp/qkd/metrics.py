@@ -152,6 +152,25 @@ METRICS: tuple[Column[RequestOutcome], ...] = (
         "delivered key rate",
         better="more",
     ),
+    Column(
+        "pool_keys_made",
+        "keys made for pools, each link and direction counted, warm-up included",
+        lambda outcome: sum(stream.downstream.stored for stream in outcome.network.streams),
+        "keys made for pools",
+    ),
+    Column(
+        "pool_keys_used",
+        "of these, used by requests, warm-up included",
+        lambda outcome: sum(stream.downstream.used for stream in outcome.network.streams),
+        "pool keys used",
+    ),
+    Column(
+        "pool_keys_voided",
+        "of these, discarded with cancelled requests, warm-up included; the others are in the pools, or set aside",
+        lambda outcome: sum(stream.downstream.voided for stream in outcome.network.streams),
+        "pool keys discarded",
+        better="less",
+    ),
     *quantile_columns(
         "delivery",
         "time from start to delivery of delivered requests",

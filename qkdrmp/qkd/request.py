@@ -42,7 +42,10 @@ REASONS = tuple(reason for reason in RejectReason if reason is not RejectReason.
 """Why requests may be rejected."""
 
 STRUCTURAL = (RejectReason.NO_ROUTE, RejectReason.REFUSED)
-"""Why a request is rejected that no state of the network could serve; the other reasons are of congestion."""
+"""Why a request is rejected that no state of the network could serve."""
+
+ON_THE_WAY = (RejectReason.QUEUE_FULL, RejectReason.EXPIRED)
+"""Why a request may be rejected for which keys have been set aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,11 @@ class KeyRequest:
         end = None if self.patience is None else self.start + self.patience
         limits = [tick for tick in (self.deadline, end) if tick is not None]
         object.__setattr__(self, "expires", min(limits, default=None))
+
+    @property
+    def users(self) -> tuple[str, str]:
+        """The two users, who asks first."""
+        return self.src, self.dst
 
     @property
     def bits(self) -> int:

@@ -46,7 +46,7 @@ class QKDRun:
         return metrics.summary(self.network, self.warmup)
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Return the tables requests, nodes and pools, and those that were recorded."""
+        """Return the tables requests, nodes, pools and pairs, and those that were recorded."""
         return tables.tables(self.network, self.warmup)
 
     def findings(self) -> list[str]:

@@ -6,9 +6,10 @@ Column names carry their unit: ``_s`` seconds, ``_bps`` bits per second, ``_bits
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import nan
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -20,7 +21,7 @@ from qkdrmp.network.channel import Transmission
 from qkdrmp.qkd.keys.key_pool import KeyPool
 from qkdrmp.qkd.keys.key_stream import KeyStream
 from qkdrmp.qkd.network import QKDNetwork, QKDStack
-from qkdrmp.qkd.request import REASONS, RejectReason, RequestEntry, RequestStatus
+from qkdrmp.qkd.request import ON_THE_WAY, REASONS, STRUCTURAL, RejectReason, RequestEntry, RequestStatus
 from qkdrmp.stats.columns import Column, Table
 from qkdrmp.stats.compact_rows import CompactRows
 from qkdrmp.topology import NodeKind
@@ -37,10 +38,11 @@ class NodeRow:
 
 @dataclass(frozen=True, slots=True)
 class PoolRow:
-    """What a row of the table of pools is about: a key stream, observed at its downstream copy, now."""
+    """What a row of the table of pools is about: a key stream, observed at its downstream copy, and all requests, now."""
 
     stream: KeyStream
     now: int
+    entries: Sequence[RequestEntry]
 
     @property
     def pool(self) -> KeyPool:
@@ -50,6 +52,39 @@ class PoolRow:
     def spent_s(self, monitor: Monitor) -> float:
         """Return how long a monitor of 0 and 1 has shown 1, s."""
         return to_seconds(monitor.integral(self.now))
+
+    @property
+    def voided(self) -> Counter[RejectReason | None]:
+        """How many keys were discarded with cancelled requests, by why these were rejected; None for all others."""
+        found: Counter[RejectReason | None] = Counter()
+        for request_id, keys in self.pool.voided_for.items():
+            found[self.entries[request_id - 1].reason] += keys
+        found[None] += self.pool.voided - found.total()
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """What a row of the table of pairs is about: an ordered pair of users, its requests, and the keys they took."""
+
+    users: tuple[str, str]
+    entries: list[RequestEntry]
+    taken: int
+    voided: int
+
+    def count(self, status: RequestStatus) -> int:
+        """Return how many of its requests stand so."""
+        return sum(entry.state is status for entry in self.entries)
+
+    @property
+    def delivered(self) -> list[RequestEntry]:
+        """Its delivered requests."""
+        return [entry for entry in self.entries if entry.state is RequestStatus.DELIVERED]
+
+    @property
+    def unservable(self) -> int:
+        """How many of its requests no state of the network could serve."""
+        return sum(entry.reason in STRUCTURAL for entry in self.entries)
 
 
 class LevelChange(NamedTuple):
@@ -66,6 +101,12 @@ def _rejected_here(reason: RejectReason) -> Column[NodeRow]:
         f"rejected_{reason}",
         f"requests it rejected with the reason {reason}",
         lambda row: row.rejected[row.stack.node.name, reason],
+    )
+
+
+def _voided_for(reason: RejectReason) -> Column[PoolRow]:
+    return Column(
+        f"voided_{reason}", f"of these, with requests rejected with the reason {reason}", lambda row: row.voided[reason]
     )
 
 
@@ -193,6 +234,12 @@ class QKDResults(Results):
             Column("generated", "keys made, warm-up included", lambda row: row.pool.stored),
             Column("used", "keys given to requests, warm-up included", lambda row: row.pool.used),
             Column("voided", "keys discarded with cancelled requests, warm-up included", lambda row: row.pool.voided),
+            *(_voided_for(reason) for reason in ON_THE_WAY),
+            Column(
+                "voided_other",
+                "of these, with requests that were cancelled otherwise, or whose rejection has not reached the sender",
+                lambda row: row.voided.total() - sum(row.voided[reason] for reason in ON_THE_WAY),
+            ),
             Column(
                 "overflow",
                 "keys made beyond the capacity and dropped, warm-up included",
@@ -202,6 +249,41 @@ class QKDResults(Results):
                 "excess_bits",
                 "bits of keys that requests took and did not need, warm-up included",
                 lambda row: row.pool.excess_bits,
+            ),
+        ],
+    )
+    pairs = Table[PairRow](
+        "an ordered pair of users that asked",
+        [
+            Column("src", "user who asked", lambda row: row.users[0]),
+            Column("dst", "user asked", lambda row: row.users[1]),
+            Column("requests", "requests asked for after the warm-up", lambda row: len(row.entries)),
+            Column("delivered", "of these, delivered", lambda row: row.count(RequestStatus.DELIVERED)),
+            Column("rejected", "of these, rejected", lambda row: row.count(RequestStatus.REJECTED)),
+            Column(
+                "unservable",
+                "of the rejected ones, those that no state of the network could serve: no_route or refused",
+                lambda row: row.unservable,
+            ),
+            Column(
+                "keys_delivered",
+                "keys of the delivered requests",
+                lambda row: sum(entry.request.keys for entry in row.delivered),
+            ),
+            Column(
+                "wait_mean_s",
+                "mean time for which the delivered requests waited for keys",
+                lambda row: fmean(to_seconds(entry.wait) for entry in row.delivered) if row.delivered else nan,
+            ),
+            Column(
+                "pool_keys_used",
+                "keys of all pools together that its requests took and used, warm-up included",
+                lambda row: row.taken - row.voided,
+            ),
+            Column(
+                "pool_keys_voided",
+                "keys of all pools together that were discarded with its cancelled requests, warm-up included",
+                lambda row: row.voided,
             ),
         ],
     )
@@ -234,7 +316,8 @@ def tables(network: QKDNetwork, warmup: int = 0) -> dict[str, pd.DataFrame]:
     made = {
         "requests": QKDResults.requests.frame(network.ledger.entries),
         "nodes": QKDResults.nodes.frame(NodeRow(stack, now, rejected) for stack in network.stacks.values()),
-        "pools": QKDResults.pools.frame(PoolRow(stream, now) for stream in network.streams),
+        "pools": QKDResults.pools.frame(PoolRow(stream, now, network.ledger.entries) for stream in network.streams),
+        "pairs": QKDResults.pairs.frame(_pairs(network, warmup)),
     }
     if network.trace is not None:
         noted = network.trace
@@ -248,6 +331,20 @@ def tables(network: QKDNetwork, warmup: int = 0) -> dict[str, pd.DataFrame]:
 def message_rows(hops: Iterable[Transmission] = ()) -> CompactRows[Transmission]:
     """Return the rows of the table of messages, to which more may be added."""
     return CompactRows(QKDResults.messages.columns, hops)
+
+
+def _pairs(network: QKDNetwork, warmup: int) -> Iterator[PairRow]:
+    entries, pools = network.ledger.entries, [stream.downstream for stream in network.streams]
+    asked: dict[tuple[str, str], list[RequestEntry]] = {entry.request.users: [] for entry in entries}
+    for entry in entries:
+        if entry.request.start >= warmup:
+            asked[entry.request.users].append(entry)
+    taken, voided = (Counter[tuple[str, str]]() for _ in range(2))
+    for pool in pools:
+        taken += pool.taken_by
+        for request_id, keys in pool.voided_for.items():
+            voided[entries[request_id - 1].request.users] += keys
+    return (PairRow(users, found, taken[users], voided[users]) for users, found in asked.items())
 
 
 def _levels(network: QKDNetwork) -> Iterator[LevelChange]:

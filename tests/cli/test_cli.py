@@ -167,12 +167,14 @@ def test_a_run_prints_its_summary_and_writes_its_tables(folder: Path) -> None:
     assert f"requests_delivered    {results.summary['requests_delivered']}\n" in output
     written = folder / "results" / "quick"
     assert {path.name for path in written.iterdir()} == {
-        *("run_summary.csv", "requests.csv", "nodes.csv", "pools.csv"),
+        *("run_summary.csv", "requests.csv", "nodes.csv", "pools.csv", "pairs.csv"),
         *("run.json", "run"),
     }
     assert len(pd.read_csv(written / "requests.csv")) == len(results.requests)
     assert list(pd.read_csv(written / "run_summary.csv")["metric"]) == [metric.name for metric in QKD.metrics]
-    assert output.endswith("written to results/quick: run_summary.csv, requests.csv, nodes.csv, pools.csv, run.json\n")
+    assert output.endswith(
+        "written to results/quick: run_summary.csv, requests.csv, nodes.csv, pools.csv, pairs.csv, run.json\n"
+    )
 
 
 def test_a_trace_adds_messages_and_levels(folder: Path) -> None:
@@ -335,7 +337,15 @@ def test_a_run_and_a_sweep_do_not_overwrite_each_other(folder: Path) -> None:
     succeeded(qkdrmp("sweep", "quick.toml", "--jobs", 1))
     succeeded(qkdrmp("run", "quick.toml"))
     written = {path.name for path in (folder / "results" / "quick").iterdir()}
-    assert written == FILES | {"run_summary.csv", "requests.csv", "nodes.csv", "pools.csv", "run.json", "run"}
+    assert written == FILES | {
+        "run_summary.csv",
+        "requests.csv",
+        "nodes.csv",
+        "pools.csv",
+        "pairs.csv",
+        "run.json",
+        "run",
+    }
     assert "replications" in pd.read_csv(folder / "results" / "quick" / "summary.csv").columns
 
 

@@ -257,6 +257,21 @@ def test_a_request_whose_claim_finds_the_queue_full_is_rejected_then() -> None:
     check_quiescent(network)
 
 
+def test_keys_of_cancelled_requests_are_counted_by_cause_by_link_and_by_pair() -> None:
+    # As above: 10 keys of R2>R3 are chosen at R3 and discarded; a later request of Bob finds all it needs.
+    rate = {"model": "constant", "rate_bps": 8e6, "at": [{"link": ["R1", "R2"], "rate_bps": 8e4}]}
+    queue = {"at": [{"node": "R2", "capacity": 0}]}
+    asked = [ask(), ask("Bob", "Alice", keys=4, at_us=90_000)]
+    found = simulate(scenario(line(1, 2, 3, 5), asked, pools=EMPTY, key_rate=rate, queue=queue, duration_s=0.1))
+    lost = found.pools.set_index("stream").loc["R2>R3"]
+    causes = {name: lost[name] for name in ("voided", "voided_queue_full", "voided_expired", "voided_other")}
+    assert causes == {"voided": 10, "voided_queue_full": 10, "voided_expired": 0, "voided_other": 0}
+    pairs = found.pairs.set_index(["src", "dst"])
+    assert pairs.loc[("Alice", "Bob"), ["rejected", "pool_keys_used", "pool_keys_voided"]].to_list() == [1, 0, 10]
+    assert pairs.loc[("Bob", "Alice"), ["delivered", "pool_keys_used", "pool_keys_voided"]].to_list() == [1, 8, 0]
+    assert found.summary[["pool_keys_used", "pool_keys_voided"]].to_list() == [8, 10]
+
+
 # How many requests a user may have
 
 
@@ -737,7 +752,7 @@ def test_the_busy_grid_meets_many_fates_and_comes_to_rest() -> None:
 
 
 def test_tables_have_their_documented_columns(grid: Results) -> None:
-    assert list(grid.tables) == list(QKD.tables) == ["requests", "nodes", "pools", "messages", "levels"]
+    assert list(grid.tables) == list(QKD.tables) == ["requests", "nodes", "pools", "pairs", "messages", "levels"]
     for name, kind in QKD.tables.items():
         assert list(grid.tables[name].columns) == kind.names
     assert list(grid.summary.index) == [metric.name for metric in QKD.metrics]
@@ -745,7 +760,7 @@ def test_tables_have_their_documented_columns(grid: Results) -> None:
 
 def test_messages_and_levels_are_there_only_if_asked_for() -> None:
     results = simulate(scenario(TWO, [ask()]))
-    assert set(results.tables) == {"requests", "nodes", "pools"}
+    assert set(results.tables) == {"requests", "nodes", "pools", "pairs"}
     with pytest.raises(QKDRMPError, match="record=\\['messages'\\]"):
         _ = results.messages
 
@@ -841,6 +856,23 @@ def test_pools_agree_with_requests(grid: Results) -> None:
 def test_a_pool_that_was_full_at_first_and_is_not_used_was_never_empty() -> None:
     pools = simulate(scenario(TWO, [ask()], pools=FULL)).pools.set_index("stream")
     assert pools["level_min"].to_dict() == {"R1>R2": 70, "R2>R1": 80}
+
+
+def test_pairs_agree_with_requests_and_with_pools(grid: Results) -> None:
+    pairs, pools, requests = grid.pairs, grid.pools, grid.requests
+    assert pools["voided"].sum() > 0
+    for what in ("used", "voided"):
+        assert pairs[f"pool_keys_{what}"].sum() == pools[what].sum() == grid.summary[f"pool_keys_{what}"]
+    causes = [name for name in pools if str(name).startswith("voided_")]
+    assert (pools[causes].sum(axis=1) == pools["voided"]).all()
+    made = grid.summary["pool_keys_made"]
+    assert made == pools["generated"].sum() == pools[["level_end", "used", "voided"]].sum().sum()
+    by_pair = requests.groupby(["src", "dst"])
+    indexed = pairs.set_index(["src", "dst"]).sort_index()
+    assert indexed["requests"].to_list() == by_pair.size().to_list()
+    assert indexed["delivered"].to_list() == by_pair["state"].agg(lambda state: (state == "delivered").sum()).to_list()
+    waits = requests[requests["state"] == "delivered"].groupby(["src", "dst"])["wait_s"].mean()
+    assert indexed["wait_mean_s"].dropna().to_list() == pytest.approx(waits.to_list())
 
 
 def test_levels_agree_with_pools(grid: Results) -> None:

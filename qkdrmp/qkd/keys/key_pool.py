@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
@@ -53,6 +54,9 @@ class KeyPool(RuledContainer):
         ``stored == level + claimed + used + voided`` at all times.
     excess_bits : int
         Bits of the used keys that requests had to take and did not need.
+    taken_by, voided_for : Counter
+        Of the keys chosen here, how many the requests of each pair of users have taken; and how many were discarded again,
+        with which request.
     history : list of (int, int) or None
         Every change of the level, as a tick and the level from then on, if it is to be recorded.
     """
@@ -72,6 +76,8 @@ class KeyPool(RuledContainer):
         self.interrupts = 0
         self.stored = self.claimed = self.used = self.voided = 0
         self.excess_bits = 0
+        self.taken_by: Counter[tuple[str, str]] = Counter()
+        self.voided_for: Counter[int] = Counter()
         self.history: list[tuple[int, int]] | None = None
         self._keys: dict[int, int] = {}
         self._next = 0

@@ -74,7 +74,7 @@ class KeyStream:
             keys = self.draw(settings.thresholds.initial)
             for pool in (self.upstream, self.downstream):
                 pool.store(keys)
-                pool.reset_statistics(env.now)  # it was never empty
+                pool.reset_statistics(pool.env.now)  # it was never empty
         self.downstream.review()
 
     @property

@@ -193,11 +193,15 @@ class Reservation:
         """Claim the pool keys that this node chooses, and turn all pool keys into key bits."""
         for share in self.chosen:
             share.claim()
+            share.pool.taken_by[self.request.users] += share.count
         for share in self.from_pools:
             share.use()
 
     def void_keys(self) -> None:
         """Discard the pool keys it has, used or not."""
+        for share in self.chosen:
+            if share.keys is not None:
+                share.pool.voided_for[self.request.id] += share.count
         for share in self.from_pools:
             share.void()
 
