@@ -49,6 +49,7 @@ __all__ = [
     "half_width",
     "jain",
     "key_bound",
+    "key_rate_table",
     "ladder",
     "latin_hypercube",
     "law_table",
@@ -76,12 +77,13 @@ LAZY = ("ladder", "plots")
 """Modules that draw: matplotlib takes a second to import, and most runs draw nothing."""
 LAZY_FUNCTIONS = {
     "failures": "qkdrmp.outages.failures",
+    "key_rate_table": "qkdrmp.key_rates.table",
     "law_table": "qkdrmp.verdicts",
     "Sizing": "qkdrmp.sizing",
     "plan": "qkdrmp.sizing",
     "verdict": "qkdrmp.verdicts",
 }
-"""Functions whose words are those of the figures, by the modules that they are in."""
+"""Functions that are not needed for a run, by the modules that they are in."""
 
 __version__ = version("qkdrmp")
 

@@ -1,6 +1,6 @@
 """The `qkdrmp` command."""
 
-from qkdrmp.cli import check, experiments, failures, look, single, sizing, sweeps
+from qkdrmp.cli import check, experiments, failures, keyrate, look, single, sizing, sweeps
 from qkdrmp.cli.group import main
 
-__all__ = ["check", "experiments", "failures", "look", "main", "single", "sizing", "sweeps"]
+__all__ = ["check", "experiments", "failures", "keyrate", "look", "main", "single", "sizing", "sweeps"]

@@ -52,7 +52,7 @@ def scenario_argument(command: Callable[..., None]) -> Callable[..., None]:
     )
     @wraps(command)
     def with_scenario(*arguments: Any, name_or_file: str, changes: tuple[str, ...], **options: Any) -> None:
-        scenario = qkdrmp.load_scenario(name_or_file).replace(dict(map(_change, changes)))
+        scenario = qkdrmp.load_scenario(name_or_file).replace(dict(map(change, changes)))
         command(*arguments, scenario=scenario, **options)
 
     return with_scenario
@@ -72,7 +72,7 @@ def target_option(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _targets(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, Any]:
-    return {f"targets.{metric}": value for metric, value in (_change(text, "--target", "METRIC") for text in given)}
+    return {f"targets.{metric}": value for metric, value in (change(text, "--target", "METRIC") for text in given)}
 
 
 def cell_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -90,12 +90,12 @@ def cell_option(command: Callable[..., None]) -> Callable[..., None]:
 
 def _cells(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
-    for field, value in (_change(text, "--cell") for text in given):
+    for field, value in (change(text, "--cell") for text in given):
         found.setdefault(field, []).append(value)
     return found
 
 
-def _change(text: str, option: str = "--set", name: str = "FIELD") -> tuple[str, Any]:
+def change(text: str, option: str = "--set", name: str = "FIELD") -> tuple[str, Any]:
     """Return a field and its value, which is TOML or else plain text."""
     field, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not field:
@@ -109,7 +109,7 @@ def _change(text: str, option: str = "--set", name: str = "FIELD") -> tuple[str,
 def unswept(scenario: qkdrmp.Scenario) -> None:
     """Refuse a value that ``--set`` gives to a field which the scenario sweeps: it would have no effect."""
     swept = {*scenario.sweep.over, *varied(scenario.sweep.points)}
-    for field, _ in map(_change, click.get_current_context().params["changes"]):
+    for field, _ in map(change, click.get_current_context().params["changes"]):
         if field in swept:
             over = f"""--set 'sweep.over={{"{field}"=[...]}}'"""
             raise QKDRMPError(f"--set = {field!r} must be a field that {scenario.name} does not sweep; use {over}")

@@ -6,6 +6,7 @@ from qkdrmp.plots.comparisons import comparison, differences
 from qkdrmp.plots.connections import fidelity_histogram, pairs_over_time
 from qkdrmp.plots.curves import curve, multiplexing, readable, throughput, wait
 from qkdrmp.plots.heatmap import heatmap
+from qkdrmp.plots.key_rates import key_rates
 from qkdrmp.plots.labels import label, value_text
 from qkdrmp.plots.laws import add_laws
 from qkdrmp.plots.map_layout import positions
@@ -23,6 +24,7 @@ __all__ = [
     "figure",
     "heatmap",
     "is_scale",
+    "key_rates",
     "label",
     "load",
     "multiplexing",
