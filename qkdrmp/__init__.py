@@ -77,7 +77,7 @@ LAZY = ("ladder", "plots")
 """Modules that draw: matplotlib takes a second to import, and most runs draw nothing."""
 LAZY_FUNCTIONS = {
     "failures": "qkdrmp.outages.failures",
-    "key_rate_table": "qkdrmp.key_rates.table",
+    "key_rate_table": "qkdrmp.qkd.key_rate_table",
     "law_table": "qkdrmp.verdicts",
     "Sizing": "qkdrmp.sizing",
     "plan": "qkdrmp.sizing",

@@ -90,7 +90,7 @@ def _shown(table: pd.DataFrame, along: str, y: str) -> str:
     wide = table[table[along].isin(some)].pivot(index=along, columns="model", values=y)
     wide = wide.reindex(columns=table["model"].unique())
     if y == "bits_per_pulse":
-        wide["plob"] = table.drop_duplicates(along).set_index(along)["plob_bits_per_pulse"]
+        wide["PLOB"] = table.drop_duplicates(along).set_index(along)["plob_bits_per_pulse"]
     return wide.reset_index().to_string(index=False, float_format="{:.4g}".format, na_rep="-")
 
 

@@ -19,7 +19,7 @@ LABELS = {
     "rate_bps": "Secret bits per second (bit/s)",
 }
 DASHES = ("-", "--", "-.", (0, (4, 1, 1, 1, 1, 1)))
-"""Beside the colours, so that lines are told apart without them."""
+"""Beside the colours, so that lines differ without them as well."""
 SMALLEST = 1e-10
 """Of the values shown, as a share of the largest."""
 

@@ -24,7 +24,7 @@ def test_models_are_compared_over_the_length_of_a_fibre(folder: Path) -> None:
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
     assert lines[0] == "secret bits per pulse over a fibre of 0.2 dB/km"
-    assert lines[1].split() == ["length_km", "decoy-bb84", "twin-field", "plob"]
+    assert lines[1].split() == ["length_km", "decoy-bb84", "twin-field", "PLOB"]
     assert lines[4].split() == ["100", "2.091e-05", "0.0001115", "0.0145"]
     assert lines[-3:] == [
         "decoy-bb84 makes keys up to 145 km (29 dB)",

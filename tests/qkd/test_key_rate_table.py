@@ -7,7 +7,7 @@ import pytest
 
 import qkdrmp
 from qkdrmp.key_rates import KEY_RATE_MODELS, BB84Sifted, DecoyBB84, Fibre, TwinField
-from qkdrmp.key_rates.table import COLUMNS, secret_key_models
+from qkdrmp.qkd.key_rate_table import COLUMNS, secret_key_models
 
 
 def test_all_models_of_secret_keys_are_in_the_table_by_default() -> None:

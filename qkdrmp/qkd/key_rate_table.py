@@ -15,7 +15,16 @@ from qkdrmp.config.registry import Registry
 from qkdrmp.config.sections import ModelSection, sentences
 from qkdrmp.errors import QKDRMPError, unknown
 from qkdrmp.kernel.units import delay_ticks
-from qkdrmp.key_rates import KEY_RATE_MODELS, Fibre, HasMeanRate, KeyRateModel, KnowsLinkRate, LimitsFibre, LinkRate
+from qkdrmp.key_rates import (
+    KEY_RATE_MODELS,
+    PLOB,
+    Fibre,
+    HasMeanRate,
+    KeyRateModel,
+    KnowsLinkRate,
+    LimitsFibre,
+    LinkRate,
+)
 from qkdrmp.key_rates.ranges import check
 from qkdrmp.key_rates.secret_keys import SecretKeyModel, repeaterless_bound
 
@@ -45,7 +54,7 @@ class _Choice(ModelSection):
 def secret_key_models() -> list[str]:
     """Return the names of the models of protocols that make secret keys, all parameters of which have defaults."""
     classes = {name: KEY_RATE_MODELS[name] for name in KEY_RATE_MODELS}
-    return [name for name, made in classes.items() if issubclass(made, SecretKeyModel) and name != "plob"]
+    return [name for name, made in classes.items() if issubclass(made, SecretKeyModel) and made is not PLOB]
 
 
 def key_rate_table(
@@ -96,9 +105,9 @@ def key_rate_table(
     >>> table.pivot(index="length_km", columns="model", values="bits_per_pulse").map("{:.2e}".format)
     model     decoy-bb84 twin-field
     length_km
-    50          2.27e-04   3.57e-04
-    100         2.09e-05   1.11e-04
-    200         0.00e+00   1.10e-05
+    50.0        2.36e-04   3.57e-04
+    100.0       2.09e-05   1.11e-04
+    200.0       0.00e+00   1.10e-05
     """
     if length_km is not None and loss_db is not None:
         raise QKDRMPError("loss_db must not be given beside length_km")
