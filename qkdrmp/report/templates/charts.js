@@ -41,7 +41,7 @@ function fitPaper() {
     const width = name === "map" ? Math.min(PAPER, DATA.map.height * DATA.aspect) : PAPER;
     VIEWS[name].width(width);
     if (name === "map") VIEWS.map.height(Math.round(width / DATA.aspect));
-    VIEWS[name].run();
+    VIEWS[name].runAsync(); // after what it is about to do anyway
   }
 }
 
