@@ -57,7 +57,7 @@ def filling(settings: QKDSettings) -> Iterator[str]:
         slowest = max(waiting, key=lambda name: waiting[name])
         others = ", the others no later" if len(waiting) > 1 else ""
         yield (
-            f"key pools are empty at first and serve nobody until they have filled: {slowest} after "
+            f"key pools are empty at first and serve nobody before they hold V_r keys: {slowest} after "
             f"{number(waiting[slowest], 3)} s without demand{others}"
         )
 
@@ -74,7 +74,7 @@ def late_filling(settings: QKDSettings) -> Iterator[str]:
     if late:
         slowest = max(late, key=lambda name: times[name])
         yield (
-            f"{len(late)} of {len(times)} key streams serve nobody until their empty pools have filled, {slowest} for "
-            f"{number(times[slowest], 3)} s, but the statistics begin at warmup_s = {settings.warmup_s:g}: waits would "
-            "be those of filling (a longer warmup_s, or pools.initial_share = 1, avoids that)"
+            f"{len(late)} of {len(times)} key streams serve nobody before their empty pools hold V_r keys, {slowest} "
+            f"for {number(times[slowest], 3)} s, but the statistics begin at warmup_s = {settings.warmup_s:g}: waits "
+            "would be those of filling (a longer warmup_s, or pools.initial_share = 1, avoids that)"
         )

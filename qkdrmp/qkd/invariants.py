@@ -75,7 +75,7 @@ def check_queue(stack: QKDStack) -> None:
     require(len(queue) <= queue.capacity, f"{name}: queue within its capacity")
     for reservation in queue:
         waiting = f"{name}: request {reservation.request.id} waits"
-        require(not reservation.can_be_served, f"{waiting} though it could be served")
+        require(not queue.is_next(reservation), f"{waiting} though it could be served")
 
 
 def is_quiescent(network: QKDNetwork) -> bool:

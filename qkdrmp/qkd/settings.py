@@ -33,9 +33,11 @@ class PoolSettings(Section):
     capacity_factor : float
         The capacity is multiplied by it, and rounded up: exceptions by link too, so that it scales all of them.
     interrupt, interrupt_share
-        V_i, in keys, or as a share of the capacity (rounded down) if `interrupt` is not given.
+        V_i, in keys, or as a share of the capacity (rounded down) if `interrupt` is not given. If neither is, a quarter
+        of the capacity; 0 under continuous replenishment.
     recover, recover_share
-        V_r, likewise.
+        V_r, likewise. If neither is given, the capacity; a key above V_i under continuous replenishment, so that pools
+        serve whenever they have keys.
     reserve : int
         Keys that must remain after a delivery.
     initial, initial_share
@@ -57,9 +59,9 @@ class PoolSettings(Section):
     capacity: Positive = 40
     capacity_factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     interrupt: Count | None = None
-    interrupt_share: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.25
+    interrupt_share: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
     recover: Positive | None = None
-    recover_share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
+    recover_share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
     reserve: Count = 0
     initial: Count | None = None
     initial_share: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
@@ -79,13 +81,25 @@ class PoolSettings(Section):
     def thresholds(self) -> Thresholds:
         """Return the sizes in keys."""
         capacity = math.ceil(round(self.capacity * self.capacity_factor, 9))
+        is_continuous = self.replenish is Replenish.CONTINUOUS
+        interrupt = _keys(
+            capacity, self.interrupt, self.interrupt_share, 0 if is_continuous else _share(capacity, 0.25)
+        )
         return Thresholds(
             capacity=capacity,
-            interrupt=_share(capacity, self.interrupt_share) if self.interrupt is None else self.interrupt,
-            recover=_share(capacity, self.recover_share) if self.recover is None else self.recover,
+            interrupt=interrupt,
+            recover=_keys(
+                capacity, self.recover, self.recover_share, min(interrupt + 1, capacity) if is_continuous else capacity
+            ),
             reserve=self.reserve,
             initial=_share(capacity, self.initial_share) if self.initial is None else self.initial,
         )
+
+
+def _keys(capacity: int, keys: int | None, share: float | None, otherwise: int) -> int:
+    if keys is not None:
+        return keys
+    return otherwise if share is None else _share(capacity, share)
 
 
 def _share(capacity: int, share: float) -> int:

@@ -37,7 +37,7 @@ def _request_keys(scenario: Any) -> int:
 
 def _alternatives(scenario: Any) -> Iterator[Alternative]:
     """Yield pools that are never interrupted before they are empty, and serve again as soon as a request fits."""
-    keys = _request_keys(scenario) + scenario.pools.reserve
+    keys = 1 if scenario.pools.replenish == "continuous" else _request_keys(scenario) + scenario.pools.reserve
     thresholds = scenario.pools.thresholds()
     if keys and not scenario.pools.at and (thresholds.interrupt, thresholds.recover) != (0, keys):
         yield Alternative(

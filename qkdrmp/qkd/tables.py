@@ -38,7 +38,7 @@ class NodeRow:
 
 @dataclass(frozen=True, slots=True)
 class PoolRow:
-    """What a row of the table of pools is about: a key stream, observed at its downstream copy, and all requests, now."""
+    """What a row of the table of pools is about: a key stream, observed at its downstream copy, now; all requests."""
 
     stream: KeyStream
     now: int

@@ -117,7 +117,7 @@ def check_reasons(run: QKDRun, raw: dict[str, Any]) -> None:
         request, reason = entry.request, entry.reason
         route = request.route
         too_big = any(
-            not streams[hop].settings.thresholds.could_ever_serve(streams[hop].settings.keys_for(request.bits))
+            streams[hop].settings.keys_for(request.bits) > streams[hop].settings.most_keys
             for hop in pairwise(route)
             if hop in streams
         )

@@ -70,7 +70,8 @@ def test_keys_that_pools_have_at_first_are_no_overload() -> None:
 @pytest.mark.parametrize("per_direction", [False, True])
 @pytest.mark.parametrize("replenish", ["continuous", "demand", "threshold"])
 def test_pools_serve_when_it_was_known_that_they_would(replenish: str, per_direction: bool) -> None:
-    pools = {"capacity": 40, "key_length_bits": 100, "replenish": replenish, "recover": 30, "initial": 5}
+    sizes = {"capacity": 40, "interrupt": 10, "recover": 30, "initial": 5}
+    pools = {"key_length_bits": 100, "replenish": replenish, **sizes}
     rate = {**RATE, "per_direction": per_direction}
     here = scenario(line(1, 2), [ask(keys=1, key_bits=1)], pools=pools, key_rate=rate, access={"mode": "pool"})
     known = fill_times_s(here.replace({"duration_s": 20.0}))
@@ -97,13 +98,17 @@ def test_an_initial_share_is_of_the_capacity_where_it_holds() -> None:
 
 def test_larger_empty_pools_wait_longer_which_is_known_before() -> None:
     base = qkdrmp.load_scenario("line").replace({"warmup_s": 0, "key_rate.rate_bps": 15500, "duration_s": 3.0})
+    base = base.replace({"pools.replenish": "demand"})
     large = base.replace({"pools.capacity": 64})
     (sentence,) = late_filling(large)
-    assert "4 of 4 key streams serve nobody until their empty pools have filled, Alice>R for 2.11 s" in sentence
+    assert "4 of 4 key streams serve nobody before their empty pools hold V_r keys, Alice>R for 2.11 s" in sentence
     waits = [qkdrmp.simulate(one, seed=1).requests["wait_s"].max() for one in (base, large)]
-    assert waits[1] > 2 > waits[0]
+    assert waits[1] > 1.5 > 1 > waits[0]
     assert not [*late_filling(large.replace({"pools.initial_share": 1.0}))]
     assert not [*late_filling(large.replace({"duration_s": 100.0, "warmup_s": 5.0}))]
+    always_on = large.replace({"pools.replenish": "continuous"})  # the same pools serve from their first keys on
+    assert not [*late_filling(always_on)]
+    assert qkdrmp.simulate(always_on, seed=1).requests["wait_s"].max() < waits[0]
 
 
 def test_the_bundled_scenarios_are_not_scolded_for_how_pools_fill() -> None:

@@ -587,9 +587,21 @@ def test_demand_refills_for_a_waiting_request() -> None:
 
 
 def test_continuous_makes_keys_whenever_capacity_is_free() -> None:
-    # Key by key in turns from 0: R1>R2 has 15 + k at 20 (2k - 1), so 20 at 180. Serving them leaves 0: INTERRUPTED.
-    # R2>R1 is full at 1000; R1>R2 has had 25 keys by then and gets the other 20 by 1400, when it serves again.
+    # Key by key in turns from 0: R1>R2 has 15 + k at 20 (2k - 1), so 20 at 180. Serving them leaves 0: INTERRUPTED, for
+    # 40 until the next key. It has 20 again at 980; R2>R1 is full at 1000, and the next key takes only 20 from then on.
     network = replenished("continuous", [ask(keys=20), ask(keys=20, at_us=500)])
+    assert [row for row in trace(network) if row[2] in ("CLAIM", "REFILL")] == table("""
+        CLAIM  R2>R1  180  190
+        CLAIM  R2>R1  980  990
+    """)
+    pool = stream(network, "R1>R2").downstream
+    assert (pool.level, pool.stored, pool.interrupts) == (40, 80, 2)
+    assert pool.interrupted.integral(10_000 * US) == 80 * US
+
+
+def test_continuous_with_thresholds_serves_nobody_until_the_pool_is_full_again() -> None:
+    # As above until 180; then R1>R2 has had 25 keys by 1000 and gets the other 20 by 1400, when it serves again.
+    network = replenished("continuous", [ask(keys=20), ask(keys=20, at_us=500)], interrupt=10, recover=40)
     assert [row for row in trace(network) if row[2] in ("CLAIM", "REFILL")] == table("""
         CLAIM  R2>R1  180  190
         CLAIM  R2>R1 1400 1410
@@ -597,6 +609,25 @@ def test_continuous_makes_keys_whenever_capacity_is_free() -> None:
     pool = stream(network, "R1>R2").downstream
     assert (pool.level, pool.stored, pool.interrupts) == (40, 80, 1)
     assert pool.interrupted.integral(10_000 * US) == 1220 * US
+
+
+def test_continuous_pools_serve_what_fits_into_them_whatever_the_recovery_threshold() -> None:
+    network = replenished("continuous", [ask(keys=40)], recover=5, interrupt=1)
+    assert outcome(network)[0] == "delivered"
+    assert outcome(replenished("continuous", [ask(keys=41)]))[:3] == ("rejected", "refused", "R1")
+
+
+@pytest.mark.parametrize(
+    ("policy", "order"), [("fcfs", [1, 2, 3]), ("priority", [3, 1, 2]), ("smallest-first", [2, 3, 1])]
+)
+def test_no_request_passes_those_that_wait_before_it_for_a_continuous_pool(policy: str, order: list[int]) -> None:
+    # The first wants 38 of 15 keys, for which it waits; the others, which would fit, come one after the other.
+    asked = [ask(keys=38), ask(keys=5, at_us=100), ask(keys=6, at_us=150, priority=1)]
+    network = replenished("continuous", asked, interrupt=0, recover=1)
+    settings = network.settings.replace({"queue.policy": policy})
+    ends = simulate(settings).requests.sort_values("end_s")
+    assert ends["state"].to_list() == ["delivered"] * 3
+    assert ends["id"].to_list() == order
 
 
 def test_continuous_blocks_hold_several_keys() -> None:

@@ -28,7 +28,7 @@ def planned(scenario: Scenario, **options: Any) -> qkdrmp.Sizing:
 @pytest.fixture(scope="module")
 def line() -> qkdrmp.Sizing:
     scenario = qkdrmp.load_scenario("line").replace({"targets": {"wait_p95_s": 0.01}, "duration_s": 11})
-    return planned(scenario)
+    return planned(scenario.replace({"pools.interrupt_share": 0.25, "pools.recover_share": 1.0}))
 
 
 def test_the_smallest_meets_its_targets_with_fresh_seeds(line: qkdrmp.Sizing) -> None:

@@ -21,8 +21,9 @@ from qkdrmp.sweeps.warmup import WarmUp, suggest_warmup
 
 
 def filling(**changes: Any) -> Scenario:
-    """Pools that are empty at first, and full after some time."""
-    return load_scenario("line").replace({"duration_s": 20.0, "demand.rate_per_s": 5.0, **changes})
+    """Pools that are empty at first and serve nobody until they are full, after some time."""
+    sizes = {"pools.interrupt_share": 0.25, "pools.recover_share": 1.0}
+    return load_scenario("line").replace({"duration_s": 20.0, "demand.rate_per_s": 5.0, **sizes, **changes})
 
 
 @pytest.fixture(scope="module")

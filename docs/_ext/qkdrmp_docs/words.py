@@ -46,9 +46,17 @@ FIELDS = {
     ("QueueSettings", "policy"): "in which order waiting requests are served",
     ("PoolSettings", "capacity"): "V_m, the most keys a pool can hold",
     ("PoolSettings", "interrupt"): "V_i, in keys: a delivery that leaves so many or fewer interrupts service",
-    ("PoolSettings", "interrupt_share"): "V_i as a share of the capacity, rounded down, if `interrupt` is not given",
+    (
+        "PoolSettings",
+        "interrupt_share",
+    ): "V_i as a share of the capacity, rounded down, if `interrupt` is not given; by default 0.25, or "
+    '0 with `replenish = "continuous"`',
     ("PoolSettings", "recover"): "V_r, in keys: service resumes when the pool holds so many again",
-    ("PoolSettings", "recover_share"): "V_r as a share of the capacity, if `recover` is not given",
+    (
+        "PoolSettings",
+        "recover_share",
+    ): "V_r as a share of the capacity, if `recover` is not given; by default 1, or a key above V_i with "
+    '`replenish = "continuous"`',
     ("PoolSettings", "initial"): "keys in the pool at time 0",
     ("PoolSettings", "replenish"): "when keys are made: below V_i, also when a request needs more, or all the time",
     ("LinkSettings", "source_efficiency"): "probability that a source emits when asked",

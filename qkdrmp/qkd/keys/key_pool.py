@@ -55,8 +55,8 @@ class KeyPool(RuledContainer):
     excess_bits : int
         Bits of the used keys that requests had to take and did not need.
     taken_by, voided_for : Counter
-        Of the keys chosen here, how many the requests of each pair of users have taken; and how many were discarded again,
-        with which request.
+        Of the keys chosen here, how many the requests of each pair of users have taken; and how many were discarded
+        again, with which request.
     history : list of (int, int) or None
         Every change of the level, as a tick and the level from then on, if it is to be recorded.
     """

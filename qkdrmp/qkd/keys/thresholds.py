@@ -15,7 +15,7 @@ class Replenish(StrEnum):
     DEMAND = "demand"
     """As with "threshold", and also when a waiting request needs more than the level can serve."""
     CONTINUOUS = "continuous"
-    """Whenever there is free capacity; V_i and V_r only stop and resume service."""
+    """Whenever there is free capacity; V_i and V_r only stop and resume service. Waiting requests keep their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +61,6 @@ class Thresholds:
         if self.initial > self.capacity:
             raise ValueError(f"initial = {self.initial} must be at most the capacity = {self.capacity}")
 
-    def could_ever_serve(self, keys: int) -> bool:
-        """Return whether a pool at V_r serves a request for `keys` keys."""
-        return keys + self.reserve <= self.recover
-
     def stuck_levels(self, sizes: Collection[int]) -> list[int]:
         """Return the levels at which the rule "threshold" leaves a pool stuck, in rising order.
 
@@ -72,7 +68,7 @@ class Thresholds:
         the numbers of keys that requests take; with a single size d a pool gets stuck permanently exactly when
         ``V_r - d * floor((V_r - reserve) / d) > V_i``. With several sizes a smaller request may set it free again.
         """
-        sizes = [size for size in sizes if self.could_ever_serve(size)]
+        sizes = [size for size in sizes if size + self.reserve <= self.recover]
         reached = {self.recover} | ({self.initial} if self.initial > self.interrupt else set())
         todo, stuck = list(reached), set()
         while todo:
@@ -113,6 +109,21 @@ class StreamSettings:
     def keys_for(self, bits: int) -> int:
         """Return how many keys a request for `bits` bits takes."""
         return -(-bits // self.key_bits)
+
+    @property
+    def most_keys(self) -> int:
+        """How many keys of a pool a request may take at most: what it holds when keys are made no more."""
+        sizes = self.thresholds
+        return (sizes.capacity if self.keeps_order else sizes.recover) - sizes.reserve
+
+    @property
+    def keeps_order(self) -> bool:
+        """Whether a request that waits for keys is not passed by those behind it.
+
+        So that it gets them in the end: the level rises to the capacity, if nobody takes from it. By the other rules
+        pools that a request waits for are refilled for it.
+        """
+        return self.replenish is Replenish.CONTINUOUS
 
     def stuck_levels(self, sizes: Collection[int]) -> list[int]:
         """Return the levels at which the pools can get stuck, with requests of these `sizes` in bits."""

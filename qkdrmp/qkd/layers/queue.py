@@ -67,6 +67,18 @@ class RequestQueue:
         if self._slots.pop(reservation.request.id, None) is not None:
             self.length.set(len(self._slots), self.env.now)
 
+    def is_next(self, reservation: Reservation) -> bool:
+        """Return whether a request can be served now, and passes none that waits where waiting requests keep order."""
+        return reservation.can_be_served and not any(
+            share.pool.settings.keeps_order and self._passes(reservation, share.pool) for share in reservation.chosen
+        )
+
+    def _passes(self, reservation: Reservation, pool: KeyPool) -> bool:
+        waiting = self._waiting_for(pool)
+        if reservation not in waiting:
+            waiting.append(reservation)
+        return self._ordered(waiting)[0] is not reservation
+
     def waiting_for(self, pool: KeyPool) -> list[Reservation]:
         """Return the requests in slots that wait for keys of `pool`, in the policy's order.
 
@@ -75,17 +87,22 @@ class RequestQueue:
         QKDRMPError
             If the policy does not return each of the requests it was given exactly once.
         """
-        waiting = [one for one in self._slots.values() if any(share.pool is pool for share in one.chosen)]
-        return self._ordered(waiting) if len(waiting) > 1 else waiting
+        return self._ordered(self._waiting_for(pool))
+
+    def _waiting_for(self, pool: KeyPool) -> list[Reservation]:
+        return [one for one in self._slots.values() if any(share.pool is pool for share in one.chosen)]
 
     def _ordered(self, waiting: list[Reservation]) -> list[Reservation]:
+        if len(waiting) < 2:
+            return waiting
         requests = [one.request for one in waiting]
         ordered = self.policy(list(requests), self.env.now)
         order = [request.id for request in ordered] if _are_requests(ordered) else []
+        by_id = {one.request.id: one for one in waiting}
         if sorted(order) != sorted(request.id for request in requests):
             name = getattr(self.policy, "__name__", repr(self.policy))
             raise QKDRMPError(f"queue policy {name} must return every waiting request exactly once")
-        return [self._slots[request_id] for request_id in order]
+        return [by_id[request_id] for request_id in order]
 
 
 def _are_requests(returned: Any) -> bool:

@@ -85,7 +85,7 @@ class QKDRMP(Layer):
         if down is None:
             self._arrive(reservation)
             return False
-        if isinstance(down, PoolShare) and not down.pool.settings.thresholds.could_ever_serve(down.count):
+        if isinstance(down, PoolShare) and down.count > down.pool.settings.most_keys:
             self.reject(reservation, RejectReason.REFUSED, accepted_downstream=False)
             return False
         return True
@@ -128,7 +128,7 @@ class QKDRMP(Layer):
         if obstacle := self._obstacle(reservation):
             self.reject(reservation, obstacle)
             return
-        if reservation.can_be_served:
+        if self.queue.is_next(reservation):
             self._serve_waiting(reservation)
             reservation.review_pools()
         else:
@@ -139,7 +139,7 @@ class QKDRMP(Layer):
         """Return why a request can be neither served nor queued now; None if it can."""
         if self.deadline.has_passed(reservation):
             return RejectReason.EXPIRED
-        if self.queue.is_full and not reservation.awaits_claim and not reservation.can_be_served:
+        if self.queue.is_full and not reservation.awaits_claim and not self.queue.is_next(reservation):
             return RejectReason.QUEUE_FULL
         return None
 
@@ -152,7 +152,7 @@ class QKDRMP(Layer):
         if self.app is None:
             self.busy.enter(self.node.env.now)
         self.generation.generate(reservation, self.progress)
-        if reservation.can_be_served:
+        if self.queue.is_next(reservation):
             reservation.serve()
         else:
             self.queue.join(reservation)
@@ -182,6 +182,7 @@ class QKDRMP(Layer):
     def scan(self, pool: KeyPool) -> None:
         """Scan the requests that wait for `pool` once, in the policy's order, and serve all that can be served.
 
+        One that cannot be served is passed by the next ones, unless the pool keeps their order.
         To be called when keys have come in. Serving one request never makes another one possible, so one scan is
         enough.
         """
@@ -190,6 +191,8 @@ class QKDRMP(Layer):
             if reservation.can_be_served:
                 self._serve_waiting(reservation)
                 served.append(reservation)
+            elif pool.settings.keeps_order:
+                break
         for reservation in served:
             reservation.review_pools()
         pool.review()

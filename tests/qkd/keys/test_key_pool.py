@@ -283,7 +283,7 @@ def sticks(sizes: Thresholds, keys: int) -> bool:
 @given(thresholds(most=100), st.integers(1, 100))
 def test_stuck_levels_of_one_size_follow_the_closed_form(sizes: Thresholds, keys: int) -> None:
     sizes = Thresholds(sizes.capacity, sizes.interrupt, sizes.recover, sizes.reserve)
-    assume(sizes.could_ever_serve(keys))
+    assume(keys + sizes.reserve <= sizes.recover)
     levels = sizes.stuck_levels([keys])
     assert bool(levels) == sticks(sizes, keys)
     assert levels in ([], [sizes.recover - keys * ((sizes.recover - sizes.reserve) // keys)])
@@ -385,7 +385,7 @@ def test_pools_that_are_replenished_otherwise_never_stick(replenish: str) -> Non
 @settings(fixed, max_examples=60)
 @given(thresholds(), st.integers(1, 20))
 def test_pools_of_any_size_stick_in_simulation_exactly_where_predicted(sizes: Thresholds, keys: int) -> None:
-    assume(sizes.could_ever_serve(keys))
+    assume(keys + sizes.reserve <= sizes.recover)
     enough = [keys] * (sizes.capacity // keys + sizes.recover // keys + 2)
     predicted = sizes.stuck_levels([keys])
     assert bool(stuck_after_a_run(sizes, enough)) == bool(predicted)
