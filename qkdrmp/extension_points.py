@@ -74,6 +74,7 @@ from qkdrmp.key_rates import (
     KnowsLinkRate,
     LimitsFibre,
     LinkRate,
+    TimedSession,
 )
 from qkdrmp.metric import Metric, RunMetric
 from qkdrmp.network.demand import NamesUsers
@@ -139,6 +140,7 @@ __all__ = [
     "Span",
     "Statistical",
     "SwapOrder",
+    "TimedSession",
     "TopologyReader",
     "TrialLaw",
     "asap",

@@ -18,8 +18,10 @@ from qkdrmp.key_rates.model import (
     KnowsLinkRate,
     LimitsFibre,
     LinkRate,
+    TimedSession,
 )
 from qkdrmp.key_rates.plob import PLOB
+from qkdrmp.key_rates.trace import RateTrace
 from qkdrmp.key_rates.twin_field import TwinField
 
 KEY_RATE_MODELS: Registry[KeyRateModel] = Registry(
@@ -36,6 +38,7 @@ KEY_RATE_MODELS: Registry[KeyRateModel] = Registry(
         "twin-field": TwinField,
         "cv-gg02": GG02,
         "plob": PLOB,
+        "trace": RateTrace,
     },
 )
 
@@ -58,5 +61,7 @@ __all__ = [
     "LimitsFibre",
     "LinkRate",
     "LossLaw",
+    "RateTrace",
+    "TimedSession",
     "TwinField",
 ]

@@ -25,11 +25,14 @@ class Fibre:
         Loss of the whole quantum channel, in dB (>= 0).
     delay_ticks : int
         One-way delay of the classical channel beside it, in ticks.
+    ends : (str, str)
+        The two neighbours; empty names if they do not matter.
     """
 
     length_km: float
     loss_db: float
     delay_ticks: int
+    ends: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +62,18 @@ class GenerationSession(Protocol):
         """
 
 
+@runtime_checkable
+class TimedSession(Protocol):
+    """Key generation at a rate that depends on the time: a session that has this in place of `block`."""
+
+    def block_at(self, keys: int, now: int) -> Block | None:
+        """Return the block that is begun at tick `now`, as `GenerationSession.block` does."""
+
+
 class KeyRateModel(Protocol):
     """How fast two neighbours make keys."""
 
-    def session(self, fibre: Fibre, key_bits: int, random: np.random.Generator) -> GenerationSession:
+    def session(self, fibre: Fibre, key_bits: int, random: np.random.Generator) -> GenerationSession | TimedSession:
         """Open a session on `fibre` that makes keys of `key_bits` bits and draws from `random`."""
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from qkdrmp.errors import ScenarioError, did_you_mean
 from qkdrmp.family import Counted, Family, Quality, Quantity, RunWarning
-from qkdrmp.key_rates.model import LimitsFibre
+from qkdrmp.key_rates import LimitsFibre, RateTrace
 from qkdrmp.network.demand import NamesUsers
 from qkdrmp.qkd.bridging import bridges_s
 from qkdrmp.qkd.demand.request_list import FixedList
@@ -44,6 +44,7 @@ class QKDScenario(QKDSettings, Scenario[QKDResults]):
         yield from self._unknown_users()
         yield from self._unequal_ends()
         yield from self._unfit_fibres()
+        yield from self._traces_of_single_links()
 
     def _unknown_users(self) -> Iterator[str]:
         users = self.topology.ends
@@ -73,6 +74,13 @@ class QKDScenario(QKDSettings, Scenario[QKDResults]):
                     model.check_fibre(self.fibre(link))
                 except ValueError as error:
                     yield f"key_rate: link {link}: {error}"
+
+    def _traces_of_single_links(self) -> Iterator[str]:
+        """Yield where a trace of a single link is in a file, which would not be found, or saved, with the scenario."""
+        for number, entry in enumerate(self.key_rate.at, start=1):
+            there = self.key_rate.here(node=entry.get("node"), link=entry.get("link", ()))
+            if "file" in entry and isinstance(there.build(), RateTrace):
+                yield f"key_rate.at, entry {number}: file must be given for all links: it has a column link for that"
 
 
 # What shows whether a run has settled

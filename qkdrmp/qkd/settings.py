@@ -210,7 +210,7 @@ class QKDSettings(NetworkSettings):
     def fibre(self, link: Link) -> Fibre:
         """Return the fibre of a link, as key-rate models see it."""
         speed = self.channels.here(link=link.ends).signal_speed_m_per_s
-        return Fibre(link.length_km, link.loss_db, delay_ticks(link.classical_length_km, speed))
+        return Fibre(link.length_km, link.loss_db, delay_ticks(link.classical_length_km, speed), link.ends)
 
     def routes(self) -> Routes:
         """Return the route that each user's requests take to each other user."""

@@ -21,7 +21,7 @@ from qkdrmp.errors import ScenarioError, TopologyError, did_you_mean, one_of
 from qkdrmp.kernel.units import to_seconds
 from qkdrmp.metric import METRICS, KnowsBetter, RunMetric
 from qkdrmp.network.settings import NetworkSettings
-from qkdrmp.scenario.writing import save_toml
+from qkdrmp.scenario.writing import WITH_FILES, save_toml
 from qkdrmp.stats.columns import Better, Column
 
 ResultsT = TypeVar("ResultsT", default=Any)
@@ -184,7 +184,8 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
         """Write it into a TOML file, from which `load_scenario` makes an equal one.
 
         A topology that does not come with the package is written beside it, into ``NAME_topology.json``; files of your
-        own that it names, and a list of requests (into ``NAME_demand.csv``), are copied there.
+        own that it names, a list of requests (into ``NAME_demand.csv``) and a trace (``NAME_key_rate.csv``) are
+        copied there.
 
         Raises
         ------
@@ -271,7 +272,7 @@ class Scenario(NetworkSettings, Generic[ResultsT]):
             With one sentence for each problem.
         """
         raw = copy_of(raw)
-        _find_list(raw, folder)
+        _find_lists(raw, folder)
         around = Surroundings(folder, set())
         try:
             scenario = cls.model_validate(_with_preset(raw, cls, where), context=around)
@@ -315,13 +316,13 @@ def _set(raw: dict[str, Any], path: list[str], value: Any) -> None:
     raw[path[-1]] = value
 
 
-def _find_list(raw: dict[str, Any], folder: Path | None) -> None:
-    """Let the list of requests that a scenario names be found beside it."""
-    demand = raw.get("demand")
-    if folder and isinstance(demand, dict) and isinstance(demand.get("file"), str):
-        beside = folder / demand["file"]
-        if beside.is_file():
-            demand["file"] = str(beside)
+def _find_lists(raw: dict[str, Any], folder: Path | None) -> None:
+    """Let the list of requests and the trace that a scenario names be found beside it."""
+    for section in map(raw.get, WITH_FILES):
+        if folder and isinstance(section, dict) and isinstance(section.get("file"), str):
+            beside = folder / section["file"]
+            if beside.is_file():
+                section["file"] = str(beside)
 
 
 def _with_preset(raw: dict[str, Any], family: type[Scenario[Any]], where: str) -> dict[str, Any]:

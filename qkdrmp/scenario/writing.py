@@ -17,7 +17,9 @@ from qkdrmp.config.points import label
 from qkdrmp.errors import ScenarioError
 from qkdrmp.network.formats import load_topology, save_topology
 
-TOPOLOGY, DEMAND = "topology.json", "demand.csv"
+TOPOLOGY = "topology.json"
+WITH_FILES = {"demand": "demand.csv", "key_rate": "key_rate.csv"}
+"""Sections that may name a file, a list or a trace, and what a copy of it is called."""
 OBJECT = "python object"
 """Marks, in a file, the name of an object that the file cannot hold."""
 
@@ -55,7 +57,7 @@ def is_writable(scenario: Writable) -> bool:
 
 def save_scenario(scenario: Writable, path: Path) -> None:
     """Write a scenario into a JSON file, with the files that it needs beside it (see `is_writable`)."""
-    raw = _with_files(scenario, path.parent, DEMAND)
+    raw = _with_files(scenario, path.parent)
     save_topology(scenario.topology, path.parent / TOPOLOGY)
     raw["topology"] = TOPOLOGY
     path.write_text(json.dumps(_writable(raw), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -67,7 +69,7 @@ def save_toml(scenario: Writable, path: Path) -> None:
     if found := [*objects_in(raw), *_unfit(raw, scenario)]:
         raise ScenarioError(f"{path}: {found[0]} cannot be written, because a TOML file holds no such value")
     try:
-        raw = _with_files(scenario, path.parent, f"{path.stem}_{DEMAND}")
+        raw = _with_files(scenario, path.parent, f"{path.stem}_")
         raw["topology"] = _topology(scenario.topology, path)
         named = {"kind": scenario.kind, "name": scenario.name, **raw}
         path.write_text(tomli_w.dumps(_without_none(_writable(named))), encoding="utf-8")
@@ -102,8 +104,8 @@ def _without_none(value: Any) -> Any:
     return [_without_none(entry) for entry in value] if isinstance(value, list) else value
 
 
-def _with_files(scenario: Writable, folder: Path, demand_name: str) -> dict[str, Any]:
-    """Return what a scenario was made from, with the Python files and the list that it names copied into a folder."""
+def _with_files(scenario: Writable, folder: Path, before: str = "") -> dict[str, Any]:
+    """Return what a scenario was made from, with the Python files and the lists that it names copied into a folder."""
     raw, renamed = scenario.as_mapping(), {}
     for reference in references_in(raw):
         place, _, name = reference.rpartition(":")
@@ -114,10 +116,11 @@ def _with_files(scenario: Writable, folder: Path, demand_name: str) -> dict[str,
             _copy(file, folder / copy)
             renamed[reference] = f"{copy}:{name}"
     raw = {name: _renamed(value, renamed) for name, value in raw.items()}
-    demand = raw.get("demand")
-    if isinstance(demand, dict) and isinstance(demand.get("file"), str | Path):
-        _copy(Path(demand["file"]), folder / demand_name)
-        demand["file"] = demand_name
+    for name, file_name in WITH_FILES.items():
+        section = raw.get(name)
+        if isinstance(section, dict) and isinstance(section.get("file"), str | Path):
+            _copy(Path(section["file"]), folder / f"{before}{file_name}")
+            section["file"] = f"{before}{file_name}"
     return raw
 
 

@@ -341,7 +341,8 @@ def test_rates_of_any_devices_fall_with_the_loss_and_stay_below_the_bound(kind: 
         "excess_noise": st.floats(0, 0.1),
         "electronic_noise": st.floats(0, 0.5),
         "reconciliation_efficiency": st.floats(0.8, 1),
-        "decoys": st.sampled_from(["infinite", "none"]),
+        "decoys": st.sampled_from(["infinite", "vacuum+weak", "none"]),
+        "decoy_photons": st.just(0.005),
     }
     names = {field.name for field in dataclasses.fields(kind)}
     model = kind(**{name: data.draw(values, label=name) for name, values in fields.items() if name in names})

@@ -15,7 +15,7 @@ import simpy
 from simpy.events import ProcessGenerator, Timeout
 
 from qkdrmp.kernel.environment import Environment
-from qkdrmp.key_rates.model import Block, Fibre, GenerationSession, KeyRateModel
+from qkdrmp.key_rates.model import Block, Fibre, GenerationSession, KeyRateModel, TimedSession
 from qkdrmp.qkd.keys.key_bits import KeyBits
 from qkdrmp.qkd.keys.key_stream import KeyStream
 from qkdrmp.qkd.keys.thresholds import Replenish
@@ -168,6 +168,17 @@ class KeySession:
         receiver(key)
 
 
+class _ClockedSession:
+    """A session whose rate depends on the time, with the clock of the simulation."""
+
+    def __init__(self, env: Environment, session: TimedSession) -> None:
+        self._env, self._session = env, session
+
+    def block(self, keys: int) -> Block | None:
+        """Return the block that is begun now."""
+        return self._session.block_at(keys, self._env.now)
+
+
 class QuantumLink:
     """Two neighbours, the fibre between them and its devices.
 
@@ -212,7 +223,8 @@ class QuantumLink:
 
     def session(self, key_bits: int) -> GenerationSession:
         """Open a session of the key-rate model on this fibre."""
-        return self.model.session(self.fibre, key_bits, self._rate_random)
+        opened = self.model.session(self.fibre, key_bits, self._rate_random)
+        return _ClockedSession(self.env, opened) if isinstance(opened, TimedSession) else opened
 
     def draw(self, bits: int) -> int:
         """Return fresh key bits as one number."""
