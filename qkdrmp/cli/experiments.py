@@ -100,9 +100,13 @@ def compare(folder: Path, field: str, baseline: str | None, metrics: tuple[str, 
     table = qkdrmp.compare(experiment.runs, field, against, metrics or None)
     said = qkdrmp.conclusions(table)
     output.lines(said)
-    output.line(f"verdicts are corrected for {len(table)} comparisons (Holm); name a metric with --metric for fewer")
-    output.line(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
     output.facts |= {"field": field, "conclusions": said, "comparison": table}
     table.to_csv(folder / "compare.csv", index=False)
+    if (table["verdict"] == "same").all():  # there is nothing to draw
+        (folder / "compare.png").unlink(missing_ok=True)
+        output.written(folder, ["compare.csv"])
+        return
+    output.line(f"verdicts are corrected for {len(table)} comparisons (Holm); name a metric with --metric for fewer")
+    output.line(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
     qkdrmp.plots.save(qkdrmp.plots.comparison(table, said)[0], folder / "compare.png")
     output.written(folder, ["compare.csv", "compare.png"])

@@ -48,6 +48,8 @@ def conclusions(compared: pd.DataFrame) -> list[str]:
     'pools.capacity = 8 instead of 2 is better in mean waiting time of delivere'
     """
     *cell, field = (str(name) for name in compared.columns[: compared.columns.get_loc(COMPARISON_NAMES[0])])
+    if compared.empty:
+        return [f"no metric differs between the values of {field}, in any pair of runs"]
     cell = [name for name in cell if compared[name].nunique(dropna=False) > 1]
     designs = [
         _Design(field, dict(zip((*cell, field), where, strict=True)), group)

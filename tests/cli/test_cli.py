@@ -586,6 +586,17 @@ def test_designs_are_compared(folder: Path, left: str) -> None:
     assert (folder / "out" / "compare.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_designs_that_do_not_differ_are_an_answer_and_no_error(folder: Path) -> None:
+    calm = QUICK.replace("rate_per_s = 30", "rate_per_s = 1e-9")
+    Path("calm.toml").write_text(calm.partition("[sweep")[0])
+    changes = ["--set", 'sweep.over={"queue.policy"=["fcfs","priority"]}']
+    succeeded(qkdrmp("sweep", "calm.toml", *changes, "--replications", 2, "--jobs", 1, "--out", "calm"))
+    output = succeeded(qkdrmp("compare", "calm", "queue.policy"))
+    assert output.startswith("no metric differs between the values of queue.policy, in any pair of runs\n")
+    assert output.endswith("written to calm: compare.csv\n")
+    assert not (folder / "calm" / "compare.png").exists()
+
+
 def test_a_warm_up_is_suggested(folder: Path) -> None:
     output = succeeded(qkdrmp("warmup", "quick.toml", "--replications", 2))
     assert output.startswith("quick: ")
