@@ -89,6 +89,9 @@ def _shown(table: pd.DataFrame, along: str, y: str) -> str:
     some = points[np.unique(np.linspace(0, len(points) - 1, ROWS).round().astype(int))]
     wide = table[table[along].isin(some)].pivot(index=along, columns="model", values=y)
     wide = wide.reindex(columns=table["model"].unique())
+    # Parameters stand in the sentences below the table.
+    short = [str(name).partition(" (")[0] for name in wide.columns]
+    wide.columns = pd.Index(short if len(set(short)) == len(short) else list(wide.columns))
     if y == "bits_per_pulse":
         wide["PLOB"] = table.drop_duplicates(along).set_index(along)["plob_bits_per_pulse"]
     return wide.reset_index().to_string(index=False, float_format="{:.4g}".format, na_rep="-")

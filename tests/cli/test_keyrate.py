@@ -36,6 +36,12 @@ def test_models_are_compared_over_the_length_of_a_fibre(folder: Path) -> None:
     pd.testing.assert_frame_equal(written, expected.astype({"length_km": float}))
 
 
+def test_parameters_do_not_widen_the_printed_table_unless_names_would_be_the_same() -> None:
+    output = qkdrmp("keyrate", "--model", "mdi", "--set", "mdi.misalignment=0.02").output.splitlines()
+    assert output[1].split() == ["length_km", "mdi", "PLOB"]
+    assert output[-2] == "mdi (misalignment = 0.02) makes keys up to 205 km (41 dB)"
+
+
 def test_parameters_range_and_unit_can_be_chosen(folder: Path) -> None:
     options = ["--over", "loss", "--start", 10, "--stop", 30, "--points", 3, "--attenuation", 0.25, "--per", "second"]
     changes = ["--set", "key_rate.optimise=true", "--set", "decoy-bb84.pulse_rate_hz=1e9", "--out", "here"]
