@@ -19,9 +19,8 @@ MARGIN = 1.15
 
 def draw(runs: pd.DataFrame, field: str, value: float | None, targets: Sequence[Target]) -> list[Axes]:
     """Draw the metric of each target over the size, with 95 % intervals, and the target as a dashed line."""
-    known = [one for one in targets if runs[one.metric].notna().any()]
-    panels = list(figures(len(known), PANEL[0] * len(known), PANEL[1]))
-    for target, ax in zip(known, panels, strict=True):
+    panels = list(figures(len(targets), PANEL[0] * len(targets), PANEL[1]))
+    for target, ax in zip(targets, panels, strict=True):
         readable(runs, target.metric, ax, field)
         scale, _ = in_unit(target.metric, runs[target.metric].abs().max())
         bound = scale * target.bound

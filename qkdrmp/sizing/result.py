@@ -236,12 +236,17 @@ class Sizing:
         Raises
         ------
         QKDRMPError
-            If there was nothing to confirm.
+            If there was nothing to confirm, or what it was about is not known in any run.
         """
-        if self.confirmed is None:
+        confirmed, known = self.confirmed, self._known()
+        if confirmed is None or not known:
             raise QKDRMPError(f"{self.given.name}: nothing was confirmed, so there is nothing to draw")
-        confirmed = self.confirmed
-        return draw(confirmed.experiment.runs, confirmed.field, confirmed.value, self.targets)
+        return draw(confirmed.experiment.runs, confirmed.field, confirmed.value, known)
+
+    def _known(self) -> list[Target]:
+        """Return the targets whose metrics have a value in a run that was to confirm them."""
+        runs = None if self.confirmed is None else self.confirmed.experiment.runs
+        return [] if runs is None else [one for one in self.targets if runs[one.metric].notna().any()]
 
     def save(self, folder: Path, table_format: str = "csv") -> list[str]:
         """Write the tables, the sentences, the picture, and the scenario that meets the targets; return the files.
@@ -254,7 +259,7 @@ class Sizing:
         written = write_tables(self.tables, folder, table_format)
         (folder / PLAN).write_text(json.dumps({"sentences": self.sentences}, indent=2) + "\n", encoding="utf-8")
         written.append(PLAN)
-        if self.confirmed is not None:
+        if self._known():
             save(self.draw()[0], folder / "plan.png")
             written.append("plan.png")
         if self.is_met:

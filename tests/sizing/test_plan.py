@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -118,6 +120,17 @@ def test_the_busiest_link_is_named_where_its_rate_helps() -> None:
     assert any("The link to upgrade first is R-Bob (load 90 %): with" in sentence for sentence in found.sentences)
     hardly = replace(found, effects=found.effects.assign(difference=-0.01 * found.effects["before"]))
     assert any("would bring no target clearly nearer" in sentence for sentence in hardly.sentences)
+
+
+def test_targets_that_nothing_is_known_of_are_not_drawn(line: qkdrmp.Sizing, tmp_path: Path) -> None:
+    assert line.confirmed is not None
+    assert "plan.png" in line.save(tmp_path)
+    experiment = line.confirmed.experiment
+    unknown = experiment.runs.assign(**{target.metric: math.nan for target in line.targets})
+    lost = replace(line, confirmed=replace(line.confirmed, experiment=replace(experiment, runs=unknown)))
+    assert "plan.png" not in lost.save(tmp_path)
+    with pytest.raises(qkdrmp.QKDRMPError, match=r"^line: nothing was confirmed, so there is nothing to draw"):
+        lost.draw()
 
 
 def test_sizes_by_link_are_smaller_where_less_is_drawn() -> None:
