@@ -31,6 +31,7 @@ class NodeKind(StrEnum):
 
 _KINDS = {kind.value: kind for kind in NodeKind}
 COORDINATES = ("latitude", "longitude", "x", "y")
+_POOL_SIZES = {"pool_capacity": "capacity", "pool_key_length_bits": "key_length_bits"}
 _EDGE_ATTRIBUTES = ("length_km", "classical_length_km", "attenuation_db_per_km")
 
 
@@ -50,6 +51,8 @@ class Node:
         Anything else the file says about the node; nothing here reads it.
     x, y
         Where a map without latitudes and longitudes shows the node, to the right and up, in any unit; both or none.
+    pool_capacity, pool_key_length_bits
+        Of its key pools, in keys and in bits, 1 or more: what a scenario assumes that says nothing of it.
     """
 
     name: str
@@ -59,6 +62,8 @@ class Node:
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
     x: float | None = None
     y: float | None = None
+    pool_capacity: int | None = None
+    pool_key_length_bits: int | None = None
 
     def __post_init__(self) -> None:
         # An unknown kind stays as it is, for the topology to report along with everything else.
@@ -69,6 +74,12 @@ class Node:
         """Its coordinates by their names, as far as they are known."""
         values = {name: getattr(self, name) for name in COORDINATES}
         return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def pool_sizes(self) -> dict[str, int]:
+        """What is known of its key pools, by the names of fields of scenarios."""
+        values = {field: getattr(self, name) for name, field in _POOL_SIZES.items()}
+        return {field: value for field, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +311,9 @@ def _node_problems(nodes: tuple[Node, ...]) -> Iterator[str]:
         for axis, value in (("x", node.x), ("y", node.y)):
             if value is not None and not math.isfinite(value):
                 yield f"node {node.name}: {axis} = {value} must be finite"
+        for name in _POOL_SIZES:
+            if (size := getattr(node, name)) is not None and not size >= 1:
+                yield f"node {node.name}: {name} = {size} must be at least 1"
         for what, degrees, limit in (("latitude", node.latitude, 90), ("longitude", node.longitude, 180)):
             if degrees is not None and not -limit <= degrees <= limit:
                 yield f"node {node.name}: {what} = {degrees} must be from -{limit} to {limit} degrees"

@@ -38,6 +38,8 @@ class NodeRecord(_Closed):
     longitude: float | None = None
     x: float | None = None
     y: float | None = None
+    pool_capacity: int | None = None
+    pool_key_length_bits: int | None = None
     extra: dict[str, Any] = {}
 
 
@@ -69,6 +71,8 @@ class QnetNode(_Open):
     type: str
     latitude: float | None = None
     longitude: float | None = None
+    key_pool_volume: int | None = None
+    key_length: int | None = None
 
 
 class QnetChannel(_Open):

@@ -188,7 +188,8 @@ def save_topology(topology: Topology, path: str | Path) -> None:
 
 
 def _node_fields(node: Node) -> dict[str, Any]:
-    return {"name": node.name, "kind": node.kind.value, **node.place, **_extra(node)}
+    sizes = {f"pool_{name}": size for name, size in node.pool_sizes.items()}
+    return {"name": node.name, "kind": node.kind.value, **node.place, **sizes, **_extra(node)}
 
 
 def _link_fields(link: Link) -> dict[str, Any]:

@@ -25,7 +25,13 @@ def read_qnet(path: Path, content: Any) -> Draft:
     """Read a file of QNET; nodes that neither ask for keys nor relay them are passive."""
     record = fields.checked(fields.QnetRecord, path, content)
     passive = Counter(node.type for node in record.nodes if node.type not in _KINDS)
+    sized = [node.name for node in record.nodes if node.key_pool_volume is not None or node.key_length is not None]
     notes = [f"type '{kind}' is read as passive ({count} of the nodes)" for kind, count in passive.items()]
+    if sized:
+        notes.append(
+            f"key_pool_volume and key_length of {len(sized)} nodes are the sizes of their key pools, unless a scenario "
+            "has pools.capacity and pools.key_length_bits"
+        )
     return Draft(path.stem, "", [_node(node) for node in record.nodes], [_link(link) for link in record.links], notes)
 
 
@@ -34,7 +40,8 @@ def _node(node: fields.QnetNode) -> dict[str, Any]:
     extra = node.rest | ({"type": node.type} if kind is NodeKind.PASSIVE else {})
     place = {} if node.latitude is None else {"latitude": node.latitude}
     place |= {} if node.longitude is None else {"longitude": node.longitude}
-    return {"name": node.name, "kind": kind.value, **place, "extra": extra}
+    sizes = {"pool_capacity": node.key_pool_volume, "pool_key_length_bits": node.key_length}
+    return {"name": node.name, "kind": kind.value, **place, **sizes, "extra": extra}
 
 
 def _link(link: fields.QnetLink) -> dict[str, Any]:

@@ -220,6 +220,12 @@ class QKDSettings(NetworkSettings):
             routes |= {(source, peer): table[source, peer] for peer in self.topology.ends if peer != source}
         return routes
 
+    def pools_of(self, node: str, link: tuple[str, str]) -> PoolSettings:
+        """Return what holds for the pools of a node on one of its links: the topology knows what is not given here."""
+        section, known = self.pools.here(node=node, link=link), self.topology.nodes[node].pool_sizes
+        missing = {name: size for name, size in known.items() if name not in section.model_fields_set}
+        return section.model_validate({**section.given(), **missing}) if missing else section
+
     def stream(self, upstream: str, downstream: str) -> StreamSettings:
         """Return what holds for the stream from node `upstream` to node `downstream`.
 
@@ -231,7 +237,7 @@ class QKDSettings(NetworkSettings):
             If the ends differ in what must be equal at both.
         """
         ends = (upstream, downstream)
-        first, second = (self.pools.here(node=end, link=ends) for end in ends)
+        first, second = (self.pools_of(end, ends) for end in ends)
         for name in ("key_length_bits", "replenish", "block_keys", "refill_lead_delays"):
             if getattr(first, name) != getattr(second, name):
                 raise ScenarioError(

@@ -6,6 +6,7 @@ from typing import Any
 import networkx as nx
 import pytest
 
+import qkdrmp
 from qkdrmp.config.bundled import bundled_names
 from qkdrmp.errors import TopologyError
 from qkdrmp.network.formats import TOPOLOGY_READERS, load_topology, save_topology
@@ -302,7 +303,7 @@ def test_a_qnet_file_is_read_in_kilometres() -> None:
     assert topology.name == "small_qnet"
     assert list(topology.nodes.values()) == [
         Node("Core", NodeKind.PASSIVE, 48.0, 11.0, {"type": "BackboneNode"}),
-        Node("T1", NodeKind.REPEATER, 48.1, 11.1, {"key_pool_volume": 20, "key_length": 32}),
+        Node("T1", NodeKind.REPEATER, 48.1, 11.1, pool_capacity=20, pool_key_length_bits=32),
         Node("T2", NodeKind.REPEATER),
         Node("U1", NodeKind.END, 48.2, 11.2),
         Node("U2", NodeKind.END),
@@ -315,6 +316,28 @@ def test_a_qnet_file_is_read_in_kilometres() -> None:
         Link(("T2", "U2"), 3.0),
         Link(("U2", "U3"), 0.2505),
     )
+
+
+def test_the_key_pools_of_a_qnet_file_are_those_of_a_scenario_that_says_nothing_of_them(tmp_path: Path) -> None:
+    content = json.loads(QNET.read_text())
+    for node in content["nodes"]:
+        if node["type"] == "RMPRepeaterNode":
+            node |= {"key_pool_volume": 24, "key_length": 64}
+    (tmp_path / "net.json").write_text(json.dumps(content))
+    topology = load_topology(tmp_path / "net.json")
+    assert "key_pool_volume and key_length of 2 nodes are the sizes of their key pools" in topology.notes[1]
+    silent = qkdrmp.make_scenario({"topology": topology, "duration_s": 0.1})
+    found = silent.stream("T1", "T2")
+    assert (found.thresholds.capacity, found.thresholds.interrupt, found.key_bits) == (24, 6, 64)
+    assert qkdrmp.simulate(silent).pools["capacity"].to_list() == [24, 24]
+    given = silent.replace({"pools.capacity": 8, "pools.at": [{"link": ["T1", "T2"], "key_length_bits": 32}]})
+    assert (given.stream("T1", "T2").thresholds.capacity, given.stream("T1", "T2").key_bits) == (8, 32)
+
+
+def test_a_size_of_key_pools_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "net.json").write_text(QNET.read_text().replace('"key_pool_volume": 20', '"key_pool_volume": 0'))
+    with pytest.raises(TopologyError, match=r"node T1: pool_capacity = 0 must be at least 1"):
+        load_topology(tmp_path / "net.json")
 
 
 def test_a_qnet_file_in_our_own_format_is_the_same(tmp_path: Path) -> None:
