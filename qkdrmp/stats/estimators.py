@@ -78,7 +78,7 @@ def summarise(
                     wait_mean_s_mean  wait_mean_s_low  wait_mean_s_high
     pools.capacity
     2                         0.0209           0.0033            0.0385
-    8                         0.0064          -0.0087            0.0214
+    8                         0.0015          -0.0046            0.0076
     """
     if not 0 < confidence < 1:
         raise QKDRMPError(f"confidence = {confidence!r} must be above 0 and below 1, such as 0.95")

@@ -67,7 +67,7 @@ def compare(
     >>> compared = qkdrmp.compare(runs, "pools.capacity", baseline=2, metrics=["wait_mean_s"])
     >>> compared[["pools.capacity", "pairs", "difference", "low", "high"]].round(4)
        pools.capacity  pairs  difference     low    high
-    0               8      3     -0.0145 -0.0172 -0.0119
+    0               8      3     -0.0194 -0.0312 -0.0077
     """
     swept = _swept(runs, field)
     cell = [name for name in swept if name != field]

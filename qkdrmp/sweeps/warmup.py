@@ -144,13 +144,13 @@ def suggest_warmup(scenario: Scenario, seed: int = 1, replications: int = 5, bin
     >>> scenario = qkdrmp.load_scenario("line").replace({"duration_s": 30})
     >>> found = qkdrmp.suggest_warmup(scenario, replications=2)
     >>> found.sentences()[0]
-    'line: warmup_s = 0.9 or more is suggested by 2 runs of 30 s; the 1 s that it has is enough'
+    'line: warmup_s = 0.75 or more is suggested by 2 runs of 30 s; the 1 s that it has is enough'
     >>> found.quantities[["quantity", "truncation_s", "verdict"]]
-                   quantity  truncation_s                     verdict
-    0       pool_level_mean          0.75        settled after 0.75 s
-    1  requests_in_progress          0.75        settled after 0.75 s
-    2       request_rate_hz          0.00  settled from the beginning
-    3           wait_mean_s          0.90         settled after 0.9 s
+                   quantity  truncation_s               verdict
+    0       pool_level_mean          0.75  settled after 0.75 s
+    1  requests_in_progress          0.75  settled after 0.75 s
+    2       request_rate_hz          0.75  settled after 0.75 s
+    3           wait_mean_s          0.75  settled after 0.75 s
     """
     for name, number, least in (("bins", bins, LEAST_BINS), ("replications", replications, 1)):
         if number < least:

@@ -35,7 +35,7 @@ def verdict(runs: pd.DataFrame, scenario: Scenario, laws: pd.DataFrame | None = 
     >>> runs = qkdrmp.sweep(scenario, {"pools.capacity": [2, 6, 12, 16]}, replications=5)
     >>> asked, answer = qkdrmp.verdict(runs, scenario)["Targets"]
     >>> answer.partition(":")[0]
-    'Key pool capacity = 16 keys is the smallest that meets all targets with 95 % confidence'
+    'Key pool capacity = 12 keys is the smallest that meets all targets with 95 % confidence'
     """
     family, good = family_of(scenario), runs[has_succeeded(runs)]
     laws = law_table(good, scenario) if laws is None else laws
