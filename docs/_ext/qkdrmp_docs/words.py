@@ -22,6 +22,8 @@ MEANINGS = {
     "source": "where the facts come from",
     "nodes": "the nodes, as below",
     "links": "the links, as below",
+    "pool_capacity": "keys that its key pools hold, where a scenario has no `pools.capacity`; 1 or more",
+    "pool_key_length_bits": "length of their keys, where a scenario has no `pools.key_length_bits`; 1 or more",
     "latitude": "degrees; only together with the longitude",
     "longitude": "degrees",
     "x": "where a map without degrees shows the node, to the right, in any unit; only together with `y`",
