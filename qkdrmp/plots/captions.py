@@ -16,6 +16,7 @@ from qkdrmp.stats.words import capital
 
 LINE = 100
 IN_VALUES = ("(s)", "(keys)", "(requests)")  # units that are named with values, not with the quantity
+TOGETHER = " All points share their random numbers, so that chance may move them together."
 DRAWN_WITH = ("qkdrmp", "matplotlib", "seaborn")
 
 
@@ -84,7 +85,7 @@ def _replications(runs: pd.DataFrame, metric: str, bars: str | None) -> str:
     shown = f"Means over {number} replications"
     if bars is None:
         return f"{shown}."
-    return f"{shown}. {bars}: 95 % confidence intervals of the mean (Student's t)."
+    return f"{shown}. {bars}: 95 % confidence intervals of the mean (Student's t).{TOGETHER if len(counts) > 1 else ''}"
 
 
 def _origin(experiment: SweepResults) -> str:

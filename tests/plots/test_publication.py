@@ -146,6 +146,7 @@ def test_the_text_beside_a_figure_says_what_it_shows_and_how_it_was_made(tmp_pat
     caption = " ".join((tmp_path / "requests_delivered.txt").read_text(encoding="utf-8").split())
     assert caption.startswith("Requests processed over simulated time. Key pool capacity V_m: 10, 20, 40, 80 keys. ")
     assert "Means over 3 to 4 replications. Bands: 95 % confidence intervals" in caption
+    assert "All points share their random numbers, so that chance may move them together." in caption
     assert "Scenario line, seed 7. 1 failed runs are left out." in caption
     assert "Runs: qkdrmp sweep mine.toml --seed 7" in caption
     assert "Runs made by: qkdrmp 9.9" in caption
