@@ -508,8 +508,8 @@ def test_counting_what_was_asked_for_instead_of_what_came_is_noticed(monkeypatch
         stream = supply.stream
         asked = stream.settings.thresholds.recover - stream.downstream.level
 
-        def store_as_asked(keys: list[int], filled: bool = False) -> None:
-            KeyPool.store(stream.upstream, [*keys, *stream.draw(max(0, asked - len(keys)))], filled)
+        def store_as_asked(count: int, filled: bool = False) -> None:
+            KeyPool.store(stream.upstream, max(count, asked), filled)
 
         stream.upstream.store = store_as_asked  # type: ignore[method-assign,assignment]
         finish(supply, block)

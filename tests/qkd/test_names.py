@@ -1,5 +1,6 @@
 """Names of nodes may hold what names of links are joined by."""
 
+from qkdrmp.qkd.keys.key_get import KeyRange
 from tests.qkd.helpers import network_of, run, scenario, start
 
 
@@ -13,7 +14,7 @@ def test_links_whose_joined_names_are_equal_have_keys_of_their_own() -> None:
     ]
     streams = start(scenario(network_of(*links))).streams
     alike = [stream for stream in streams if stream.name == "R1>R2>R3"]
-    first, second = (stream.draw(8) for stream in alike)
+    first, second = (stream.bits(KeyRange(0, 8)) for stream in alike)
     assert first != second
 
 

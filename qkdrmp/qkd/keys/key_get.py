@@ -34,6 +34,9 @@ class PoolOwner(Protocol):
     def claim_for(self, get: KeyGet) -> None:
         """Set keys aside for a get that can be served."""
 
+    def bits(self, keys: KeyRange) -> int:
+        """Return the bits of keys as one number that begins with the first."""
+
     def void(self, keys: KeyRange) -> None:
         """Discard keys that were set aside."""
 

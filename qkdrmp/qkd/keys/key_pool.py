@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -79,8 +79,9 @@ class KeyPool(RuledContainer):
         self.taken_by: Counter[tuple[str, str]] = Counter()
         self.voided_for: Counter[int] = Counter()
         self.history: list[tuple[int, int]] | None = None
-        self._keys: dict[int, int] = {}
         self._next = 0
+        self._before = 0
+        self._taken: dict[int, int] = {}
         self._wants: dict[int, int] = {}
         self._aside: set[int] = set()
         self._deferred: list[Callable[[], None]] = []
@@ -199,11 +200,10 @@ class KeyPool(RuledContainer):
 
     # Keys in and out
 
-    def store(self, keys: Sequence[int], filled: bool = False) -> None:
+    def store(self, count: int, filled: bool = False) -> None:
         """Take in the next keys of the stream; resume service if the level is back at V_r or the pool is `filled`."""
-        before, self.stored = self.stored, self.stored + len(keys)
-        self._keys.update(zip(range(before, self.stored), keys, strict=True))
-        self._set_level(self.level_monitor.value + len(keys))
+        self.stored += count
+        self._set_level(self.level_monitor.value + count)
         if not self.serving and (filled or self.level_monitor.value >= self.settings.thresholds.recover):
             self.serving = True
             self.interrupted.set(0, self.env.now)
@@ -235,8 +235,12 @@ class KeyPool(RuledContainer):
 
     def hold(self, keys: KeyRange) -> bool:
         """Set aside `keys`, which must have come in; return False if they had been set aside before."""
-        if keys.first in self._aside or keys.first not in self._keys:
+        if keys.first < self._before or keys.first in self._taken or not self.has(keys):
             return False
+        # All keys before the index `_before` have been taken; beyond it, those in `_taken`.
+        self._taken[keys.first] = keys.count
+        while self._before in self._taken:
+            self._before += self._taken.pop(self._before)
         self._aside.add(keys.first)
         self.claimed += keys.count
         self._set_level(self.level_monitor.value - keys.count)
@@ -256,14 +260,13 @@ class KeyPool(RuledContainer):
         self._aside.remove(keys.first)
         self.claimed -= keys.count
         self.used += keys.count
-        joined, bits = 0, self.settings.key_bits
-        for key in map(self._keys.pop, range(keys.first, keys.first + keys.count)):
-            joined = joined << bits | key
-        return joined
+        return self.stream.bits(keys)
 
     def void(self, keys: KeyRange) -> None:
         """Discard `keys`, which were set aside or have been used by a request that is now cancelled."""
         if keys.first in self._aside:
-            self.use(keys)
-        self.used -= keys.count
+            self._aside.remove(keys.first)
+            self.claimed -= keys.count
+        else:
+            self.used -= keys.count
         self.voided += keys.count

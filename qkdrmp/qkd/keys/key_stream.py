@@ -15,7 +15,7 @@ import simpy
 from simpy.events import Timeout
 
 from qkdrmp.kernel.simpy_marks import succeed_later
-from qkdrmp.qkd.keys.key_bits import KeyBits
+from qkdrmp.qkd.keys.key_bits import IndexedKeys
 from qkdrmp.qkd.keys.key_get import KeyGet, KeyRange
 from qkdrmp.qkd.keys.key_pool import KeyPool
 from qkdrmp.qkd.keys.thresholds import StreamSettings
@@ -67,13 +67,12 @@ class KeyStream:
         self.settings = settings
         self.delay = delay
         self.overflow = 0
-        self._bits = KeyBits(random)
+        self._keys = IndexedKeys(random, settings.key_bits)
         self.upstream = KeyPool(env, self, settings)
         self.downstream = KeyPool(env, self, settings)
         if settings.thresholds.initial:
-            keys = self.draw(settings.thresholds.initial)
             for pool in (self.upstream, self.downstream):
-                pool.store(keys)
+                pool.store(settings.thresholds.initial)
                 pool.reset_statistics(pool.env.now)  # it was never empty
         self.downstream.review()
 
@@ -88,9 +87,9 @@ class KeyStream:
         """Whether a copy is SERVING, so that it gets no keys, and has too few for a request that waits."""
         return bool(self.downstream.stuck.value or self.upstream.stuck.value)
 
-    def draw(self, count: int) -> list[int]:
-        """Return the bits of the next `count` keys."""
-        return self._bits.take(count, self.settings.key_bits)
+    def bits(self, keys: KeyRange) -> int:
+        """Return the bits of keys, whoever has them, as one number that begins with the first."""
+        return self._keys.joined(keys.first, keys.count)
 
     def put(self, count: int) -> int:
         """Add `count` new keys to both copies; return for how many there was free capacity."""
@@ -110,9 +109,8 @@ class KeyStream:
 
     def add(self, count: int, filled: bool = False) -> None:
         """Add `count` new keys, for which there is free capacity, to both copies; see `KeyPool.store` for `filled`."""
-        keys = self.draw(count)
-        self._at_upstream(partial(self.upstream.store, keys, filled))
-        self.downstream.store(keys, filled)
+        self._at_upstream(partial(self.upstream.store, count, filled))
+        self.downstream.store(count, filled)
 
     def claim_for(self, get: KeyGet) -> None:
         """Set keys aside at both copies for a get; it happens when the copy that was asked has them aside."""

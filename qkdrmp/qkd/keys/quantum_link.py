@@ -228,7 +228,7 @@ class QuantumLink:
 
     def draw(self, bits: int) -> int:
         """Return fresh key bits as one number."""
-        return self._bits.take(1, bits)[0]
+        return self._bits.take(bits)
 
     def after_delay(self, action: Callable[[], None]) -> None:
         """Call `action` one classical delay from now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 from itertools import pairwise
 
@@ -13,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from qkdrmp.kernel.environment import Environment
 from qkdrmp.qkd.invariants import check_pool
-from qkdrmp.qkd.keys.key_bits import KeyBits
+from qkdrmp.qkd.keys.key_bits import IndexedKeys, KeyBits
 from qkdrmp.qkd.keys.key_get import KeyRange
 from qkdrmp.qkd.keys.key_pool import KeyPool
 from qkdrmp.qkd.keys.key_stream import KeyStream
@@ -41,6 +42,14 @@ def joined(keys: list[int], key_bits: int) -> int:
     return int("".join(f"{key:0{key_bits}b}" for key in keys), 2)
 
 
+def in_a_row(count: int, key_bits: int) -> list[int]:
+    """Return the first keys of a stream, drawn one after the other."""
+    words = -(-key_bits // 64)
+    drawn = np.random.default_rng(SEED).bit_generator.random_raw(count * words).tolist()
+    keys = [joined(drawn[place : place + words], 64) for place in range(0, len(drawn), words)]
+    return [key >> 64 * words - key_bits for key in keys]
+
+
 class MirroredPools(RuleBasedStateMachine):
     """One key stream: keys come in at both ends, the downstream end chooses, the upstream end follows in any order."""
 
@@ -58,9 +67,8 @@ class MirroredPools(RuleBasedStateMachine):
         self.down.on_free = lambda: self.count("free")
         self.down.on_ready = lambda: self.count("ready")
         # The model.
-        same_bits = KeyBits(np.random.default_rng(SEED))
-        self.made = same_bits.take(sizes.initial, key_bits)
-        self.coming: list[list[int]] = []
+        self.made = sizes.initial
+        self.coming: list[int] = []
         self.next = 0
         self.level = sizes.initial
         self.serving, self.stuck = sizes.initial > sizes.interrupt, False
@@ -85,13 +93,12 @@ class MirroredPools(RuleBasedStateMachine):
     @precondition(lambda self: self.stream.free > 0)
     @rule(data=st.data(), refill_done=st.booleans())
     def make_keys(self, data: st.DataObject, refill_done: bool) -> None:
-        keys = self.stream.draw(data.draw(st.integers(1, self.stream.free)))
-        assert all(0 <= key < 2**self.key_bits for key in keys)
+        keys = data.draw(st.integers(1, self.stream.free))
         ready = self.calls["ready"]
         self.down.store(keys, refill_done)
         self.made += keys
         self.coming.append(keys)
-        self.level += len(keys)
+        self.level += keys
         if refill_done or self.level >= self.sizes.recover:
             self.serving = True
         assert self.calls["ready"] == ready + self.serving
@@ -101,7 +108,7 @@ class MirroredPools(RuleBasedStateMachine):
     def keys_arrive_upstream(self) -> None:
         keys = self.coming.pop(0)
         self.up.store(keys)
-        self.up_stored += len(keys)
+        self.up_stored += keys
 
     # Keys go out
 
@@ -148,7 +155,7 @@ class MirroredPools(RuleBasedStateMachine):
         keys = data.draw(st.sampled_from(self.set_aside[end]))
         self.set_aside[end].remove(keys)
         bits = self.pool(end).use(keys)
-        assert bits == joined(self.made[keys.first : keys.first + keys.count], self.key_bits)
+        assert bits == joined(in_a_row(keys.first + keys.count, self.key_bits)[keys.first :], self.key_bits)
         self.used[end][keys] = bits
         assert not self.pool(end).hold(keys)
 
@@ -204,7 +211,7 @@ class MirroredPools(RuleBasedStateMachine):
         assert self.down.interrupted.integral(self.env.now) == self.interrupted
         assert self.down.stuck.value == self.stuck
         assert self.down.stuck.integral(self.env.now) == self.stuck_time
-        for end, stored in (("up", self.up_stored), ("down", len(self.made))):
+        for end, stored in (("up", self.up_stored), ("down", self.made)):
             pool = self.pool(end)
             check_pool(end, pool)
             assert pool.stored == stored
@@ -214,7 +221,7 @@ class MirroredPools(RuleBasedStateMachine):
 
     @invariant()
     def what_is_on_its_way_is_the_only_difference(self) -> None:
-        coming = sum(map(len, self.coming))
+        coming = sum(self.coming)
         claims = sum(keys.count for keys in self.in_flight + self.awaited)
         assert self.up.level - claims + coming == self.level
         assert 0 <= self.stream.free <= min(self.up.free, self.down.free)
@@ -248,8 +255,8 @@ def test_keys_for_is_the_least_number_of_keys(bits: int, key_bits: int) -> None:
 @fixed
 @given(st.integers(1, 70), st.integers(1, 300))
 def test_key_bits_fill_their_length(key_bits: int, count: int) -> None:
-    source = KeyBits(np.random.default_rng(1))
-    keys = source.take(count, key_bits)
+    source = IndexedKeys(np.random.default_rng(1), key_bits)
+    keys = [source.joined(index, 1) for index in range(count)]
     assert all(0 <= key < 2**key_bits for key in keys)
     ones = sum(key.bit_count() for key in keys)
     assert abs(ones - count * key_bits / 2) <= 5 * (count * key_bits / 4) ** 0.5
@@ -259,7 +266,7 @@ def test_key_bits_fill_their_length(key_bits: int, count: int) -> None:
 @given(st.lists(st.integers(1, 3000), min_size=1, max_size=60))
 def test_no_bit_is_taken_twice(lengths: list[int]) -> None:
     source, whole = KeyBits(np.random.default_rng(5)), KeyBits(np.random.default_rng(5))
-    taken = [source.take(1, bits)[0] for bits in lengths]
+    taken = [source.take(bits) for bits in lengths]
     # Patterns of 64 bits do not repeat by chance.
     patterns = [
         key >> shift & (1 << 64) - 1
@@ -267,7 +274,30 @@ def test_no_bit_is_taken_twice(lengths: list[int]) -> None:
         for shift in range(0, bits - 63, 64)
     ]
     assert len(set(patterns)) == len(patterns)
-    assert [whole.take(1, bits)[0] for bits in lengths] == taken
+    assert [whole.take(bits) for bits in lengths] == taken
+
+
+@fixed
+@given(st.integers(1, 600), st.lists(st.tuples(st.integers(0, 3000), st.integers(1, 20)), min_size=1, max_size=12))
+def test_a_key_is_the_same_whenever_it_is_asked_for(key_bits: int, asked: list[tuple[int, int]]) -> None:
+    source = IndexedKeys(np.random.default_rng(SEED), key_bits)
+    expected = in_a_row(max(first + count for first, count in asked), key_bits)
+    for first, count in asked:
+        assert source.joined(first, count) == joined(expected[first : first + count], key_bits)
+
+
+def test_pools_of_a_million_keys_take_no_memory_for_them() -> None:
+    sizes = Thresholds(10**6, 0, 10**6, initial=10**6)
+    tracemalloc.start()
+    stream = KeyStream(Environment(), ("a", "b"), StreamSettings(sizes, 256), np.random.default_rng(1))
+    for _ in range(1000):
+        keys = stream.downstream.claim(900)
+        stream.upstream.hold(keys)
+        assert stream.downstream.use(keys) == stream.upstream.use(keys)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert stream.downstream.level == stream.upstream.level == 10**5
+    assert most < 200_000  # bytes; a key has 32
 
 
 # Stuck pools

@@ -168,8 +168,9 @@ def test_the_copy_upstream_is_one_delay_later() -> None:
     env.advance(1)
     assert (keys.downstream.level, keys.upstream.level) == (0, 0)
     env.advance(51)
-    bits = KeyStream(env, keys.ends, keys.settings, np.random.default_rng(1)).draw(4)
-    assert seen == [(0, "Bob", bits[2] << 8 | bits[3]), (50, "Alice", bits[0] << 8 | bits[1])]
+    first, second = (keys.bits(KeyRange(index, 2)) for index in (0, 2))
+    assert first != second
+    assert seen == [(0, "Bob", second), (50, "Alice", first)]
     assert account(keys.upstream)[:2] == account(keys.downstream)[:2] == (4, 0)
 
 
