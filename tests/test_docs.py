@@ -28,7 +28,6 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 FAMILIES = {"qkd": qkdrmp.qkd, "entanglement": qkdrmp.entanglement}
 SCENARIOS = {"qkd": QKDScenario, "entanglement": EntanglementScenario}
-CHROMIUM = Path("/usr/bin/chromium")
 NEEDED = ("sphinx", "myst_nb", "numpydoc", "furo")
 
 PENDING: set[str] = set()
@@ -272,14 +271,10 @@ SEARCH = """question => {
 
 
 @needs_sphinx
-@pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no chromium to search with")
-def test_the_search_answers_each_question_with_its_page_first(html):
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page()
-        page.goto((html / "search.html").as_uri())
-        page.wait_for_function("Search.hasIndex()")
-        first = {question: page.evaluate(SEARCH, question) for question in QUESTIONS}
-        browser.close()
+def test_the_search_answers_each_question_with_its_page_first(html, browser):
+    page = browser.new_page()
+    page.goto((html / "search.html").as_uri())
+    page.wait_for_function("Search.hasIndex()")
+    first = {question: page.evaluate(SEARCH, question) for question in QUESTIONS}
+    page.close()
     assert first == QUESTIONS

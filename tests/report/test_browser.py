@@ -10,11 +10,6 @@ import pytest
 
 from tests.report.experiments import PLANNED
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = Path("/usr/bin/chromium")
-if not CHROMIUM.exists():
-    pytest.skip("there is no chromium to open pages with", allow_module_level=True)
-
 CHARTS = ("curves", "heatmap", "map", "level")
 FAMILIES = ("published", "pairs")
 LINK_ENDS = """name => {
@@ -24,14 +19,6 @@ LINK_ENDS = """name => {
   return [[x(row.x), x(row.x2)].map(at => at + left + place.x), [y(row.y), y(row.y2)].map(at => at + top + place.y)];
 }"""
 """Where the ends of a link are on the screen: both to the right, and both down."""
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 class Opened:
