@@ -1,4 +1,4 @@
-"""Keys at a constant rate: no physics, no randomness, no start-up time."""
+"""Keys at a constant rate: no physics but the flight of the light, no randomness."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from qkdrmp.key_rates.model import Block, Fibre
 @dataclass(frozen=True)
 class Constant:
     """A key rate that depends on nothing: `n` keys of `K` bits take `n K / rate_bps` seconds.
+
+    When a session starts, light is sent: the first keys are at the receiving end one delay of the fibre later.
 
     Parameters
     ----------
@@ -32,8 +34,8 @@ class Constant:
             raise ValueError(f"rate_bps = {self.rate_bps!r} must be above 0 and at most 1e12 bit/s")
 
     def session(self, fibre: Fibre, key_bits: int, random: np.random.Generator) -> ConstantSession:
-        """Open a session that makes keys of `key_bits` bits; the fibre and `random` are not used."""
-        return ConstantSession(self.rate_bps, key_bits)
+        """Open a session that makes keys of `key_bits` bits; of the fibre, the delay counts; `random` is not used."""
+        return ConstantSession(self.rate_bps, key_bits, fibre.delay_ticks)
 
     def mean_rate_bps(self, fibre: Fibre, key_bits: int) -> float:
         """Return `rate_bps`, whatever the fibre and the key length."""
@@ -49,17 +51,21 @@ class ConstantSession:
         Key bits per second.
     key_bits : int
         Length of a key, in bits (>= 1).
+    flight_ticks : int
+        Time until the first light is at the receiving end (>= 0).
     """
 
-    __slots__ = ("_divisor", "_owed", "_per_key")
+    __slots__ = ("_divisor", "_flight", "_owed", "_per_key")
 
-    def __init__(self, rate_bps: float, key_bits: int) -> None:
+    def __init__(self, rate_bps: float, key_bits: int, flight_ticks: int = 0) -> None:
         # A float is a ratio of two integers, so whole numbers can carry the fraction of a tick exactly.
         self._divisor, denominator = float(rate_bps).as_integer_ratio()
         self._per_key = key_bits * TICKS_PER_SECOND * denominator
         self._owed = 0
+        self._flight = flight_ticks
 
     def block(self, keys: int) -> Block:
         """Return the next block, with `keys` keys (>= 1)."""
         ticks, self._owed = divmod(self._owed + keys * self._per_key, self._divisor)
-        return Block(ticks, keys)
+        flight, self._flight = self._flight, 0
+        return Block(flight + ticks, keys)

@@ -53,4 +53,4 @@ class LossLaw:
 
     def session(self, fibre: Fibre, key_bits: int, random: np.random.Generator) -> GenerationSession:
         """Open a session that makes keys of `key_bits` bits; `random` is not used."""
-        return session_of(self.link_rate(fibre), key_bits)
+        return session_of(self.link_rate(fibre), key_bits, fibre.delay_ticks)

@@ -71,7 +71,7 @@ class SecretKeyModel(ABC):
 
     def session(self, fibre: Fibre, key_bits: int, random: np.random.Generator) -> GenerationSession:
         """Open a session that makes keys of `key_bits` bits; `random` is not used."""
-        return session_of(self.link_rate(fibre), key_bits)
+        return session_of(self.link_rate(fibre), key_bits, fibre.delay_ticks)
 
 
 @lru_cache(maxsize=4096)
@@ -103,13 +103,16 @@ def repeaterless_bound(loss_db: float) -> float:
 # Sessions
 
 
-def session_of(rate: LinkRate, key_bits: int) -> GenerationSession:
-    """Return a session that makes keys of `key_bits` bits (>= 1) at a rate, whole blocks at a time if it has them."""
+def session_of(rate: LinkRate, key_bits: int, flight_ticks: int = 0) -> GenerationSession:
+    """Return a session that makes keys of `key_bits` bits (>= 1) at a rate, whole blocks at a time if it has them.
+
+    The first light is at the receiving end after `flight_ticks`.
+    """
     if not rate.rate_bps:
         return NoKeysSession()
     if rate.block_s:
-        return BlockwiseSession(rate.block_bits, rate.block_s, key_bits)
-    return ConstantSession(rate.rate_bps, key_bits)
+        return BlockwiseSession(rate.block_bits, rate.block_s, key_bits, flight_ticks)
+    return ConstantSession(rate.rate_bps, key_bits, flight_ticks)
 
 
 class NoKeysSession:
@@ -134,14 +137,16 @@ class BlockwiseSession:
         Time that a block takes, in seconds (> 0).
     key_bits : int
         Length of a key, in bits (>= 1).
+    flight_ticks : int
+        Time until the first light is at the receiving end (>= 0).
     """
 
-    __slots__ = ("_bits", "_blocks", "_key_bits", "_keys", "_ready", "_ticks")
+    __slots__ = ("_bits", "_blocks", "_flight", "_key_bits", "_keys", "_ready", "_ticks")
 
-    def __init__(self, block_bits: float, block_s: float, key_bits: int) -> None:
+    def __init__(self, block_bits: float, block_s: float, key_bits: int, flight_ticks: int = 0) -> None:
         # Fractions carry the parts of a bit and of a tick exactly.
         self._bits, self._ticks = Fraction(block_bits), Fraction(block_s) * TICKS_PER_SECOND
-        self._key_bits = key_bits
+        self._key_bits, self._flight = key_bits, flight_ticks
         self._blocks = self._keys = self._ready = 0
 
     def block(self, keys: int) -> Block:
@@ -151,6 +156,7 @@ class BlockwiseSession:
             self._blocks * self._bits // self._key_bits,
             max(self._blocks * self._ticks // 1, self._ready + 1),
         )
-        made = Block(ready - self._ready, whole - self._keys)
+        flight, self._flight = self._flight, 0
+        made = Block(flight + ready - self._ready, whole - self._keys)
         self._keys, self._ready = whole, ready
         return made

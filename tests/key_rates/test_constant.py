@@ -16,8 +16,9 @@ def session(rate_bps: float, key_bits: int) -> GenerationSession:
 
 
 def test_a_block_takes_its_bits_over_the_rate() -> None:
+    # The first one also that of the light to the receiving end.
     opened = session(1000.0, 256)
-    assert opened.block(1) == Block(256 * TICKS_PER_SECOND // 1000, 1)
+    assert opened.block(1) == Block(FIBRE.delay_ticks + 256 * TICKS_PER_SECOND // 1000, 1)
     assert opened.block(10) == Block(2560 * TICKS_PER_SECOND // 1000, 10)
 
 
@@ -26,12 +27,12 @@ def test_no_drift_over_many_blocks(rate_bps: float) -> None:
     opened = session(rate_bps, 32)
     sizes = [1 + i % 3 for i in range(10_000)]
     total = sum(opened.block(keys).ticks for keys in sizes)
-    assert total == math.floor(sum(sizes) * 32 * TICKS_PER_SECOND / Fraction(rate_bps))
+    assert total == FIBRE.delay_ticks + math.floor(sum(sizes) * 32 * TICKS_PER_SECOND / Fraction(rate_bps))
 
 
 def test_every_block_takes_a_tick_at_the_highest_rate() -> None:
     opened = session(1e12, 1)
-    assert [opened.block(1).ticks for _ in range(5)] == [1] * 5
+    assert [opened.block(1).ticks for _ in range(5)] == [FIBRE.delay_ticks + 1, 1, 1, 1, 1]
 
 
 def test_the_mean_rate_is_the_rate() -> None:

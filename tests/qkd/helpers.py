@@ -1,9 +1,14 @@
 """Small networks with exact times: 1 km is 5 us of delay, a key of 8 bits takes 1 us to make."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from qkdrmp.kernel.units import to_ticks
+from qkdrmp.key_rates.constant import Constant, ConstantSession
+from qkdrmp.key_rates.model import Fibre
 from qkdrmp.network.layer import Message
 from qkdrmp.qkd.family import QKDScenario
 from qkdrmp.qkd.invariants import check_network
@@ -15,6 +20,15 @@ from qkdrmp.topology import Link, Node, NodeKind, Topology
 
 US = 10**6
 """Ticks in a microsecond."""
+
+
+@dataclass(frozen=True)
+class Instant(Constant):
+    """Keys at a constant rate whose light takes no time, so that traces are about messages."""
+
+    def session(self, fibre: Fibre, key_bits: int, random: np.random.Generator) -> ConstantSession:
+        return ConstantSession(self.rate_bps, key_bits)
+
 
 # Settings of pools: empty or full at first; three repeaters of which only the middle one has to wait for keys.
 EMPTY = {"capacity": 80}
@@ -55,7 +69,7 @@ def scenario(topology: Topology | str, requests: Iterable[Mapping[str, Any]] = (
     raw: dict[str, Any] = {"topology": topology, "duration_s": 0.01}
     raw |= {name: value for name, value in sections.items() if not isinstance(value, Mapping)}
     raw["pools"] = {"key_length_bits": 8, **sections.pop("pools", {})}
-    raw["key_rate"] = sections.pop("key_rate", {"model": "constant", "rate_bps": 8e6})
+    raw["key_rate"] = sections.pop("key_rate", {"model": Instant, "rate_bps": 8e6})
     asked = {"model": "list", "requests": list(requests)} if requests else {}
     raw["demand"] = {**asked, **sections.pop("demand", {})}
     raw |= sections

@@ -117,7 +117,9 @@ def test_pools_fill_at_the_end_of_a_block_and_that_is_known_beforehand() -> None
     results = qkdrmp.simulate(settings, seed=1, record=["levels"])
     levels = results.tables["levels"].query("stream == 'Alice>Bob' and end == 'downstream'")
     assert levels["level"].to_list()[:4] == [0, int(per_block), int(2 * per_block), 100]
-    assert levels["time_s"].to_list()[1:4] == pytest.approx([number * made.block_s for number in (1, 2, 3)], abs=1e-11)
+    flight_s = 50e-6  # of the light of the first block, over 10 km
+    ready = [flight_s + number * made.block_s for number in (1, 2, 3)]
+    assert levels["time_s"].to_list()[1:4] == pytest.approx(ready, abs=1e-11)
 
 
 def test_blocks_that_pools_cannot_hold_are_said_and_lower_the_rate_that_counts() -> None:

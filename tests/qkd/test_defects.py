@@ -37,6 +37,7 @@ from qkdrmp.scenario import Scenario
 from qkdrmp.scenario_file import make_scenario
 from qkdrmp.simulation import simulate
 from qkdrmp.topology import Link, Node, NodeKind, Topology
+from tests.qkd.helpers import Instant
 
 Patch = pytest.MonkeyPatch
 
@@ -51,7 +52,7 @@ def topology(*paths: str) -> Topology:
 
 
 LINE = topology("U1 R1 R2 U2")
-SLOW = {"model": "constant", "rate_bps": 32e3}  # a pool key every ms
+SLOW = {"model": Instant, "rate_bps": 32e3}  # a pool key every ms
 
 
 def ask(src: str = "U1", dst: str = "U2", keys: int = 10, start_s: float = 0.0, **limits: float) -> dict[str, Any]:
@@ -161,7 +162,7 @@ def test_unsynchronised_mirrors_are_noticed() -> None:
 FULL = scenario(
     topology("U1 R1 R2 R3 U2"),
     ask(start_s=0.5),
-    key_rate={"model": "constant", "rate_bps": 1e6, "at": [{"link": ["R1", "R2"], "rate_bps": 32.0}]},
+    key_rate={"model": Instant, "rate_bps": 1e6, "at": [{"link": ["R1", "R2"], "rate_bps": 32.0}]},
     queue={"at": [{"node": "R2", "capacity": 0}]},
 )
 

@@ -25,6 +25,7 @@ from tests.qkd.helpers import (
     FULL,
     MIDDLE_EMPTY,
     US,
+    Instant,
     ask,
     entry,
     key_times,
@@ -126,7 +127,7 @@ def test_excess_bits_are_those_of_delivered_requests() -> None:
         [ask(keys=3, key_bits=10, at_us=1000), ask(keys=3, key_bits=10)],
         pools=pools,
         queue={"at": [{"node": "R2", "capacity": 0}]},
-        key_rate={"model": "constant", "rate_bps": 1e6},
+        key_rate={"model": Instant, "rate_bps": 1e6},
     )
     network = run(settings)
     assert [str(one.state) for one in network.ledger.entries] == ["rejected", "delivered"]
@@ -174,7 +175,7 @@ def test_the_deadline_of_a_request_is_in_its_table_row() -> None:
 
 
 SLOW_FIRST_LINK = {
-    **{"model": "constant", "rate_bps": 8e6},
+    **{"model": Instant, "rate_bps": 8e6},
     "at": [{"link": ["Alice", "R1"], "rate_bps": 8e4}],
 }
 """10 keys take 1000 us on Alice-R1."""
@@ -242,7 +243,7 @@ def test_requests_that_await_their_claim_take_no_slot() -> None:
 def test_a_request_whose_claim_finds_the_queue_full_is_rejected_then() -> None:
     # Four nodes: R3 serves at 130 (R2>R3 is filled from 15 to 95 at R3; asked at 80). R2 has no slot and its pool,
     # slower, is not ready: it rejects when the CLAIM comes.
-    rate = {"model": "constant", "rate_bps": 8e6, "at": [{"link": ["R1", "R2"], "rate_bps": 8e4}]}
+    rate = {"model": Instant, "rate_bps": 8e6, "at": [{"link": ["R1", "R2"], "rate_bps": 8e4}]}
     queue = {"at": [{"node": "R2", "capacity": 0}]}
     network = run(scenario(line(1, 2, 3, 5), [ask()], pools=EMPTY, key_rate=rate, queue=queue, duration_s=0.1))
     # ACCEPT at R3 at 80, which queues until 95; CLAIM at R2 at 110; REJECT at R1 at 120, at Alice at 125.
@@ -259,7 +260,7 @@ def test_a_request_whose_claim_finds_the_queue_full_is_rejected_then() -> None:
 
 def test_keys_of_cancelled_requests_are_counted_by_cause_by_link_and_by_pair() -> None:
     # As above: 10 keys of R2>R3 are chosen at R3 and discarded; a later request of Bob finds all it needs.
-    rate = {"model": "constant", "rate_bps": 8e6, "at": [{"link": ["R1", "R2"], "rate_bps": 8e4}]}
+    rate = {"model": Instant, "rate_bps": 8e6, "at": [{"link": ["R1", "R2"], "rate_bps": 8e4}]}
     queue = {"at": [{"node": "R2", "capacity": 0}]}
     asked = [ask(), ask("Bob", "Alice", keys=4, at_us=90_000)]
     found = simulate(scenario(line(1, 2, 3, 5), asked, pools=EMPTY, key_rate=rate, queue=queue, duration_s=0.1))
@@ -416,12 +417,12 @@ def test_access_pools_on_one_link_only() -> None:
 
 def test_a_slower_link() -> None:
     # 10 keys take 20 instead of 10 on Alice-R1: R1 has them at 80, not at 70.
-    rate = {"model": "constant", "rate_bps": 8e6, "at": [{"link": ["R1", "Alice"], "rate_bps": 4e6}]}
+    rate = {"model": Instant, "rate_bps": 8e6, "at": [{"link": ["R1", "Alice"], "rate_bps": 4e6}]}
     assert key_times(scenario(TWO, [ask()], pools=FULL, key_rate=rate))["Alice-R1 at R1"] == 80
 
 
 def test_another_key_rate_model_on_one_link() -> None:
-    rate = {"model": "constant", "rate_bps": 8e6, "at": [{"link": ["R1", "Alice"], "model": "bb84-sifted"}]}
+    rate = {"model": Instant, "rate_bps": 8e6, "at": [{"link": ["R1", "Alice"], "model": "bb84-sifted"}]}
     assert outcome(run(scenario(TWO, [ask()], pools=FULL, key_rate=rate, duration_s=1)))[0] == "delivered"
 
 
@@ -459,7 +460,7 @@ def test_the_limit_of_concurrent_requests_is_the_same_for_all_users() -> None:
         scenario(STAR, [ask()], demand={"at": [{"node": "Bob", "concurrent": 1}]})
 
 
-PLAIN = {"pools": FULL, "key_rate": {"model": "constant", "rate_bps": 8e6}}
+PLAIN = {"pools": FULL, "key_rate": {"model": Instant, "rate_bps": 8e6}}
 ELSEWHERE: dict[str, dict[str, Any]] = {
     "key_rate at a node": {"key_rate": {**PLAIN["key_rate"], "at": [{"node": "R1", "rate_bps": 1e5}]}},
     "channels at a node": {"channels": {"at": [{"node": "R1", "signal_speed_m_per_s": 1e8}]}},
@@ -517,13 +518,13 @@ def test_the_two_directions_of_a_link_take_turns() -> None:
 
 
 def test_with_per_direction_each_has_devices_of_its_own() -> None:
-    rate = {"model": "constant", "rate_bps": 8e6, "per_direction": True}
+    rate = {"model": Instant, "rate_bps": 8e6, "per_direction": True}
     network = run(scenario(line(1, 2, 1), [ask(), ask("Bob", "Alice")], pools=EMPTY, key_rate=rate))
     assert arrivals_of(network, "CLAIM") == [100, 100]
 
 
 def test_per_direction_on_one_link_only() -> None:
-    rate = {"model": "constant", "rate_bps": 8e6, "at": [{"link": ["R1", "R2"], "per_direction": True}]}
+    rate = {"model": Instant, "rate_bps": 8e6, "at": [{"link": ["R1", "R2"], "per_direction": True}]}
     network = run(scenario(line(1, 2, 2, 1), [], pools=EMPTY, key_rate=rate, demand=no_demand(), duration_s=1e-4))
     levels = {each.name: each.downstream.level for each in network.streams}
     assert levels == {"R1>R2": 80, "R2>R1": 80, "R2>R3": 80, "R3>R2": 0}
@@ -538,13 +539,13 @@ def test_sessions_of_both_directions_share_the_access_link() -> None:
     # Alice-Bob directly: Alice joins generation at 10, Bob at 10 too; 10 to 20 and 20 to 30.
     network = run(scenario(line(1), [ask(), ask("Bob", "Alice")]))
     assert ends(network) == [25, 35]
-    rate = {"model": "constant", "rate_bps": 8e6, "per_direction": True}
+    rate = {"model": Instant, "rate_bps": 8e6, "per_direction": True}
     assert ends(run(scenario(line(1), [ask(), ask("Bob", "Alice")], key_rate=rate))) == [25, 25]
 
 
 # When pools are refilled
 
-SLOWLY = {"model": "constant", "rate_bps": 4e5}
+SLOWLY = {"model": Instant, "rate_bps": 4e5}
 """20 us a key."""
 
 
@@ -584,6 +585,20 @@ def test_demand_refills_for_a_waiting_request() -> None:
     assert pools.loc["R1>R2", "interrupts"] == 1
     assert pools.loc["R1>R2", "interrupted_s"] == pytest.approx(510e-6)
     assert pools.loc["R1>R2", "stuck_s"] == 0
+
+
+def test_the_light_of_a_refill_has_to_travel() -> None:
+    # As above, with light that takes 10 to R2: the keys are there at 565, at R1 one delay later, as is the CLAIM.
+    rate = {"model": "constant", "rate_bps": SLOWLY["rate_bps"]}
+    settings = scenario(TWO, [ask(keys=20)], pools={"capacity": 40, "initial": 15}, key_rate=rate)
+    network = run(settings)
+    assert [row for row in trace(network) if row[2] in ("CLAIM", "REFILL")] == table("""
+        REFILL  R2>R1  45  55
+        CLAIM   R2>R1 565 575
+    """)
+    levels = simulate(settings, record=["levels"]).levels
+    filled = levels[(levels["stream"] == "R1>R2") & (levels["level"] == 40)].groupby("end")["time_s"].min()
+    assert filled.to_dict() == pytest.approx({"downstream": 565e-6, "upstream": 575e-6})
 
 
 def test_continuous_makes_keys_whenever_capacity_is_free() -> None:
@@ -758,7 +773,7 @@ def busy_grid(**sections: Any) -> QKDScenario:
             "queue": {"capacity": 1},
             "demand": {"concurrent": 6},
             "duration_s": 0.05,
-            "key_rate": {"model": "constant", "rate_bps": 1e6},
+            "key_rate": {"model": Instant, "rate_bps": 1e6},
             **sections,
         },
     )
@@ -862,7 +877,7 @@ def test_nodes_agree_with_requests(grid: Results) -> None:
 
 def test_a_request_that_expires_at_two_nodes_counts_once() -> None:
     # R3 waits for slow keys of its link to Bob, R2 for those of its pool; at 200 both give up. R2's REJECT comes first.
-    rate = {"model": "constant", "rate_bps": 8e4, "at": [{"link": ["Alice", "R1"], "rate_bps": 8e6}]}
+    rate = {"model": Instant, "rate_bps": 8e4, "at": [{"link": ["Alice", "R1"], "rate_bps": 8e6}]}
     network = run(scenario(line(1, 2, 3, 5), [ask(patience_us=200)], pools=MIDDLE_EMPTY, key_rate=rate))
     assert outcome(network) == ("rejected", "expired", "R2", 215)
     check_quiescent(network)

@@ -18,6 +18,7 @@ from tests.qkd.helpers import (
     EMPTY,
     FULL,
     MIDDLE_EMPTY,
+    Instant,
     ask,
     entry,
     key_times,
@@ -471,7 +472,7 @@ def test_with_empty_access_pools_claims_travel_from_bob_to_alice() -> None:
 
 # (l) The qnet preset
 
-RATE = {"model": "constant", "rate_bps": 8e6}
+RATE = {"model": Instant, "rate_bps": 8e6}
 
 
 def test_the_qnet_preset_can_be_combined_with_another_demand() -> None:

@@ -47,7 +47,7 @@ def test_equal_requests_keep_their_order(policy: str) -> None:
     assert order(policy, *(waiting(number) for number in (4, 2, 9, 1))) == [4, 2, 9, 1]
 
 
-# In a run: four requests queue at R2 and are served when the pool recovers at 410 us
+# In a run: four requests queue at R2 and are served when the pool recovers at 420 us
 
 FOUR = [
     ask(keys=12, priority=1, deadline_us=5000),
@@ -136,7 +136,7 @@ def test_a_policy_is_given_the_tick_and_the_requests_in_the_order_they_queued() 
         return requests
 
     assert claimed_order(spy) == [1, 2, 3, 4]
-    assert seen == [([1, 2, 3, 4], 410 * 10**6)]
+    assert seen == [([1, 2, 3, 4], 420 * 10**6)]
 
 
 def test_a_policy_that_changes_its_list_does_not_change_the_queue() -> None:
