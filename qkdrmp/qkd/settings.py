@@ -258,7 +258,8 @@ class QKDSettings(NetworkSettings):
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # What the public implementation (QNET 1.3.0) does, so that its published figure can be reproduced.
+    # What the public implementation (QNET 1.3.0) does, so that its published figure can be reproduced. Not what it does
+    # wrong: with slow links QNET itself processes fewer requests (see "Coming from QNET" in the documentation).
     "qnet": {
         "routing": {"policy": "through-end-nodes"},
         "channels": {"signal_speed_m_per_s": 3e8},

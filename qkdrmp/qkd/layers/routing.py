@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from qkdrmp.kernel.numbers import NumberSet
 from qkdrmp.network.layer import Layer, on
 from qkdrmp.network.node import NetworkNode
 from qkdrmp.qkd.layers.reservation import Neighbour, Reservation
@@ -38,7 +39,7 @@ class QKDRouting(Layer):
     ----------
     reservations : dict of int to Reservation
         The requests the node takes part in, by number.
-    over : set of int
+    over : NumberSet
         Those it took part in and that are over. What still comes for them is dropped, and counted in `late`.
     relayed : int
         Requests that were delivered with this node's help: their DONE has passed.
@@ -50,7 +51,7 @@ class QKDRouting(Layer):
         self.node = node
         self.neighbours = neighbours
         self.reservations: dict[int, Reservation] = {}
-        self.over: set[int] = set()
+        self.over = NumberSet()
         self.late = 0
         self.relayed = 0
 
