@@ -26,7 +26,7 @@ from qkdrmp.scenario_file import make_scenario
 from qkdrmp.simulation import run_once
 from tests.entanglement.networks import random_case
 from tests.qkd.strategies import scenarios
-from tests.report.experiments import experiment
+from tests.report.experiments import HERE, experiment
 
 FEW, MANY = 1, 100
 FAULTS = {"faults": {"loss": 0.2, "duplication": 0.2, "extra_delay_s": 1e-4}}
@@ -44,6 +44,11 @@ KINDS: dict[str, Mapping[str, dict[str, Any]]] = {
 SWEPT: dict[str, dict[str, list[Any]]] = {
     "qkd": {"queue.policy": ["fcfs", "priority"], "queue.capacity": [0, 1, 5], "pools.key_length_bits": [8, 64]},
     "entanglement": {"setup.retries": [0, 1, 4], "allocation.policy": ["circuit", "lottery"]},
+}
+
+TARGETS: dict[str, dict[str, float]] = {
+    "qkd": {"wait_p95_s": 0.05, "wait_mean_s": 0.001, "blocking": 0.2, "undelivered": 0.3},
+    "entanglement": {"setup_p95_s": 0.1, "fidelity_mean": 0.8, "blocking": 0.3, "undelivered": 0.5},
 }
 
 
@@ -73,7 +78,7 @@ def pictures(scenario: Scenario, made: Any) -> Iterator[Any]:
 
 
 def passes(scenario: Scenario, choose: random.Random) -> None:
-    """Send a scenario through sweep, verdict, report, pictures, ladder, comparison and warm-up."""
+    """Send a scenario through sweep, verdict, report, pictures, ladder, comparison, warm-up, failures and plan."""
     fields = SWEPT[scenario.kind]
     swept = {"duration_s": [scenario.duration_s / 2, scenario.duration_s]} | fields
     over = {field: swept[field] for field in choose.sample([*swept], choose.choice([0, 1, 1, 2]))}
@@ -94,6 +99,13 @@ def passes(scenario: Scenario, choose: random.Random) -> None:
             qkdrmp.conclusions(compared)
             with unless("there is nothing to draw"):
                 draw(qkdrmp.plots.differences(compared))
+        draw(qkdrmp.failures(scenario, executor=HERE, progress=False).draw())
+        targets = TARGETS[scenario.kind]
+        asked = scenario.replace({"targets": {name: targets[name] for name in choose.sample([*targets], 2)}})
+        sizing = qkdrmp.plan(asked, replications=3, executor=HERE)
+        assert sizing.sentences
+        with unless("there is nothing to draw"):
+            draw(sizing.draw()[0])
     plt.close("all")
 
 
