@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from qkdrmp.errors import QKDRMPError, one_of, unknown
+from qkdrmp.errors import QKDRMPError, listed, one_of, unknown
 from qkdrmp.family import FAMILIES, declared_metrics
 from qkdrmp.stats.columns import Better
 from qkdrmp.stats.comparison import COMPARISON, COMPARISON_NAMES, Compared, holm, paired_difference
@@ -74,6 +74,8 @@ def compare(
     is_baseline = _is_baseline(runs, field, baseline)
     names = _checked_metrics(runs, swept, metrics)
     known = runs.assign(**{name: runs[name].where(has_succeeded(runs)) for name in names})
+    if known[names].isna().all(axis=None):
+        raise QKDRMPError(f"no run has a value of {listed(names, 3)}, so there is nothing to compare")
     paired_by = [*cell, *(name for name in PAIRED_BY if name in runs)]
     if runs.duplicated([*paired_by, field]).any():
         raise QKDRMPError(f"the runs have the same replication twice in a cell of {', '.join(swept)}")

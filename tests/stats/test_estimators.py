@@ -216,6 +216,12 @@ def test_failed_runs_and_other_seeds_are_no_pairs() -> None:
         compare(strangers, "pools.capacity", metrics=["wait_mean_s"])
 
 
+def test_a_metric_without_any_value_cannot_be_compared_and_that_is_said() -> None:
+    runs = runs_of({2: [1, 2], 4: [2, 3]}, "pools.capacity").assign(wait_mean_s=math.nan)
+    with pytest.raises(QKDRMPError, match=r"^no run has a value of wait_mean_s, so there is nothing to compare$"):
+        compare(runs, "pools.capacity", metrics=["wait_mean_s"])
+
+
 def test_metrics_that_never_differ_are_left_out_unless_asked_for() -> None:
     runs = runs_of({2: [1, 2], 4: [2, 1]}).assign(requests_started=[7, 8, 7, 8], note="text", ok=True)
     assert list(compare(runs, "pools.capacity")["metric"]) == ["wait_mean_s"]  # mean 0, but they differ
