@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from qkdrmp.errors import QKDRMPError
 from qkdrmp.plots.axes import Line, SweepAxes, say_where_it_begins, swept, value_range
 from qkdrmp.plots.canvas import canvas, figures, label_upright, plainly_numbered
-from qkdrmp.plots.labels import in_unit, label
+from qkdrmp.plots.labels import in_unit, label, largest
 
 MARKERS = "osD^vPX<>h"
 DASHES = ("-", "--", "-.", ":")
@@ -64,7 +64,7 @@ def curve(runs: pd.DataFrame, metric: str, ax: Axes | None = None, scale: float 
     with canvas(ax) as ax:
         lines = sweep.lines(metric, scale)
         for number, line in enumerate(lines):
-            _draw_line(ax, sweep, line, number)
+            _draw_line(ax, sweep, line, number, _ends(line, runs, metric, scale))
         _finish_x(ax, sweep)
         _finish_y(ax, min(line.points["mean"].min() for line in lines))
         label_upright(ax, label(metric))
@@ -75,19 +75,26 @@ def curve(runs: pd.DataFrame, metric: str, ax: Axes | None = None, scale: float 
     return ax
 
 
-def _draw_line(ax: Axes, sweep: SweepAxes, line: Line, number: int) -> None:
+def _ends(line: Line, runs: pd.DataFrame, metric: str, scale: float) -> tuple[pd.Series[Any], pd.Series[Any]]:
+    """Return the ends of the intervals of a line, none beyond what the metric can be."""
+    mean, half = line.points["mean"], line.points["half"]
+    least = 0 if runs[metric].min() >= 0 else -math.inf  # counts and times are never negative
+    return (mean - half).clip(lower=least), (mean + half).clip(upper=scale * largest(metric))
+
+
+def _draw_line(ax: Axes, sweep: SweepAxes, line: Line, number: int, ends: tuple[Any, Any]) -> None:
     """Draw a line with its band, or its points with bars."""
-    x, mean, half = (line.points[name] for name in ("x", "mean", "half"))
+    x, mean = line.points["x"], line.points["mean"]
     style: dict[str, Any] = {"label": line.name, "marker": MARKERS[number % len(MARKERS)], "color": line.colour}
     if sweep.has_lines:
         dashes = "-" if sweep.has_order else DASHES[number % len(DASHES)]
         ax.plot(x, mean, linestyle=dashes, **style)
-        ax.fill_between(x, mean - half, mean + half, color=line.colour, alpha=0.25, linewidth=0)
+        ax.fill_between(x, *ends, color=line.colour, alpha=0.25, linewidth=0)
         return
     if not sweep.is_scale:
         count = len(sweep.groups)
         x = line.points["name"].map(sweep.names.index) + SPREAD * (number - (count - 1) / 2) / count
-    ax.errorbar(x, mean, half, linestyle="", capsize=3, **style)
+    ax.errorbar(x, mean, [mean - ends[0], ends[1] - mean], linestyle="", capsize=3, **style)
 
 
 def _finish_x(ax: Axes, sweep: SweepAxes) -> None:

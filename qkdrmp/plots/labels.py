@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 from itertools import chain
 
 from qkdrmp.family import FAMILIES, declared_metrics
 from qkdrmp.plots.times import time_unit
 from qkdrmp.stats.columns import UNITS
+
+AT_MOST_1 = ("share", "index")
+"""How the units of metrics end that are never above 1."""
 
 
 def value_text(value: object) -> str:
@@ -59,6 +63,11 @@ def name_and_unit(name: str) -> tuple[str, str]:
     words = plain(label(name))
     found = re.fullmatch(r"(.*) \((\S.*)\)", words)
     return (found[1], re.sub("^1/", "per ", found[2])) if found else (words, "")
+
+
+def largest(metric: str) -> float:
+    """Return the largest value that a metric can have: 1 for shares, and for Jain's index."""
+    return 1.0 if name_and_unit(metric)[1].endswith(AT_MOST_1) else math.inf
 
 
 def in_unit(name: str, largest: float) -> tuple[float, str]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from qkdrmp.config.points import label
 from qkdrmp.plots.axes import is_scale, varied
-from qkdrmp.plots.labels import name_and_unit, value_text
+from qkdrmp.plots.labels import largest, name_and_unit, value_text
 from qkdrmp.plots.times import time_unit
 from qkdrmp.scenario import Scenario
 from qkdrmp.stats.estimators import Values
@@ -21,8 +21,6 @@ DURATION = "duration_s"
 LOADS = ("demand", "faults")
 """Sections whose fields are no choice of a design, but what it has to bear."""
 SHARE = "share"
-AT_MOST_1 = (SHARE, "index")
-"""How the units of metrics end that are never above 1: shares, and Jain's index."""
 
 
 def longest(runs: pd.DataFrame) -> pd.DataFrame:
@@ -70,7 +68,7 @@ def amount(metric: str, values: Values) -> str:
     """Return the mean of some values of a metric with its interval, times and shares in units that suit them."""
     known = pd.Series(values, dtype=float).dropna()
     scale, unit = unit_of(metric, float(known.abs().mean()) if len(known) else 0.0)
-    return interval(known, scale, unit, 1.0 if name_and_unit(metric)[1].endswith(AT_MOST_1) else math.inf)
+    return interval(known, scale, unit, largest(metric))
 
 
 def single(metric: str, value: float) -> str:

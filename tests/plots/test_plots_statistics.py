@@ -10,6 +10,7 @@ from matplotlib.colors import to_rgba
 
 from qkdrmp import QKDRMPError, plots
 from qkdrmp.family import FAMILIES
+from qkdrmp.stats.estimators import half_width
 from qkdrmp.sweeps.designs import compare
 from qkdrmp.sweeps.warmup import WarmUp
 
@@ -244,3 +245,17 @@ def test_long_titles_of_rows_leave_space_for_the_marks(recwarn: pytest.WarningsR
     assert ax.get_position().width > 0.3
     boxes = [tick.get_window_extent() for tick in ax.get_yticklabels()]
     assert not any(one.overlaps(other) for number, one in enumerate(boxes) for other in boxes[:number])
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "most"),
+    [("fairness", [0.9, 1.0, 1.0], 1), ("blocking", [0.0, 0.0, 0.1], 1), ("queue_mean", [0.0, 1.0, 5.0], math.inf)],
+)
+def test_no_interval_is_drawn_beyond_what_a_metric_can_be(metric: str, values: list[float], most: float) -> None:
+    known = [{"replication": number, "seed": number, metric: value} for number, value in enumerate(values)]
+    rows = [{"duration_s": 1.0, "pools.capacity": size, **one} for size in (2, 4, 8) for one in known]
+    (band,) = plots.curve(pd.DataFrame(rows), metric, x="pools.capacity").collections
+    drawn = band.get_paths()[0].vertices[:, 1]
+    low, high = np.mean(values) - half_width(values), np.mean(values) + half_width(values)
+    assert low < 0 or high > most
+    assert (drawn.min(), drawn.max()) == pytest.approx((max(low, 0), min(high, most)))
