@@ -56,9 +56,11 @@ class GG02(SecretKeyModel):
     ValueError
         If a parameter is outside its range.
 
-    Notes ----- J. Lodewyck et al., Phys. Rev. A 76, 042305 (2007), section II and appendix; the defaults are those of
-    the experiment, which at T = 0.302 has I = 1.0436, chi = 0.9020 and K = 0.0352 bits per symbol. There is no QBER.
-    Above 100 dB the model makes no keys: rounding errors would be too large.
+    Notes
+    -----
+    J. Lodewyck et al., Phys. Rev. A 76, 042305 (2007), section II and appendix; the defaults are those of the
+    experiment, which at T = 0.302 has I = 1.0436, chi = 0.9020 and K = 0.0352 bits per symbol. There is no QBER. Above
+    100 dB the model makes no keys: rounding errors would be too large.
     """
 
     pulse_rate_hz: float = 1e8
