@@ -7,7 +7,6 @@ from typing import Self
 
 from qkdrmp.key_rates.best_parameters import with_best
 from qkdrmp.key_rates.entropy import binary_entropy
-from qkdrmp.key_rates.ranges import check_parameters
 from qkdrmp.key_rates.secret_keys import PulseYield, SecretKeyModel, transmission
 
 
@@ -68,9 +67,6 @@ class BBM92(SecretKeyModel):
     sifting: float = 0.5
     block_size: int = 0
     qber_limit: float = 0.11
-
-    def __post_init__(self) -> None:
-        check_parameters(self)
 
     def tuned(self, loss_db: float) -> Self:
         """Return the model with the best `mean_pairs` for a loss, if they are to be optimised."""

@@ -8,7 +8,6 @@ from typing import Self
 
 from qkdrmp.key_rates.best_parameters import with_best
 from qkdrmp.key_rates.entropy import thermal_entropy
-from qkdrmp.key_rates.ranges import check_parameters
 from qkdrmp.key_rates.secret_keys import PulseYield, SecretKeyModel, transmission
 
 _MOST_DB = 100
@@ -71,9 +70,6 @@ class GG02(SecretKeyModel):
     electronic_noise: float = 0.041
     reconciliation_efficiency: float = 0.898
     block_size: int = 0
-
-    def __post_init__(self) -> None:
-        check_parameters(self)
 
     def tuned(self, loss_db: float) -> Self:
         """Return the model with the best `modulation_variance` for a loss, if it is to be optimised."""

@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from qkdrmp.key_rates.best_parameters import with_best
 from qkdrmp.key_rates.entropy import binary_entropy
-from qkdrmp.key_rates.ranges import check, check_parameters
+from qkdrmp.key_rates.ranges import check
 from qkdrmp.key_rates.secret_keys import PulseYield, SecretKeyModel, transmission
 
 
@@ -87,7 +87,7 @@ class DecoyBB84(SecretKeyModel):
     qber_limit: float = 0.11
 
     def __post_init__(self) -> None:
-        check_parameters(self)
+        super().__post_init__()
         known = ("infinite", "vacuum+weak", "none")
         check("decoys", self.decoys, self.decoys in known, f"one of {', '.join(known)}")
         if self.decoys == "vacuum+weak":

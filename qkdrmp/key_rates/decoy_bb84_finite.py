@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from qkdrmp.key_rates.best_parameters import M, copy_with, rounded
 from qkdrmp.key_rates.entropy import binary_entropy
-from qkdrmp.key_rates.ranges import check, check_parameters
+from qkdrmp.key_rates.ranges import check
 from qkdrmp.key_rates.secret_keys import PulseYield, SecretKeyModel, transmission
 
 _SEARCHED = ("signal_photons", "decoy_photons", "signal_probability", "decoy_probability", "basis_probability")
@@ -115,7 +115,7 @@ class FiniteDecoyBB84(SecretKeyModel):
     qber_limit: float = 0.11
 
     def __post_init__(self) -> None:
-        check_parameters(self)
+        super().__post_init__()
         check("block_size", self.block_size, self.block_size >= 1, "at least 1: keys come in blocks")
         check(
             "afterpulse_probability", self.afterpulse_probability, 0 <= self.afterpulse_probability <= 0.5, "0 to 0.5"

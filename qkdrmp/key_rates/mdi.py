@@ -10,7 +10,6 @@ import scipy
 
 from qkdrmp.key_rates.best_parameters import with_best
 from qkdrmp.key_rates.entropy import binary_entropy
-from qkdrmp.key_rates.ranges import check_parameters
 from qkdrmp.key_rates.secret_keys import PulseYield, SecretKeyModel, transmission
 
 
@@ -73,9 +72,6 @@ class MDI(SecretKeyModel):
     error_correction_efficiency: float = 1.16
     block_size: int = 0
     qber_limit: float = 0.11
-
-    def __post_init__(self) -> None:
-        check_parameters(self)
 
     def tuned(self, loss_db: float) -> Self:
         """Return the model with the best `signal_photons` for a loss, if they are to be optimised."""

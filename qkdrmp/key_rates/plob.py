@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from qkdrmp.key_rates.model import Fibre
-from qkdrmp.key_rates.ranges import check, check_parameters
+from qkdrmp.key_rates.ranges import check
 from qkdrmp.key_rates.secret_keys import PulseYield, SecretKeyModel, repeaterless_bound
 
 
@@ -36,9 +36,6 @@ class PLOB(SecretKeyModel):
 
     pulse_rate_hz: float = 1e8
     block_size: int = 0
-
-    def __post_init__(self) -> None:
-        check_parameters(self)
 
     def check_fibre(self, fibre: Fibre) -> None:
         """Raise a ValueError if the fibre has less than 0.01 dB: without loss the bound is infinite."""

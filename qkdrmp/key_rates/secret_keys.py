@@ -14,6 +14,7 @@ import numpy as np
 from qkdrmp.kernel.units import TICKS_PER_SECOND
 from qkdrmp.key_rates.constant import ConstantSession
 from qkdrmp.key_rates.model import Block, Fibre, GenerationSession, LinkRate
+from qkdrmp.key_rates.ranges import check_parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,9 @@ class SecretKeyModel(ABC):
 
     pulse_rate_hz: float
     block_size: int
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
 
     @abstractmethod
     def per_pulse(self, loss_db: float) -> PulseYield:

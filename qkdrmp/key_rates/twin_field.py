@@ -8,7 +8,6 @@ from typing import Self
 
 from qkdrmp.key_rates.best_parameters import with_best
 from qkdrmp.key_rates.entropy import binary_entropy
-from qkdrmp.key_rates.ranges import check_parameters
 from qkdrmp.key_rates.secret_keys import PulseYield, SecretKeyModel, repeaterless_bound, transmission
 
 _PHOTONS = (1, 3, 5)
@@ -76,9 +75,6 @@ class TwinField(SecretKeyModel):
     error_correction_efficiency: float = 1.15
     block_size: int = 0
     qber_limit: float = 0.11
-
-    def __post_init__(self) -> None:
-        check_parameters(self)
 
     def tuned(self, loss_db: float) -> Self:
         """Return the model with the best `signal_photons` for a loss, if they are to be optimised."""
