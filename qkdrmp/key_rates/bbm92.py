@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar
 
-from qkdrmp.key_rates.best_parameters import with_best
+from qkdrmp.key_rates.best_parameters import TunableModel
 from qkdrmp.key_rates.entropy import binary_entropy
-from qkdrmp.key_rates.secret_keys import PulseYield, SecretKeyModel, transmission
+from qkdrmp.key_rates.secret_keys import PulseYield, transmission
 
 
 @dataclass(frozen=True)
-class BBM92(SecretKeyModel):
+class BBM92(TunableModel):
     """BBM92 with a source of entangled pairs in the middle of the fibre (Ma, Fung and Lo 2007), for endless keys.
 
     With ``lam = mean_pairs / 2``, ``a = b = detector_efficiency 10^(-loss_db / 20)`` and ``Y0 = background_yield`` of
@@ -57,6 +57,8 @@ class BBM92(SecretKeyModel):
     of the 144 km experiment, table I there. Dead times and the timing of pairs are not modelled.
     """
 
+    searched: ClassVar[str] = "mean_pairs"
+
     pulse_rate_hz: float = 1e8
     mean_pairs: float = 0.1
     optimise: bool = False
@@ -67,10 +69,6 @@ class BBM92(SecretKeyModel):
     sifting: float = 0.5
     block_size: int = 0
     qber_limit: float = 0.11
-
-    def tuned(self, loss_db: float) -> Self:
-        """Return the model with the best `mean_pairs` for a loss, if they are to be optimised."""
-        return with_best(self, "mean_pairs", 1e-6, 10.0, loss_db) if self.optimise else self
 
     def per_pulse(self, loss_db: float) -> PulseYield:
         """Return secret bits, sifted bits and QBER of a pulse at a loss in dB."""

@@ -4,20 +4,39 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 import numpy as np
 import scipy
 
-if TYPE_CHECKING:
-    from qkdrmp.key_rates.secret_keys import SecretKeyModel
+from qkdrmp.key_rates.ranges import range_of
+from qkdrmp.key_rates.secret_keys import SecretKeyModel
 
 DIGITS = 4
 """Significant digits of a parameter that was searched for: so many that all machines agree on them."""
 
 GRID = 121
 
-M = TypeVar("M", bound="SecretKeyModel")
+M = TypeVar("M", bound=SecretKeyModel)
+
+
+class TunableModel(SecretKeyModel):
+    """A model of which one parameter may be chosen for the loss of each link.
+
+    Attributes
+    ----------
+    optimise : bool
+        Whether it is.
+    searched : str
+        Its name.
+    """
+
+    optimise: bool
+    searched: ClassVar[str] = "signal_photons"
+
+    def tuned(self, loss_db: float) -> Self:
+        """Return the model with the best value of that parameter for a loss, if it is to be optimised."""
+        return with_best(self, self.searched, *range_of(self.searched), loss_db) if self.optimise else self
 
 
 def with_best(model: M, field: str, low: float, high: float, loss_db: float) -> M:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar
 
-from qkdrmp.key_rates.best_parameters import with_best
+from qkdrmp.key_rates.best_parameters import TunableModel
 from qkdrmp.key_rates.entropy import thermal_entropy
-from qkdrmp.key_rates.secret_keys import PulseYield, SecretKeyModel, transmission
+from qkdrmp.key_rates.secret_keys import PulseYield, transmission
 
 _MOST_DB = 100
 """Loss above which rounding errors of the entropies are no longer far below their difference."""
 
 
 @dataclass(frozen=True)
-class GG02(SecretKeyModel):
+class GG02(TunableModel):
     """GG02, coherent states with homodyne detection and reverse reconciliation (Lodewyck et al. 2007), endless keys.
 
     With ``T = 10^(-loss_db / 10)``, ``V = modulation_variance + 1``, ``xi = excess_noise``, ``eta =
@@ -62,6 +62,8 @@ class GG02(SecretKeyModel):
     100 dB the model makes no keys: rounding errors would be too large.
     """
 
+    searched: ClassVar[str] = "modulation_variance"
+
     pulse_rate_hz: float = 1e8
     modulation_variance: float = 18.5
     optimise: bool = False
@@ -70,10 +72,6 @@ class GG02(SecretKeyModel):
     electronic_noise: float = 0.041
     reconciliation_efficiency: float = 0.898
     block_size: int = 0
-
-    def tuned(self, loss_db: float) -> Self:
-        """Return the model with the best `modulation_variance` for a loss, if it is to be optimised."""
-        return with_best(self, "modulation_variance", 1e-3, 1e4, loss_db) if self.optimise else self
 
     def per_pulse(self, loss_db: float) -> PulseYield:
         """Return secret bits of a symbol at a loss in dB; every symbol is kept, and there is no QBER."""

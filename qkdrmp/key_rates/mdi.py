@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Self
 
 import scipy
 
-from qkdrmp.key_rates.best_parameters import with_best
+from qkdrmp.key_rates.best_parameters import TunableModel
 from qkdrmp.key_rates.entropy import binary_entropy
-from qkdrmp.key_rates.secret_keys import PulseYield, SecretKeyModel, transmission
+from qkdrmp.key_rates.secret_keys import PulseYield, transmission
 
 
 @dataclass(frozen=True)
-class MDI(SecretKeyModel):
+class MDI(TunableModel):
     """Measurement-device-independent QKD with the relay in the middle of the fibre (Ma and Razavi 2012), endless keys.
 
     Both ends send pulses of ``mu = signal_photons`` in the rectilinear basis for keys; decoy states, infinitely many,
@@ -72,10 +71,6 @@ class MDI(SecretKeyModel):
     error_correction_efficiency: float = 1.16
     block_size: int = 0
     qber_limit: float = 0.11
-
-    def tuned(self, loss_db: float) -> Self:
-        """Return the model with the best `signal_photons` for a loss, if they are to be optimised."""
-        return with_best(self, "signal_photons", 1e-6, 10.0, loss_db) if self.optimise else self
 
     def per_pulse(self, loss_db: float) -> PulseYield:
         """Return secret bits, sifted bits and QBER of a pair of pulses at a loss in dB."""

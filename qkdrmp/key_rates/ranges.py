@@ -33,6 +33,12 @@ _RANGES: dict[str, tuple[float, float, str]] = {
 }
 
 
+def range_of(field: str) -> tuple[float, float]:
+    """Return the smallest and the largest value that a parameter may have."""
+    low, high, _ = _RANGES[field]
+    return low, high
+
+
 def check(field: str, value: object, good: bool, allowed: str) -> None:
     """Raise a ValueError, ``pulse_rate_hz = -1 must be ...``, if a value is not good."""
     if not good:

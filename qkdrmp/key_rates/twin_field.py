@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Self
 
-from qkdrmp.key_rates.best_parameters import with_best
+from qkdrmp.key_rates.best_parameters import TunableModel
 from qkdrmp.key_rates.entropy import binary_entropy
-from qkdrmp.key_rates.secret_keys import PulseYield, SecretKeyModel, repeaterless_bound, transmission
+from qkdrmp.key_rates.secret_keys import PulseYield, repeaterless_bound, transmission
 
 _PHOTONS = (1, 3, 5)
 """Odd numbers of photons of which decoy states say the phase error; of larger ones it is taken as 1."""
 
 
 @dataclass(frozen=True)
-class TwinField(SecretKeyModel):
+class TwinField(TunableModel):
     """Phase-matching QKD with the detectors in the middle of the fibre (Ma, Zeng and Zhou 2018), for endless keys.
 
     With ``eta = detector_efficiency 10^(-loss_db / 20)`` of either half, ``mu = signal_photons`` of both ends together,
@@ -75,10 +74,6 @@ class TwinField(SecretKeyModel):
     error_correction_efficiency: float = 1.15
     block_size: int = 0
     qber_limit: float = 0.11
-
-    def tuned(self, loss_db: float) -> Self:
-        """Return the model with the best `signal_photons` for a loss, if they are to be optimised."""
-        return with_best(self, "signal_photons", 1e-6, 10.0, loss_db) if self.optimise else self
 
     def bound(self, loss_db: float) -> float:
         """Return the most secret bits per round that any protocol with one station in the middle gives."""
