@@ -364,6 +364,14 @@ def test_rates_of_any_devices_fall_with_the_loss_and_stay_below_the_bound(kind: 
     assert nearer <= model.bound(low) * (1 + 1e-9)
 
 
+def test_nearly_pure_states_keep_their_digits() -> None:
+    # Half a bit without loss and noise; half of the digits were lost here.
+    model = GG02(1e8, 1.0, excess_noise=1e-14, detector_efficiency=1, electronic_noise=0, reconciliation_efficiency=1)
+    nearer, farther = per_pulse(model, 0.0), per_pulse(model, 1e-14)
+    assert nearer == pytest.approx(0.5, abs=1e-11)
+    assert farther <= nearer * (1 + 1e-9)
+
+
 @each_model
 def test_a_link_without_keys_says_why(model: SecretKeyModel) -> None:
     made = model.link_rate(fibre(5000.0))
